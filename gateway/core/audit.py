@@ -1,0 +1,98 @@
+"""The audit chain: each record carries an HMAC over its own content and its predecessor's HMAC.
+
+Whoever changes, removes, inserts or reorders a line without the audit secret breaks the chain at that line, and
+`verify` names the first such line. Cutting whole lines off the end is caught only by comparing with a head kept
+elsewhere (`verify(..., head=...)`). A record holds digests of calls, never a sequence, a key or a body.
+"""
+
+import hmac
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import orjson
+
+GENESIS = "0" * 64
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What is about to take effect: a kind (closed list below), when, and plain facts (no secrets)."""
+
+    kind: str
+    at: float
+    facts: Mapping[str, Any]
+
+
+KINDS = (
+    "chain_started",
+    "chain_repaired",
+    "concern_permitted",
+    "concern_refused",
+    "concern_answered",
+    "key_created",
+    "key_revoked",
+    "grant_created",
+    "grant_revoked",
+    "cache_purged",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where a chain stands: the number and HMAC of its last record. An empty chain is at 0, GENESIS."""
+
+    seq: int = 0
+    mac: str = GENESIS
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """The first broken link: line number (from 1) and what is wrong with it."""
+
+    line: int
+    reason: str
+
+
+def link(secret: bytes, head: Head, event: Event) -> tuple[bytes, Head]:
+    """The line (with its newline) that continues the chain, and the new head."""
+    seq = head.seq + 1
+    content = {"seq": seq, "at": event.at, "kind": event.kind, "facts": dict(event.facts), "prev": head.mac}
+    mac = _mac(secret, content)
+    line = orjson.dumps({**content, "mac": mac}, option=orjson.OPT_SORT_KEYS) + b"\n"
+    return line, Head(seq, mac)
+
+
+def follow(secret: bytes, head: Head, line: bytes) -> Head | str:
+    """The head after one line, or a sentence that says how the line breaks the chain."""
+    try:
+        record = orjson.loads(line)
+        mac = record.pop("mac")
+    except (orjson.JSONDecodeError, KeyError, AttributeError, TypeError):
+        return "the line is not a record"
+    if not isinstance(mac, str) or not hmac.compare_digest(mac, _mac(secret, record)):
+        return "the content does not match its HMAC"
+    if record.get("prev") != head.mac or record.get("seq") != head.seq + 1:
+        return f"it does not follow record {head.seq}"
+    return Head(head.seq + 1, mac)
+
+
+def verify(secret: bytes, lines: Iterable[bytes], head: Head | None = None) -> Head | Broken:
+    """Follow the whole chain. With `head` (kept elsewhere) a chain that ends before it is broken too."""
+    at = Head()
+    number = 0
+    witnessed = head is None or head.seq == 0
+    for number, line in enumerate(lines, start=1):
+        after = follow(secret, at, line.rstrip(b"\n"))
+        if isinstance(after, str):
+            return Broken(number, after)
+        at = after
+        witnessed = witnessed or at == head
+    if not witnessed:
+        return Broken(number + 1, f"records up to {head.seq if head else 0} were written, and are missing")
+    return at
+
+
+def _mac(secret: bytes, content: Mapping[str, Any]) -> str:
+    return hmac.new(secret, orjson.dumps(content, option=orjson.OPT_SORT_KEYS), sha256).hexdigest()

@@ -1,0 +1,60 @@
+"""Virtual keys: `esmgw_<public id>_<secret><checksum>`, made here, checked here, never stored whole.
+
+The checksum (CRC-32 in base 62) lets a mistyped key be refused without a store call; it protects nothing. What is
+stored is an HMAC-SHA-256 of the whole key under the gateway's own secret.
+"""
+
+import hmac
+import re
+import zlib
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+PUBLIC_CHARS, SECRET_CHARS, CHECK_CHARS = 12, 32, 6
+_SHAPE = re.compile(rf"esmgw_([0-9A-Za-z]{{{PUBLIC_CHARS}}})_([0-9A-Za-z]{{{SECRET_CHARS + CHECK_CHARS}}})")
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualKey:
+    """A key as its holder shows it; `text` is the secret whole."""
+
+    public_id: str
+    text: str = field(repr=False)
+
+
+def mint(entropy: bytes) -> VirtualKey:
+    """A new key from at least 44 unpredictable bytes (rejection-free: each byte modulo 62 is good enough at 32 chars)."""
+    if len(entropy) < PUBLIC_CHARS + SECRET_CHARS:
+        raise ValueError("not enough entropy for a key")
+    chars = "".join(ALPHABET[byte % 62] for byte in entropy[: PUBLIC_CHARS + SECRET_CHARS])
+    public_id, secret = chars[:PUBLIC_CHARS], chars[PUBLIC_CHARS:]
+    stem = f"esmgw_{public_id}_{secret}"
+    return VirtualKey(public_id, stem + _checksum(stem))
+
+
+def parse(text: str) -> VirtualKey | None:
+    """The key, if it has the right shape and checksum."""
+    match = _SHAPE.fullmatch(text)
+    if match is None or _checksum(text[:-CHECK_CHARS]) != text[-CHECK_CHARS:]:
+        return None
+    return VirtualKey(match.group(1), text)
+
+
+def digest(pepper: bytes, key: VirtualKey) -> str:
+    """What is stored in place of the key (64 hex digits)."""
+    return hmac.new(pepper, key.text.encode(), sha256).hexdigest()
+
+
+def matches(pepper: bytes, key: VirtualKey, stored: str) -> bool:
+    """Whether this key is the one whose digest was stored, in constant time."""
+    return hmac.compare_digest(digest(pepper, key), stored)
+
+
+def _checksum(stem: str) -> str:
+    value = zlib.crc32(stem.encode())
+    chars = ""
+    for _ in range(CHECK_CHARS):
+        value, digit = divmod(value, 62)
+        chars = ALPHABET[digit] + chars
+    return chars

@@ -1,0 +1,134 @@
+"""Every metric that the gateway exports, one row each: name, kind, closed label sets, what it tells an operator.
+
+Labels are closed: endpoint names, outcomes and reasons written down here or in the tables they come from. Never a
+user, a key or a sequence. docs/metrics.md, the dashboards and the alert rules are held to this table by a test.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One row. `name` is the full name as Prometheus shows it, without the suffix of histograms."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    labels: tuple[str, ...]
+    help: str
+
+
+REQUESTS = Metric(
+    "esmgw_requests_total",
+    "counter",
+    ("endpoint", "outcome"),
+    "Requests answered; outcome is hit, miss, shared, bypass, or the slug of the problem.",
+)
+LATENCY = Metric(
+    "esmgw_request_seconds",
+    "histogram",
+    ("endpoint", "part"),
+    "Seconds a request took; part is total, gateway, upstream, store or queue.",
+)
+CACHE = Metric(
+    "esmgw_cache_results_total",
+    "counter",
+    ("endpoint", "result", "reason"),
+    "Cache look-ups; result is hit, miss or bypass, with the reason.",
+)
+CACHE_BAD_ENTRIES = Metric(
+    "esmgw_cache_bad_entries_total",
+    "counter",
+    (),
+    "Stored entries that were broken, forged or swapped, and so missed.",
+)
+COALESCED = Metric(
+    "esmgw_coalesced_total",
+    "counter",
+    ("scope",),
+    "Calls that got another call's fresh answer; scope is process or fleet.",
+)
+UNITS = Metric(
+    "esmgw_units_total",
+    "counter",
+    ("endpoint", "event"),
+    "Units; event is reserved, settled, refunded or saved.",
+)
+QUOTA_REFUSALS = Metric(
+    "esmgw_quota_refusals_total",
+    "counter",
+    ("limit",),
+    "Calls refused by a limit (its name, as in RateLimit-Policy).",
+)
+QUEUE_WAITS = Metric(
+    "esmgw_queue_waits_total",
+    "counter",
+    ("result",),
+    "Calls that waited for a rate to free up; admitted or refused.",
+)
+POLICY = Metric(
+    "esmgw_policy_decisions_total",
+    "counter",
+    ("policy", "mode", "decision"),
+    "Decisions of policies; mode is enforce or observe, decision permitted or refused.",
+)
+UPSTREAM_REQUESTS = Metric(
+    "esmgw_upstream_requests_total",
+    "counter",
+    ("endpoint", "outcome"),
+    "Tries sent upstream; outcome is ok, rest, dead, failed, timeout, lost, refused or bad_answer.",
+)
+UPSTREAM_KEYS = Metric(
+    "esmgw_upstream_keys",
+    "gauge",
+    ("state",),
+    "Upstream keys by state: ready, resting, dead (worst worker's view).",
+)
+BREAKER = Metric(
+    "esmgw_breaker_open", "gauge", (), "1 while a worker's upstream breaker is open, 0.5 on trial."
+)
+IN_FLIGHT = Metric("esmgw_in_flight", "gauge", ("what",), "Requests and upstream calls under way now.")
+STORE_ERRORS = Metric(
+    "esmgw_store_errors_total",
+    "counter",
+    ("store", "operation"),
+    "Failed operations on the state or cache store.",
+)
+AUDIT_RECORDS = Metric("esmgw_audit_records_total", "counter", ("kind",), "Audit records durably written.")
+AUDIT_FAILURES = Metric(
+    "esmgw_audit_failures_total", "counter", (), "Audit records that could not be written."
+)
+AUTH_FAILURES = Metric(
+    "esmgw_auth_failures_total",
+    "counter",
+    ("reason",),
+    "Refused keys: missing, malformed, unknown, expired, revoked.",
+)
+MEMORY_BYTES = Metric(
+    "esmgw_memory_bytes", "gauge", ("layer",), "Bytes kept in process memory; layer is calls or answers."
+)
+BUILD_INFO = Metric("esmgw_build_info", "gauge", ("version",), "Always 1; the version that runs.")
+
+METRICS: tuple[Metric, ...] = (
+    REQUESTS,
+    LATENCY,
+    CACHE,
+    CACHE_BAD_ENTRIES,
+    COALESCED,
+    UNITS,
+    QUOTA_REFUSALS,
+    QUEUE_WAITS,
+    POLICY,
+    UPSTREAM_REQUESTS,
+    UPSTREAM_KEYS,
+    BREAKER,
+    IN_FLIGHT,
+    STORE_ERRORS,
+    AUDIT_RECORDS,
+    AUDIT_FAILURES,
+    AUTH_FAILURES,
+    MEMORY_BYTES,
+    BUILD_INFO,
+)

@@ -1,0 +1,120 @@
+"""The nouns of a request's path: call, answer, response, principal, grant.
+
+All frozen. Nothing here knows HTTP servers, stores or clocks; times are seconds since the epoch, given by the caller.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Class(StrEnum):
+    """What a repeat of the same call would answer, by the rules of the published sampler."""
+
+    EXACT = "exact"
+    PINNED = "pinned"
+    SAMPLED = "sampled"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Determinism:
+    """A class, the one rule that decided it, and what the caller could change to make the call `exact`."""
+
+    cls: Class
+    reason: str
+    remedy: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What was asked, validated and normalised.
+
+    `body` is what goes upstream, `canonical` the SHA-256 of the canonical form: two calls with the same meaning have
+    the same one. `units` is the cost (model weight x effective steps x tokens), `length` the number of tokens.
+    """
+
+    endpoint: str
+    target: str
+    model: str
+    flagged: bool
+    body: bytes = field(repr=False)
+    canonical: bytes = field(repr=False)
+    units: int
+    length: int
+    determinism: Determinism
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A complete JSON success of the upstream, as bytes that are never unpickled and never re-read here."""
+
+    body: bytes = field(repr=False)
+    created: float
+    cls: Class
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What goes back to the caller."""
+
+    status: int
+    body: bytes = field(repr=False)
+    headers: Mapping[str, str]
+    media_type: str = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Ceilings for one holder (a user, or one key). None means: no ceiling of this kind."""
+
+    requests_per_minute: int | None = None
+    burst: int | None = None
+    concurrent: int | None = None
+    units_per_day: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRecord:
+    """A virtual key as it is stored: never the secret, only an HMAC of it (hex)."""
+
+    public_id: str
+    digest: str = field(repr=False)
+    user: str
+    team: str
+    created: float
+    expires: float | None = None
+    revoked: float | None = None
+    models: tuple[str, ...] | None = None
+    limits: Limits = Limits()
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """An approval for one user to send declared sequences of concern: for a time, perhaps for some models only."""
+
+    grant_id: str
+    user: str
+    approved_by: tuple[str, ...]
+    reason: str
+    created: float
+    expires: float
+    models: tuple[str, ...] | None = None
+    revoked: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """The holder of a virtual key, with everything that decides what they may do."""
+
+    key: KeyRecord
+    grants: tuple[Grant, ...] = ()
+
+    @property
+    def user(self) -> str:
+        return self.key.user
+
+    @property
+    def team(self) -> str:
+        return self.key.team

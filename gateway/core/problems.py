@@ -1,0 +1,105 @@
+"""Every answer that the gateway gives itself when it refuses, in one table (RFC 9457).
+
+A problem never repeats what the caller sent: it names fields by JSON pointer (RFC 6901) and says what would be right.
+The statuses steer the official SDK, which retries 429, 502 and 504 and ignores Retry-After (see docs/decisions/0001).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One row: the slug of the type, the status, and the sentence that stands as the title."""
+
+    slug: str
+    status: int
+    title: str
+
+    @property
+    def type(self) -> str:
+        return f"urn:esm-gateway:problem:{self.slug}"
+
+
+UNKNOWN_PATH = Kind("unknown-path", 404, "There is no such endpoint here.")
+WRONG_METHOD = Kind("wrong-method", 405, "This endpoint does not take that method.")
+KEY_REFUSED = Kind("key-refused", 401, "The virtual key is missing, malformed, unknown, expired or revoked.")
+MODEL_REFUSED = Kind("model-refused", 403, "This key may not use that model.")
+CONCERN_REFUSED = Kind(
+    "concern-refused", 403, "Declared sequences of concern need an approval that this user does not have."
+)
+QUOTA_EXHAUSTED = Kind("quota-exhausted", 403, "The day's units are spent.")
+BODY_UNREADABLE = Kind("body-unreadable", 400, "The body is not one well-formed JSON object.")
+BODY_TOO_LARGE = Kind("body-too-large", 413, "The body is larger than this endpoint accepts.")
+MEDIA_TYPE_REFUSED = Kind("media-type-refused", 415, "The body must be application/json, not encoded.")
+CALL_INVALID = Kind("call-invalid", 422, "The call is not valid.")
+PRECONDITION_UNMET = Kind("not-in-cache", 504, "only-if-cached was asked and no stored answer exists.")
+RATE_EXCEEDED = Kind("rate-exceeded", 429, "Too many requests in a short time.")
+CONCURRENCY_EXCEEDED = Kind("concurrency-exceeded", 429, "Too many calls under way at once.")
+STATE_UNAVAILABLE = Kind("state-unavailable", 503, "The gateway cannot check keys and quotas just now.")
+AUDIT_UNAVAILABLE = Kind("audit-unavailable", 503, "The audit record cannot be written, so nothing was done.")
+UPSTREAM_UNAVAILABLE = Kind("upstream-unavailable", 503, "The upstream is resting after repeated failures.")
+NO_UPSTREAM_KEY = Kind("no-upstream-key", 503, "No upstream key is fit for this call just now.")
+UPSTREAM_FAILED = Kind("upstream-failed", 502, "The upstream failed on this call.")
+UPSTREAM_REFUSED = Kind("upstream-refused", 422, "The upstream refused this call.")
+UPSTREAM_ANSWER_BAD = Kind(
+    "upstream-answer-bad", 502, "The upstream's answer was incomplete, too large or not JSON."
+)
+UPSTREAM_TIMEOUT = Kind("upstream-timeout", 504, "The upstream did not answer in time.")
+INTERNAL = Kind(
+    "internal", 500, "A fault of the gateway's own; it has been recorded under this request's id."
+)
+
+KINDS: tuple[Kind, ...] = (
+    UNKNOWN_PATH,
+    WRONG_METHOD,
+    KEY_REFUSED,
+    MODEL_REFUSED,
+    CONCERN_REFUSED,
+    QUOTA_EXHAUSTED,
+    BODY_UNREADABLE,
+    BODY_TOO_LARGE,
+    MEDIA_TYPE_REFUSED,
+    CALL_INVALID,
+    PRECONDITION_UNMET,
+    RATE_EXCEEDED,
+    CONCURRENCY_EXCEEDED,
+    STATE_UNAVAILABLE,
+    AUDIT_UNAVAILABLE,
+    UPSTREAM_UNAVAILABLE,
+    NO_UPSTREAM_KEY,
+    UPSTREAM_FAILED,
+    UPSTREAM_REFUSED,
+    UPSTREAM_ANSWER_BAD,
+    UPSTREAM_TIMEOUT,
+    INTERNAL,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One faulty field: where (a JSON pointer, "" is the whole body) and what would be right."""
+
+    pointer: str
+    detail: str
+
+
+@dataclass(eq=False)
+class Problem(Exception):
+    """A refusal on its way to the caller. Raised inside the flow, turned into a response at its one border."""
+
+    kind: Kind
+    detail: str = ""
+    faults: Sequence[Fault] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def document(self, request_id: str) -> dict[str, Any]:
+        """The RFC 9457 members; the SDK prints this text to a scientist, so it stays short."""
+        body: dict[str, Any] = {"type": self.kind.type, "title": self.kind.title, "status": self.kind.status}
+        if self.detail:
+            body["detail"] = self.detail
+        if self.faults:
+            body["errors"] = [{"pointer": fault.pointer, "detail": fault.detail} for fault in self.faults]
+        body["instance"] = f"urn:esm-gateway:request:{request_id}"
+        return body
