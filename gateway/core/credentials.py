@@ -24,7 +24,7 @@ class VirtualKey:
 
 
 def mint(entropy: bytes) -> VirtualKey:
-    """A new key from at least 44 unpredictable bytes (rejection-free: each byte modulo 62 is good enough at 32 chars)."""
+    """A new key from at least 44 unpredictable bytes (the small bias of modulo 62 leaves over 180 bits)."""
     if len(entropy) < PUBLIC_CHARS + SECRET_CHARS:
         raise ValueError("not enough entropy for a key")
     chars = "".join(ALPHABET[byte % 62] for byte in entropy[: PUBLIC_CHARS + SECRET_CHARS])

@@ -15,9 +15,7 @@ NONCE_BYTES = 12
 
 def derive(secret: bytes, purpose: str) -> bytes:
     """A 32-byte key for one purpose (RFC 5869)."""
-    return HKDF(algorithm=SHA256(), length=32, salt=None, info=f"esm-gateway/{purpose}".encode()).derive(
-        secret
-    )
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=f"esm-gateway/{purpose}".encode()).derive(secret)
 
 
 def seal(key: bytes, address: str, content: bytes, nonce: bytes) -> bytes:
@@ -32,8 +30,6 @@ def unseal(key: bytes, address: str, blob: bytes) -> bytes | None:
     if len(blob) < 1 + NONCE_BYTES + 16 or blob[:1] != VERSION:
         return None
     try:
-        return AESGCM(key).decrypt(
-            blob[1 : 1 + NONCE_BYTES], blob[1 + NONCE_BYTES :], VERSION + address.encode()
-        )
+        return AESGCM(key).decrypt(blob[1 : 1 + NONCE_BYTES], blob[1 + NONCE_BYTES :], VERSION + address.encode())
     except InvalidTag:
         return None

@@ -86,9 +86,7 @@ UPSTREAM_KEYS = Metric(
     ("state",),
     "Upstream keys by state: ready, resting, dead (worst worker's view).",
 )
-BREAKER = Metric(
-    "esmgw_breaker_open", "gauge", (), "1 while a worker's upstream breaker is open, 0.5 on trial."
-)
+BREAKER = Metric("esmgw_breaker_open", "gauge", (), "1 while a worker's upstream breaker is open, 0.5 on trial.")
 IN_FLIGHT = Metric("esmgw_in_flight", "gauge", ("what",), "Requests and upstream calls under way now.")
 STORE_ERRORS = Metric(
     "esmgw_store_errors_total",
@@ -97,9 +95,7 @@ STORE_ERRORS = Metric(
     "Failed operations on the state or cache store.",
 )
 AUDIT_RECORDS = Metric("esmgw_audit_records_total", "counter", ("kind",), "Audit records durably written.")
-AUDIT_FAILURES = Metric(
-    "esmgw_audit_failures_total", "counter", (), "Audit records that could not be written."
-)
+AUDIT_FAILURES = Metric("esmgw_audit_failures_total", "counter", (), "Audit records that could not be written.")
 AUTH_FAILURES = Metric(
     "esmgw_auth_failures_total",
     "counter",

@@ -43,13 +43,9 @@ UPSTREAM_UNAVAILABLE = Kind("upstream-unavailable", 503, "The upstream is restin
 NO_UPSTREAM_KEY = Kind("no-upstream-key", 503, "No upstream key is fit for this call just now.")
 UPSTREAM_FAILED = Kind("upstream-failed", 502, "The upstream failed on this call.")
 UPSTREAM_REFUSED = Kind("upstream-refused", 422, "The upstream refused this call.")
-UPSTREAM_ANSWER_BAD = Kind(
-    "upstream-answer-bad", 502, "The upstream's answer was incomplete, too large or not JSON."
-)
+UPSTREAM_ANSWER_BAD = Kind("upstream-answer-bad", 502, "The upstream's answer was incomplete, too large or not JSON.")
 UPSTREAM_TIMEOUT = Kind("upstream-timeout", 504, "The upstream did not answer in time.")
-INTERNAL = Kind(
-    "internal", 500, "A fault of the gateway's own; it has been recorded under this request's id."
-)
+INTERNAL = Kind("internal", 500, "A fault of the gateway's own; it has been recorded under this request's id.")
 
 KINDS: tuple[Kind, ...] = (
     UNKNOWN_PATH,

@@ -89,11 +89,7 @@ def _of(scope: str, holder: str, limits: Limits) -> tuple[Limit, ...]:
         burst = limits.burst if limits.burst is not None else limits.requests_per_minute
         rows.append(Limit(f"{scope}-requests", "rate", holder, limits.requests_per_minute, 60, max(1, burst)))
     if limits.concurrent is not None:
-        rows.append(
-            Limit(f"{scope}-concurrent", "concurrency", holder, limits.concurrent, 1, limits.concurrent)
-        )
+        rows.append(Limit(f"{scope}-concurrent", "concurrency", holder, limits.concurrent, 1, limits.concurrent))
     if limits.units_per_day is not None:
-        rows.append(
-            Limit(f"{scope}-units", "units", holder, limits.units_per_day, DAY_S, limits.units_per_day)
-        )
+        rows.append(Limit(f"{scope}-units", "units", holder, limits.units_per_day, DAY_S, limits.units_per_day))
     return tuple(rows)

@@ -1,0 +1,17 @@
+"""The upstream's endpoints, one file each. A new endpoint is a new file here with an `ENDPOINT` in it."""
+
+import pkgutil
+from importlib import import_module
+from typing import Any
+
+from gateway.core.endpoint import Endpoint
+
+ENDPOINTS: tuple[Endpoint[Any], ...] = tuple(
+    import_module(f"{__name__}.{module.name}").ENDPOINT for module in sorted(pkgutil.iter_modules(__path__))
+)
+BY_PATH = {endpoint.path: endpoint for endpoint in ENDPOINTS}
+
+
+def find(path: str) -> Endpoint[Any] | None:
+    """The endpoint that answers at this path."""
+    return BY_PATH.get(path)

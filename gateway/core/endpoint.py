@@ -1,0 +1,151 @@
+"""What an endpoint of the upstream is, for us: a path, a body model, and how a body becomes a call.
+
+Declarative: `gateway/endpoints/` holds one value of `Endpoint` a file. Parsing is strict and happens once; what goes
+upstream is written anew from what was parsed, so the upstream never sees a byte that was not understood here.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Generic, TypeVar
+from urllib.parse import parse_qsl
+
+import orjson
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from gateway.core import strict_json
+from gateway.core.nouns import Call, Class, Determinism
+from gateway.core.problems import BODY_UNREADABLE, CALL_INVALID, Fault, Problem
+from gateway.core.strict_json import MAX_FAULTS, pointer
+
+M = TypeVar("M", bound=BaseModel)
+NOT_MODELLED = Determinism(Class.UNKNOWN, "the determinism of this endpoint is not modelled yet")
+
+
+class Body(BaseModel):
+    """A body or part of one: unknown members are refused, nothing is coerced, null means absent."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What parsing needs to know of the settings."""
+
+    models: Mapping[str, float]
+    max_tokens: int = 4096
+    defaults: str = "2025-02-14"
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What an endpoint makes of a valid body.
+
+    `body` is the normal form that is forwarded; `bulk` are the bytes of what is in it but too big to hash as text
+    (coordinates, as float32), and `bulk_free` is `body` without those. `units` is the cost before the model's weight.
+    """
+
+    body: Mapping[str, Any]
+    units: float
+    length: int
+    determinism: Determinism = NOT_MODELLED
+    bulk_free: Mapping[str, Any] | None = None
+    bulk: Sequence[bytes] = ()
+    query: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint(Generic[M]):
+    """One path of the upstream. `draft` raises a 422 problem for what its model alone cannot tell."""
+
+    name: str
+    model: type[M]
+    draft: Callable[[M, Rules], Draft]
+    cacheable: bool = False
+    query_model: type[BaseModel] | None = None
+    method: str = "POST"
+    max_bytes: int = 32 * 2**20
+
+    @property
+    def path(self) -> str:
+        return f"/api/v1/{self.name}"
+
+    def parse(self, raw: bytes, query: str, rules: Rules) -> Call:
+        """The call, or a 400/422 problem that names every faulty field and repeats nothing of the body."""
+        asked = self._read(raw, self._query(query))
+        model = getattr(asked, "model")  # noqa: B009 - every body model has it; the base class cannot say so
+        if model not in rules.models:
+            allowed = ", ".join(sorted(rules.models))
+            raise Problem(CALL_INVALID, faults=[Fault("/model", f"not a model of this gateway; it has: {allowed}")])
+        draft = self.draft(asked, rules)
+        return Call(
+            endpoint=self.name,
+            target=self.path + draft.query,
+            model=model,
+            flagged=bool(getattr(asked, "potential_sequence_of_concern", None)),
+            body=orjson.dumps(draft.body, option=orjson.OPT_SERIALIZE_NUMPY),
+            canonical=self._canonical(draft),
+            units=max(1, round(rules.models[model] * draft.units)),
+            length=draft.length,
+            determinism=draft.determinism,
+        )
+
+    def canonical_form(self, draft: Draft) -> bytes:
+        """What two calls with the same meaning have in common; coordinates stand at its end as float32 bytes."""
+        form = draft.body if draft.bulk_free is None else draft.bulk_free
+        text = orjson.dumps([self.name, draft.query, form], option=orjson.OPT_SORT_KEYS)
+        return b"\0".join((text, *(len(part).to_bytes(8, "big") + part for part in draft.bulk)))
+
+    def _canonical(self, draft: Draft) -> bytes:
+        return sha256(self.canonical_form(draft)).digest()
+
+    def _query(self, query: str) -> Mapping[str, str]:
+        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=20) if len(query) < 65536 else [("", "")] * 21
+        if self.query_model is None and pairs:
+            raise Problem(CALL_INVALID, "This endpoint takes no query parameters.")
+        if len({name for name, _ in pairs}) != len(pairs):
+            raise Problem(CALL_INVALID, "A query parameter is repeated.")
+        return dict(pairs)
+
+    def _read(self, raw: bytes, query: Mapping[str, str]) -> M:
+        tree = strict_json.read_fast(raw)
+        if tree is not None:
+            try:
+                return self.model.model_validate(self._joined(tree, query))
+            except ValidationError:
+                pass  # the slow reader decides, because only it reads 5.0 as 5, and it says where
+        tree = strict_json.read_slow(raw)
+        try:
+            return self.model.model_validate(self._joined(tree, query))
+        except ValidationError as error:
+            raise Problem(CALL_INVALID, faults=faults_of(error)) from None
+
+    def _joined(self, tree: Any, query: Mapping[str, str]) -> Any:
+        if not isinstance(tree, dict):
+            raise Problem(BODY_UNREADABLE, "The body must be one JSON object.")
+        present = {name: value for name, value in tree.items() if value is not None}
+        return {**present, "query": dict(query)} if self.query_model is not None else present
+
+
+def faults_of(error: ValidationError) -> list[Fault]:
+    """pydantic's errors as pointers and sentences; the input itself is left out of both."""
+    rows = error.errors(include_url=False, include_context=False, include_input=False)
+    faults = [Fault(pointer(_location(row["loc"])), _sentence(row["type"], row["msg"])) for row in rows[:MAX_FAULTS]]
+    if len(rows) > MAX_FAULTS:
+        faults.append(Fault("", f"and {len(rows) - MAX_FAULTS} more faults"))
+    return faults
+
+
+def _location(steps: tuple[int | str, ...]) -> list[int | str]:
+    # pydantic adds the names of union members and validators; no field of ours is called so.
+    return [step for step in steps if isinstance(step, int) or not step.endswith(("]", ")", "int", "float", "str"))]
+
+
+_SENTENCES = {
+    "extra_forbidden": "no such member is known here",
+    "missing": "this member is required",
+}
+
+
+def _sentence(kind: str, message: str) -> str:
+    return _SENTENCES.get(kind, message.removeprefix("Input ").removeprefix("Value error, "))

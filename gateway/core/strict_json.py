@@ -1,0 +1,125 @@
+"""Reading JSON the way a gateway must: one meaning or a refusal.
+
+Every JSON parser in use accepts a repeated member name and keeps one of the values; two parsers in a row (ours, the
+upstream's) may keep different ones. So a repeated name is refused, as are NaN, Infinity, numbers beyond float64, other
+encodings than UTF-8, and anything after the value. 5.0 where a whole number belongs is read as 5.
+
+The fast reader (orjson) is trusted only where it can be shown that no name was repeated: the text then holds exactly
+two quotation marks for each name and string value found. Otherwise the slow reader decides and can say where.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import orjson
+
+from gateway.core.problems import BODY_UNREADABLE, Fault, Problem
+
+MAX_FAULTS = 20
+
+
+def read_fast(raw: bytes) -> Any | None:
+    """The value, or None where only the slow reader can tell whether the text is acceptable."""
+    try:
+        tree = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return None
+    if b"\\" in raw or raw.count(b'"') != _quotes(tree):
+        return None
+    return tree
+
+
+def read_slow(raw: bytes) -> Any:
+    """The value with whole floats as integers; raises a 400 problem that names repeated members by pointer."""
+    try:
+        tree = json.loads(
+            raw.decode("utf-8"),
+            object_pairs_hook=_object,
+            parse_float=_number,
+            parse_constant=_no_constant,
+        )
+    except UnicodeDecodeError:
+        raise Problem(BODY_UNREADABLE, "The body is not UTF-8.") from None
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise Problem(BODY_UNREADABLE, f"Not well-formed JSON at {where}.") from None
+    except (ValueError, RecursionError) as error:
+        detail = "The body is nested too deeply." if isinstance(error, RecursionError) else _sentence(error)
+        raise Problem(BODY_UNREADABLE, detail) from None
+    faults = [Fault(where, "this member name is repeated in its object") for where in _repeats(tree, "")]
+    if faults:
+        raise Problem(BODY_UNREADABLE, "A member name is repeated.", faults[:MAX_FAULTS])
+    return tree
+
+
+def pointer(path: Iterable[str | int]) -> str:
+    """A JSON pointer (RFC 6901). A name that is not plain is not repeated to the caller: it might be anything."""
+    return "".join("/" + _step(step) for step in path)
+
+
+def _step(step: str | int) -> str:
+    text = str(step)
+    plain = len(text) <= 40 and text.replace("_", "").replace("-", "").isalnum() and text.isascii()
+    return text if plain else "?"
+
+
+def _quotes(tree: Any) -> int:
+    if isinstance(tree, str):
+        return 2
+    if isinstance(tree, dict):
+        return sum(2 + _quotes(value) for value in tree.values())
+    if isinstance(tree, list) and tree:
+        leaf = tree
+        while isinstance(leaf, list) and leaf:
+            leaf = leaf[0]
+        # An array that starts with a number is taken to hold no text; if it does, the count is off and we go slowly.
+        return sum(map(_quotes, tree)) if isinstance(leaf, (str, dict)) else 0
+    return 0
+
+
+class _Repeating(dict[str, Any]):
+    """An object in whose text a name stood more than once; `names` are those."""
+
+    names: tuple[str, ...] = ()
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    tree = dict(pairs)
+    if len(tree) == len(pairs):
+        return tree
+    repeating = _Repeating(tree)
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            repeating.names += (name,)
+        seen.add(name)
+    return repeating
+
+
+def _repeats(tree: Any, at: str) -> Iterator[str]:
+    if isinstance(tree, _Repeating):
+        yield from (at + pointer([name]) for name in dict.fromkeys(tree.names))
+    steps = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    for step, value in steps:
+        if isinstance(value, (dict, list)):
+            yield from _repeats(value, at + pointer([step]))
+
+
+class _Unacceptable(ValueError):
+    """A number that JSON allows to be written and we do not accept; its message is ours and safe to show."""
+
+
+def _sentence(error: ValueError) -> str:
+    return str(error) if isinstance(error, _Unacceptable) else "A number in the body is too long."
+
+
+def _number(text: str) -> float | int:
+    value = float(text)
+    if value in (float("inf"), float("-inf")):
+        raise _Unacceptable("A number in the body is too large.")
+    return int(value) if value.is_integer() and abs(value) < 2**53 else value
+
+
+def _no_constant(_: str) -> Any:
+    raise _Unacceptable("NaN and Infinity are not JSON; write null for an unknown coordinate.")

@@ -1,0 +1,156 @@
+"""POST /api/v1/generate_tensor: one output track of ESM3, conditioned on input tracks, raw tokens in and out.
+
+Parameters, ranges and defaults: the API's page for this endpoint. Vocabularies and what crashes the sampler: the
+published `esm` package, measured (`gateway/core/tracks.py`). Defaults have drifted at the upstream, so they are made
+explicit here, from a dated set that the settings name.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from gateway.core import coordinates, determinism, tracks
+from gateway.core.endpoint import Body, Draft, Endpoint, Rules
+from gateway.core.problems import CALL_INVALID, Fault, Problem
+
+DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "2025-02-14": {"num_steps": 20, "temperature": 0.5, "temperature_annealing": True, "strategy": "random"},
+    "2024-06-25": {"num_steps": 8, "temperature": 1.0, "temperature_annealing": False, "strategy": "random"},
+}
+ALWAYS: Mapping[str, Any] = {"schedule": "cosine", "top_p": 1.0, "condition_on_coordinates_only": True}
+
+# Below this a float32 division by the temperature overflows; above its inverse the softmax does (sampling.py:194).
+TINY, HUGE = 1e-38, 1e38
+
+Sequence = Annotated[list[Annotated[int, Field(ge=0, le=32)]], Field(min_length=3)]
+Structure = Annotated[list[Annotated[int, Field(ge=-1, le=4100)]], Field(min_length=3)]
+States = Annotated[list[Annotated[int, Field(ge=0, le=10)]], Field(min_length=3)]
+Surface = Annotated[list[Annotated[int, Field(ge=0, le=18)]], Field(min_length=3)]
+Row = Annotated[list[Annotated[int, Field(ge=0, le=259)]], Field(min_length=8, max_length=8)]
+Functions = Annotated[list[Row], Field(min_length=3)]
+Annotations = Annotated[list[Annotated[list[Annotated[int, Field(ge=0, le=1477)]], Field(max_length=16)]], Field()]
+
+
+class Inputs(Body):
+    """The seven input tracks. [n] with n = residues + 2 (BOS and EOS); lengths must agree."""
+
+    sequence: Sequence | None = None
+    structure: Structure | None = None
+    secondary_structure: States | None = None
+    sasa: Surface | None = None
+    function: Functions | None = None
+    coordinates: Any = None
+    residue_annotation: Annotations | None = None
+
+
+class GenerateTensor(Body):
+    """The body as the API's page describes it."""
+
+    model: str
+    inputs: Inputs
+    track: Literal["sequence", "structure", "secondary_structure", "sasa", "function"]
+    potential_sequence_of_concern: bool | None = None
+    invalid_ids: list[Annotated[int, Field(ge=-(2**63), lt=2**63)]] | None = None
+    schedule: Literal["cosine", "linear"] | None = None
+    strategy: Literal["random", "entropy"] | None = None
+    num_steps: Annotated[int, Field(ge=1, le=100)] | None = None
+    temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    temperature_annealing: bool | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    condition_on_coordinates_only: bool | None = None
+
+
+def draft(asked: GenerateTensor, rules: Rules) -> Draft:
+    """The normal form of a body: defaults spelled out, sets sorted, coordinates as float32; or a 422 problem."""
+    inputs, n = _inputs(asked.inputs, rules.max_tokens)
+    given = asked.model_dump(exclude={"inputs"}, exclude_none=True)
+    body: dict[str, Any] = {**ALWAYS, **DEFAULTS[rules.defaults], **given}
+    body["num_steps"] = asked.num_steps or min(body["num_steps"], n)
+    # `+ 0.0` spells -0.0 as 0.0 and 0 as 0.0.
+    body["temperature"], body["top_p"] = body["temperature"] + 0.0, body["top_p"] + 0.0
+    body["invalid_ids"] = sorted(set(asked.invalid_ids or ()))
+    body["potential_sequence_of_concern"] = bool(asked.potential_sequence_of_concern)
+    _refuse(list(_sampler_faults(body, inputs, n)))
+    steps = _steps(body, inputs)
+    return Draft(
+        body={**body, "inputs": _forwarded(inputs)},
+        bulk_free={**body, "inputs": {name: track for name, track in inputs.items() if name != "coordinates"}},
+        bulk=_bulk(inputs["coordinates"]),
+        units=steps * n,
+        length=n,
+        determinism=determinism.of_generation(
+            body["track"], body["temperature"], body["temperature_annealing"], body["strategy"], steps
+        ),
+    )
+
+
+def _inputs(asked: Inputs, max_tokens: int) -> tuple[dict[str, Any], int]:
+    inputs: dict[str, Any] = {name: getattr(asked, name) for name in tracks.INPUTS}
+    if inputs["coordinates"] is not None:
+        array = coordinates.read(inputs["coordinates"], "/inputs/coordinates")
+        if isinstance(array, list):
+            raise Problem(CALL_INVALID, faults=array)
+        inputs["coordinates"] = array
+    if inputs["residue_annotation"] is not None:
+        # Zeros are padding: neither their place nor the row's width reaches the model (bit-equal logits).
+        inputs["residue_annotation"] = [_packed(row) for row in inputs["residue_annotation"]]
+    lengths = {name: len(track) for name, track in inputs.items() if track is not None}
+    if not lengths:
+        _refuse([Fault("/inputs", "at least one track must be given")])
+    n = next(iter(lengths.values()))
+    _refuse(
+        [Fault(f"/inputs/{name}", f"has {m} positions where {n} are expected") for name, m in lengths.items() if m != n]
+    )
+    if not 3 <= n <= max_tokens:
+        _refuse([Fault(f"/inputs/{next(iter(lengths))}", f"has {n} positions; 3 to {max_tokens} are accepted")])
+    return inputs, n
+
+
+def _packed(row: list[int]) -> list[int]:
+    ids = [number for number in row if number]
+    return ids + [0] * (16 - len(ids))
+
+
+def _sampler_faults(body: Mapping[str, Any], inputs: Mapping[str, Any], n: int) -> Iterator[Fault]:
+    """What the published sampler is known to fail on; upstream each of these is a 500, which SDKs retry."""
+    track = tracks.TRACKS[body["track"]]
+    temperature = body["temperature"]
+    if body["num_steps"] > n:
+        yield Fault("/num_steps", f"must not exceed the {n} positions of the input")
+    if 0 < temperature < TINY or temperature > HUGE:
+        yield Fault("/temperature", "should be 0, or between 1e-38 and 1e38: float32 overflows beyond")
+    if body["track"] == "function" and temperature == 0 and not body["temperature_annealing"]:
+        yield Fault("/temperature", "0 without temperature_annealing divides by zero on the function track")
+    if body["track"] != "function" and set(track.ordinary) <= set(body["invalid_ids"]):
+        yield Fault("/invalid_ids", "leaves no id that could be sampled on this track")
+    if tracks.positions_to_sample(track, inputs, coordinates_only=body["condition_on_coordinates_only"]) < 1:
+        yield Fault(f"/inputs/{body['track']}", f"has no masked position ({track.mask}), so nothing can be generated")
+
+
+def _steps(body: Mapping[str, Any], inputs: Mapping[str, Any]) -> int:
+    return tracks.effective_steps(
+        tracks.TRACKS[body["track"]],
+        inputs,
+        num_steps=body["num_steps"],
+        coordinates_only=body["condition_on_coordinates_only"],
+    )
+
+
+def _forwarded(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    array = inputs["coordinates"]
+    return {**inputs, "coordinates": None if array is None else coordinates.as_json(array)}
+
+
+def _bulk(array: NDArray[np.float32] | None) -> tuple[bytes, ...]:
+    return () if array is None else (repr(array.shape).encode(), array.tobytes())
+
+
+def _refuse(faults: list[Fault]) -> None:
+    if faults:
+        raise Problem(CALL_INVALID, faults=faults)
+
+
+ENDPOINT = Endpoint("generate_tensor", GenerateTensor, draft, cacheable=True)
