@@ -1,0 +1,148 @@
+"""Quotas in this process's memory, by the same rules as the scripts in `lua/`: for tests and for reading.
+
+It is the plain statement of what the scripts do, and the contract suite holds the two to each other. It forgets
+everything when the process ends and is shared with nobody, so the gateway never runs on it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from gateway.core.quota import DAY_S, Limit, Reservation, Standing, Verdict
+from gateway.ports import Usage
+
+US = 1_000_000
+Key = tuple[str, str, str]
+
+
+@dataclass(slots=True)
+class _Record:
+    state: str
+    units: int = 0
+    day: int = 0
+
+
+@dataclass(slots=True)
+class Counters:
+    """What has been counted: theoretical arrival times (us), leases (expiry in us), units of a day, reservations."""
+
+    tat: dict[Key, int] = field(default_factory=dict)
+    leases: dict[Key, dict[str, int]] = field(default_factory=dict)
+    units: dict[Key, tuple[int, int]] = field(default_factory=dict)
+    records: dict[str, _Record] = field(default_factory=dict)
+
+
+class LedgerRules:
+    """Every decision on `Counters`, at a time given by `now` (seconds since the epoch)."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self.counters = Counters()
+
+    def charge_rate(self, subject: str, limits: Sequence[Limit], in_advance: int) -> Verdict:
+        now = self._us()
+        ahead = {limit: self._ahead(subject, limit, now) for limit in limits}
+        over = {limit: us + interval(limit) - burst(limit) * interval(limit) for limit, us in ahead.items()}
+        refused = [limit for limit in limits if over[limit] > 0]
+        if refused:
+            return self._verdict(subject, limits, now, refused[0], max(over.values()) / US)
+        spare = [(burst(limit) - 1 - -(-us // interval(limit)) - burst(limit) / 2) // 16 for limit, us in ahead.items()]
+        granted = 1 + int(max(0, min([in_advance, *spare])))
+        for limit, us in ahead.items():
+            self.counters.tat[_key(subject, limit)] = now + us + granted * interval(limit)
+        return self._verdict(subject, limits, now, None, 0.0, granted)
+
+    def return_rate(self, subject: str, limits: Sequence[Limit], count: int) -> None:
+        now = self._us()
+        for limit in limits:
+            left = self._ahead(subject, limit, now) - count * interval(limit)
+            self.counters.tat[_key(subject, limit)] = now + max(0, left)
+
+    def reserve(self, reservation: Reservation, lease_s: float) -> Verdict:
+        now, limits, subject = self._us(), reservation.limits, reservation.subject
+        record = self.counters.records.get(reservation.reservation_id)
+        if record is not None and record.state == "settled":
+            return self._verdict(subject, limits, now, limits[0] if limits else None, 0.0)
+        if record is not None:
+            return self._verdict(subject, limits, now, None, 0.0)
+        refused = [limit for limit in limits if self._full(subject, limit, reservation.units, now)]
+        if refused:
+            wait = max(self._wait(limit, now) for limit in refused)
+            return self._verdict(subject, limits, now, refused[0], wait)
+        for limit in limits:
+            self._take(reservation, limit, now, lease_s)
+        self.counters.records[reservation.reservation_id] = _Record("open", reservation.units, now // (DAY_S * US))
+        return self._verdict(subject, limits, now, None, 0.0)
+
+    def settle(self, reservation: Reservation, units: int) -> None:
+        record = self.counters.records.setdefault(reservation.reservation_id, _Record("settled"))
+        if record.state == "settled":
+            return
+        record.state = "settled"
+        for limit in reservation.limits:
+            key = _key(reservation.subject, limit)
+            self.counters.leases.get(key, {}).pop(reservation.reservation_id, None)
+            day, used = self.counters.units.get(key, (record.day, 0))
+            if limit.kind == "units" and day == record.day:
+                self.counters.units[key] = (day, max(0, used + units - record.units))
+
+    def usage(self, subject: str, limits: Sequence[Limit]) -> list[Usage]:
+        now = self._us()
+        return [Usage(limit, self._count(subject, limit, now)) for limit in limits]
+
+    def _us(self) -> int:
+        return round(self._now() * 1000) * 1000
+
+    def _ahead(self, subject: str, limit: Limit, now: int) -> int:
+        return max(0, self.counters.tat.get(_key(subject, limit), 0) - now)
+
+    def _count(self, subject: str, limit: Limit, now: int) -> int:
+        """Requests of burst left, leases now, or units today."""
+        key = _key(subject, limit)
+        if limit.kind == "rate":
+            return max(0, burst(limit) - -(-self._ahead(subject, limit, now) // interval(limit)))
+        if limit.kind == "concurrency":
+            return sum(expiry > now for expiry in self.counters.leases.get(key, {}).values())
+        day, used = self.counters.units.get(key, (0, 0))
+        return used if day == now // (DAY_S * US) else 0
+
+    def _full(self, subject: str, limit: Limit, units: int, now: int) -> bool:
+        cost = units if limit.kind == "units" else 1
+        return limit.kind != "rate" and self._count(subject, limit, now) + cost > limit.amount
+
+    def _take(self, reservation: Reservation, limit: Limit, now: int, lease_s: float) -> None:
+        key = _key(reservation.subject, limit)
+        if limit.kind == "concurrency":
+            self.counters.leases.setdefault(key, {})[reservation.reservation_id] = now + round(lease_s * US)
+        elif limit.kind == "units":
+            used = self._count(reservation.subject, limit, now)
+            self.counters.units[key] = (now // (DAY_S * US), used + reservation.units)
+
+    def _wait(self, limit: Limit, now: int) -> float:
+        # A lease ends when its call does, which nobody knows: the window of the limit stands for it.
+        return limit.window_s if limit.kind == "concurrency" else (DAY_S * US - now % (DAY_S * US)) / US
+
+    def _standing(self, subject: str, limit: Limit, now: int) -> Standing:
+        count = self._count(subject, limit, now)
+        if limit.kind == "rate":
+            return Standing(limit, count, self._ahead(subject, limit, now) / US)
+        return Standing(limit, max(0, limit.amount - count), self._wait(limit, now) if count else 0.0)
+
+    def _verdict(
+        self, subject: str, limits: Sequence[Limit], now: int, refused: Limit | None, wait_s: float, granted: int = 1
+    ) -> Verdict:
+        standings = tuple(self._standing(subject, limit, now) for limit in limits)
+        return Verdict(refused, wait_s, standings, granted if refused is None else 0)
+
+
+def interval(limit: Limit) -> int:
+    """Microseconds between two requests at the sustained rate; rounded up, so never more than the amount."""
+    return -(-limit.window_s * US // max(1, limit.amount))
+
+
+def burst(limit: Limit) -> int:
+    """Requests at once; an amount of 0 admits none at all."""
+    return limit.burst if limit.amount > 0 else 0
+
+
+def _key(subject: str, limit: Limit) -> Key:
+    return subject, limit.name, limit.holder

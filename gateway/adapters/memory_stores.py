@@ -1,0 +1,196 @@
+"""The stores and the audit log in this process's memory, each effect written into a journal: for tests.
+
+They keep the promises of the real ones (one contract suite runs on both) and can be lost on purpose, before or after
+they have taken effect. The gateway never runs on these: nothing here outlives the process or is shared with another.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from gateway.adapters.memory_ledger import LedgerRules
+from gateway.core.audit import Event, Head, link
+from gateway.core.nouns import Grant, KeyRecord
+from gateway.core.quota import Limit, Reservation, Verdict
+from gateway.ports import AuditUnavailable, StoreUnavailable, Usage
+
+Journal = list[tuple[str, ...]]
+
+
+class Recorder:
+    """Writes effects down as (`<part>.<operation>`, details...) and loses those that a test wants lost.
+
+    `lost`: operations ("reserve", or "*" for all) that fail before they have any effect; `reply_lost`: operations
+    that take effect and then fail. The first is written down with the detail "lost", the second as usual.
+    """
+
+    part = ""
+    error: type[Exception] = StoreUnavailable
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.lost: set[str] = set()
+        self.reply_lost: set[str] = set()
+
+    @contextmanager
+    def effect(self, operation: str, *details: object) -> Iterator[None]:
+        name = f"{self.part}.{operation}"
+        if self.lost & {operation, "*"}:
+            self.journal.append((name, "lost"))
+            raise self.error(operation)
+        self.journal.append((name, *map(str, details)))
+        yield
+        if self.reply_lost & {operation, "*"}:
+            raise self.error(operation)
+
+
+class MemoryDirectory(Recorder):
+    part = "directory"
+
+    def __init__(self, journal: Journal) -> None:
+        super().__init__(journal)
+        self.records: dict[str, KeyRecord] = {}
+        self.granted: dict[str, dict[str, Grant]] = {}
+        self.changes = 0
+
+    async def find(self, public_id: str) -> tuple[KeyRecord, tuple[Grant, ...]] | None:
+        with self.effect("find", public_id):
+            record = self.records.get(public_id)
+            return None if record is None else (record, tuple(self.granted.get(record.user, {}).values()))
+
+    async def epoch(self) -> int:
+        with self.effect("epoch"):
+            return self.changes
+
+    async def put_key(self, record: KeyRecord) -> None:
+        with self.effect("put_key", record.public_id):
+            self.records[record.public_id] = record
+            self.changes += 1
+
+    async def put_grant(self, grant: Grant) -> None:
+        with self.effect("put_grant", grant.grant_id):
+            self.granted.setdefault(grant.user, {})[grant.grant_id] = grant
+            self.changes += 1
+
+    async def keys(self) -> Sequence[KeyRecord]:
+        with self.effect("keys"):
+            return tuple(self.records.values())
+
+    async def grants(self, user: str) -> Sequence[Grant]:
+        with self.effect("grants", user):
+            return tuple(self.granted.get(user, {}).values())
+
+
+class MemoryLedger(Recorder):
+    part = "ledger"
+
+    def __init__(self, journal: Journal, now: Callable[[], float]) -> None:
+        super().__init__(journal)
+        self.rules = LedgerRules(now)
+
+    async def charge_rate(self, subject: str, limits: tuple[Limit, ...], in_advance: int) -> Verdict:
+        with self.effect("charge_rate", subject):
+            return self.rules.charge_rate(subject, limits, in_advance)
+
+    async def return_rate(self, subject: str, limits: tuple[Limit, ...], count: int) -> None:
+        with self.effect("return_rate", subject, count):
+            self.rules.return_rate(subject, limits, count)
+
+    async def reserve(self, reservation: Reservation, lease_s: float) -> Verdict:
+        with self.effect("reserve", reservation.reservation_id, reservation.units):
+            return self.rules.reserve(reservation, lease_s)
+
+    async def settle(self, reservation: Reservation, units: int) -> None:
+        with self.effect("settle", reservation.reservation_id, units):
+            self.rules.settle(reservation, units)
+
+    async def usage(self, subject: str, limits: tuple[Limit, ...]) -> Sequence[Usage]:
+        with self.effect("usage", subject):
+            return self.rules.usage(subject, limits)
+
+
+class MemoryCache(Recorder):
+    part = "cache"
+
+    def __init__(self, journal: Journal, now: Callable[[], float]) -> None:
+        super().__init__(journal)
+        self._now = now
+        self.entries: dict[str, tuple[bytes, float]] = {}
+        self.leases: dict[str, tuple[str, float]] = {}
+        self.purges = 0
+
+    async def get(self, address: str) -> bytes | None:
+        with self.effect("get", address):
+            return self._entry(address)
+
+    async def put(self, address: str, blob: bytes, ttl_s: float, keep_first: bool) -> bytes | None:
+        with self.effect("put", address):
+            standing = self._entry(address) if keep_first else None
+            if standing is None:
+                self.entries[address] = (blob, self._now() + ttl_s)
+            return standing
+
+    async def delete(self, address: str) -> None:
+        with self.effect("delete", address):
+            self.entries.pop(address, None)
+
+    async def claim(self, address: str, owner: str, lease_s: float) -> tuple[bool, bytes | None]:
+        with self.effect("claim", address, owner):
+            entry = self._entry(address)
+            if entry is not None or self._holder(address) not in (None, owner):
+                return False, entry
+            self.leases[address] = (owner, self._now() + lease_s)
+            return True, None
+
+    async def renew(self, address: str, owner: str, lease_s: float) -> bool:
+        with self.effect("renew", address, owner):
+            if self._holder(address) != owner:
+                return False
+            self.leases[address] = (owner, self._now() + lease_s)
+            return True
+
+    async def release(self, address: str, owner: str) -> None:
+        with self.effect("release", address, owner):
+            if self._holder(address) == owner:
+                del self.leases[address]
+
+    async def epoch(self) -> int:
+        with self.effect("epoch"):
+            return self.purges
+
+    async def purge(self) -> int:
+        with self.effect("purge"):
+            self.purges += 1
+            return self.purges
+
+    async def stats(self) -> Mapping[str, int]:
+        with self.effect("stats"):
+            size = sum(len(blob) for blob, _ in self.entries.values())
+            return {"entries": len(self.entries), "bytes": size, "evicted": 0, "expired": 0, "hits": 0, "misses": 0}
+
+    def _entry(self, address: str) -> bytes | None:
+        blob, ends = self.entries.get(address, (None, 0.0))
+        return blob if ends > self._now() else None
+
+    def _holder(self, address: str) -> str | None:
+        owner, ends = self.leases.get(address, (None, 0.0))
+        return owner if ends > self._now() else None
+
+
+class MemoryAudit(Recorder):
+    """A real chain, in a list."""
+
+    part = "audit"
+    error = AuditUnavailable
+
+    def __init__(self, journal: Journal, secret: bytes = b"audit") -> None:
+        super().__init__(journal)
+        self.lines: list[bytes] = []
+        self.events: list[Event] = []
+        self._secret, self._head = secret, Head()
+
+    async def append(self, event: Event) -> int:
+        with self.effect("append", event.kind):
+            line, self._head = link(self._secret, self._head, event)
+            self.lines.append(line)
+            self.events.append(event)
+            return self._head.seq
