@@ -41,6 +41,7 @@ STATE_UNAVAILABLE = Kind("state-unavailable", 503, "The gateway cannot check key
 AUDIT_UNAVAILABLE = Kind("audit-unavailable", 503, "The audit record cannot be written, so nothing was done.")
 UPSTREAM_UNAVAILABLE = Kind("upstream-unavailable", 503, "The upstream is resting after repeated failures.")
 NO_UPSTREAM_KEY = Kind("no-upstream-key", 503, "No upstream key is fit for this call just now.")
+UPSTREAM_BUSY = Kind("upstream-busy", 429, "The upstream's own rate limit is reached.")
 UPSTREAM_FAILED = Kind("upstream-failed", 502, "The upstream failed on this call.")
 UPSTREAM_REFUSED = Kind("upstream-refused", 422, "The upstream refused this call.")
 UPSTREAM_ANSWER_BAD = Kind("upstream-answer-bad", 502, "The upstream's answer was incomplete, too large or not JSON.")
@@ -65,6 +66,7 @@ KINDS: tuple[Kind, ...] = (
     AUDIT_UNAVAILABLE,
     UPSTREAM_UNAVAILABLE,
     NO_UPSTREAM_KEY,
+    UPSTREAM_BUSY,
     UPSTREAM_FAILED,
     UPSTREAM_REFUSED,
     UPSTREAM_ANSWER_BAD,

@@ -1,0 +1,11 @@
+"""Which models a virtual key may use: those in its record, or all of the gateway's."""
+
+from gateway.core.nouns import Call, Principal
+from gateway.core.policies.decision import Decision
+from gateway.core.problems import MODEL_REFUSED
+
+
+def decide(call: Call, who: Principal, now: float) -> Decision | None:
+    if who.key.models is None or call.model in who.key.models:
+        return None
+    return Decision(False, f"this key may use: {', '.join(who.key.models)}", MODEL_REFUSED)

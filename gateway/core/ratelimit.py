@@ -1,0 +1,21 @@
+"""RateLimit and RateLimit-Policy: where a client stands (draft-ietf-httpapi-ratelimit-headers)."""
+
+from collections.abc import Iterable
+from math import ceil
+
+from gateway.core.quota import Limit, Standing
+
+
+def policy_field(limits: Iterable[Limit]) -> str:
+    """`"user-requests";q=600;w=60, ...`: every ceiling that this caller has; concurrency has no window."""
+    return ", ".join(
+        f'"{limit.name}";q={limit.amount}' + (f";w={limit.window_s}" if limit.kind != "concurrency" else "")
+        for limit in limits
+    )
+
+
+def state_field(standings: Iterable[Standing]) -> str:
+    """`"user-requests";r=599;t=1, ...`: what is left, and seconds until it is whole again."""
+    return ", ".join(
+        f'"{standing.limit.name}";r={standing.remaining};t={ceil(standing.reset_s)}' for standing in standings
+    )
