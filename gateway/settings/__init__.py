@@ -1,0 +1,25 @@
+"""What an operator can set, from one TOML file, `GATEWAY_*` variables and secret files.
+
+The only part of the gateway that reads the environment. It starts nothing and connects to nothing.
+"""
+
+from gateway.settings.faults import SettingsFault, SettingsFaults
+from gateway.settings.load import Loaded, environment, load, load_here, read
+from gateway.settings.model import Settings, UpstreamKey
+from gateway.settings.secret_files import master_secret, read_secret, secret_url, write_secret
+
+__all__ = [
+    "Loaded",
+    "Settings",
+    "SettingsFault",
+    "SettingsFaults",
+    "UpstreamKey",
+    "environment",
+    "load",
+    "load_here",
+    "master_secret",
+    "read",
+    "read_secret",
+    "secret_url",
+    "write_secret",
+]

@@ -1,0 +1,153 @@
+"""Settings that are each well-formed and yet cannot all be meant.
+
+Each rule names the settings that it compares, so that a fault in one of them is not reported twice.
+"""
+
+from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
+
+from gateway.settings.faults import SettingsFault
+from gateway.settings.model import LimitTable, Settings
+from gateway.settings.secret_files import MASTER_BYTES, fault_of
+
+STORE_SCHEMES = frozenset(
+    {"redis", "rediss", "valkey", "valkeys", "unix", "redis+cluster", "rediss+cluster", "redis+sentinel"}
+)
+LEASE_MARGIN_S = 30
+Rule = tuple[tuple[str, ...], Callable[[Settings], str | None]]
+
+
+def _lease(settings: Settings) -> str | None:
+    least = settings.upstream.total_s + LEASE_MARGIN_S
+    if settings.admission.reservation_lease_s >= least:
+        return None
+    return f"must be at least upstream.total_s + {LEASE_MARGIN_S} ({least:g}), or a slow call loses its reservation"
+
+
+def _connect(settings: Settings) -> str | None:
+    return "is longer than upstream.total_s" if settings.upstream.connect_s > settings.upstream.total_s else None
+
+
+def _first_byte(settings: Settings) -> str | None:
+    return "is longer than upstream.total_s" if settings.upstream.first_byte_s > settings.upstream.total_s else None
+
+
+def _ports(settings: Settings) -> str | None:
+    listen = settings.listen
+    same = listen.metrics_port == listen.port != 0
+    shared = listen.host == listen.metrics_host or "0.0.0.0" in (listen.host, listen.metrics_host)
+    return "is the same as listen.port" if same and shared else None
+
+
+def _master(settings: Settings) -> str | None:
+    if settings.stores.state_url is None or settings.secrets.master_file is not None:
+        return None
+    return "is required with stores.state_url: every machine on that store needs the same secret"
+
+
+def _pickle(settings: Settings) -> str | None:
+    return "must be false: answers are JSON only" if settings.upstream.ask_pickle else None
+
+
+def _upstream(settings: Settings) -> str | None:
+    try:
+        parts = urlsplit(settings.upstream.url)
+        plain = parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
+        bare = parts.path in ("", "/") and not parts.query and not parts.fragment and parts.port != 0
+    except ValueError:
+        return "must be http(s)://host[:port]"
+    return None if plain and bare else "must be http(s)://host[:port], without path, query or credentials"
+
+
+def _some_key(settings: Settings) -> str | None:
+    return None if settings.upstream.keys else "at least one upstream key is needed"
+
+
+def _key_names(settings: Settings) -> str | None:
+    names = [key.id for key in settings.upstream.keys]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    return f"the id {', '.join(twice)} is given twice" if twice else None
+
+
+def _classes(settings: Settings) -> str | None:
+    empty = settings.cache.enabled and not settings.cache.classes
+    return "is empty while cache.enabled is true" if empty else None
+
+
+def _state_url(settings: Settings) -> str | None:
+    return _store(settings.stores.state_url)
+
+
+def _cache_url(settings: Settings) -> str | None:
+    return _store(settings.stores.cache_url)
+
+
+def _store(url: str | None) -> str | None:
+    if url is None:
+        return None
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "is not a URL"
+    if parts.scheme not in STORE_SCHEMES:
+        return f"must begin with one of {', '.join(sorted(STORE_SCHEMES))}"
+    if parts.password is not None or "password=" in parts.query:
+        return "holds a password; put it into a file and name that in the setting ending in _password_file"
+    return None
+
+
+RULES: tuple[Rule, ...] = (
+    (("admission.reservation_lease_s", "upstream.total_s"), _lease),
+    (("upstream.connect_s", "upstream.total_s"), _connect),
+    (("upstream.first_byte_s", "upstream.total_s"), _first_byte),
+    (("listen.metrics_port", "listen.port", "listen.host", "listen.metrics_host"), _ports),
+    (("secrets.master_file", "stores.state_url"), _master),
+    (("upstream.ask_pickle",), _pickle),
+    (("upstream.url",), _upstream),
+    (("upstream.keys",), _some_key),
+    (("upstream.keys",), _key_names),
+    (("cache.classes", "cache.enabled"), _classes),
+    (("stores.state_url",), _state_url),
+    (("stores.cache_url",), _cache_url),
+)
+
+
+def contradictions(settings: Settings, faulty: frozenset[str]) -> Iterator[SettingsFault]:
+    """What cannot be meant together; rules that touch a setting already faulty are left out."""
+    for names, rule in RULES:
+        says = None if any(_touches(name, bad) for name in names for bad in faulty) else rule(settings)
+        if says is not None:
+            yield SettingsFault(names[0], says)
+    yield from _bursts(settings)
+    yield from _secret_faults(settings)
+
+
+def _bursts(settings: Settings) -> Iterator[SettingsFault]:
+    rows: list[tuple[str, LimitTable]] = [("limits.default", settings.limits.default)]
+    rows += [(f"limits.users.{user}", table) for user, table in settings.limits.users.items()]
+    for name, table in rows:
+        lifted = "requests_per_minute" in table.model_fields_set and table.requests_per_minute is None
+        if table.burst is not None and lifted:
+            yield SettingsFault(f"{name}.burst", "means nothing while requests_per_minute is unlimited")
+
+
+def _secret_faults(settings: Settings) -> Iterator[SettingsFault]:
+    stores = settings.stores
+    rows = [(f'upstream.keys["{key.id}"].file', key.file, 1) for key in settings.upstream.keys]
+    rows += [
+        (name, path, least)
+        for name, path, least in (
+            ("secrets.master_file", settings.secrets.master_file, MASTER_BYTES),
+            ("stores.state_password_file", stores.state_password_file, 1),
+            ("stores.cache_password_file", stores.cache_password_file, 1),
+        )
+        if path is not None
+    ]
+    for name, path, least in rows:
+        says = fault_of(path, least)
+        if says is not None:
+            yield SettingsFault(name, says)
+
+
+def _touches(name: str, bad: str) -> bool:
+    return bad.startswith(name) or name.startswith(bad)

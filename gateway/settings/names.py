@@ -1,0 +1,76 @@
+"""The names of the settings, read off the model: dotted in the file, `GATEWAY_...` in the environment."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from gateway.settings.model import Settings
+
+PREFIX = "GATEWAY_"
+NESTING = "__"
+CONFIG = "GATEWAY_CONFIG"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One leaf of the model (a list or a table of free names is one leaf)."""
+
+    name: str
+    field: FieldInfo
+
+    @property
+    def variable(self) -> str:
+        return PREFIX + self.name.upper().replace(".", NESTING)
+
+
+def part_of(field: FieldInfo) -> type[BaseModel] | None:
+    """The model of a table, where the field is one."""
+    kind = field.annotation
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
+def leaves(part: type[BaseModel] = Settings, prefix: str = "") -> Iterator[Setting]:
+    """Every setting, in the order of the model."""
+    for name, field in part.model_fields.items():
+        below = part_of(field)
+        if below is None:
+            yield Setting(prefix + name, field)
+        else:
+            yield from leaves(below, f"{prefix}{name}.")
+
+
+def tables(part: type[BaseModel] = Settings, prefix: str = "") -> Iterator[str]:
+    """Every table that holds settings, dotted."""
+    for name, field in part.model_fields.items():
+        below = part_of(field)
+        if below is not None:
+            yield prefix + name
+            yield from tables(below, f"{prefix}{name}.")
+
+
+def is_text(field: FieldInfo) -> bool:
+    """Whether a value of the environment is taken as it stands (text, a path, one of some words)."""
+    return any(kind in (str, Path) or get_origin(kind) is Literal for kind in _alternatives(field.annotation))
+
+
+def is_path(field: FieldInfo) -> bool:
+    return Path in _alternatives(field.annotation)
+
+
+def _alternatives(annotation: Any) -> set[Any]:
+    """The types of a union, out of their annotations; containers are not looked into."""
+    if get_origin(annotation) in (tuple, Literal) or not get_args(annotation):
+        return {annotation}
+    if hasattr(annotation, "__metadata__"):
+        return _alternatives(get_args(annotation)[0])
+    if get_origin(annotation) is not None and not _is_union(annotation):
+        return {annotation}
+    return set().union(*(_alternatives(kind) for kind in get_args(annotation)))
+
+
+def _is_union(annotation: Any) -> bool:
+    return type(None) in get_args(annotation)
