@@ -6,12 +6,14 @@ from typing import Any
 
 from gateway.core.endpoint import Endpoint
 
-ENDPOINTS: tuple[Endpoint[Any], ...] = tuple(
+AnyEndpoint = Endpoint[Any]
+
+ENDPOINTS: tuple[AnyEndpoint, ...] = tuple(
     import_module(f"{__name__}.{module.name}").ENDPOINT for module in sorted(pkgutil.iter_modules(__path__))
 )
 BY_PATH = {endpoint.path: endpoint for endpoint in ENDPOINTS}
 
 
-def find(path: str) -> Endpoint[Any] | None:
+def find(path: str) -> AnyEndpoint | None:
     """The endpoint that answers at this path."""
     return BY_PATH.get(path)

@@ -1,0 +1,100 @@
+"""From an answer or a problem to the response that a caller gets, and to what is counted and logged of it."""
+
+from collections.abc import Mapping
+
+import orjson
+
+from gateway.core import caching
+from gateway.core.caching import Plan
+from gateway.core.metrics import LATENCY, REQUESTS
+from gateway.core.nouns import Answer, Response
+from gateway.core.problems import Problem
+from gateway.core.quota import LimitBook, Verdict
+from gateway.core.ratelimit import policy_field, state_field
+from gateway.flow.permit import Permit
+from gateway.flow.trace import Trace
+from gateway.ports import AccessLog, Clock, Meter, Tasks
+
+# Answers hold unpublished proteins: no cache but ours may keep them (RFC 9111 section 5.2.2).
+PRIVATE = "private, no-store"
+
+
+class Deliver:
+    """The way out of one worker."""
+
+    def __init__(
+        self, book: LimitBook, permit: Permit, access: AccessLog, clock: Clock, tasks: Tasks, meter: Meter
+    ) -> None:
+        self._book, self._permit, self._access = book, permit, access
+        self._clock, self._tasks, self._meter = clock, tasks, meter
+
+    def hit(self, answer: Answer, plan: Plan, verdict: Verdict, trace: Trace) -> Response:
+        age = max(0.0, self._clock.now() - answer.created)
+        trace.outcome = "hit"
+        status = caching.status_hit(answer.cls, plan.ttl_s - age)
+        return self._response(answer, status, int(age), verdict, trace)
+
+    def fresh(
+        self, answer: Answer, plan: Plan, verdict: Verdict, trace: Trace, *, stored: bool, collapsed: bool
+    ) -> Response:
+        trace.outcome = "shared" if collapsed else "bypass" if plan.address is None else "miss"
+        status = caching.status_forwarded(plan, stored=stored, collapsed=collapsed)
+        return self._response(answer, status, 0, verdict, trace)
+
+    def problem(self, problem: Problem, trace: Trace) -> Response:
+        """A refusal, as RFC 9457 has it."""
+        trace.outcome = trace.problem = problem.kind.slug
+        headers = {"X-Request-Id": trace.request_id, "Cache-Control": "no-store", **problem.headers}
+        body = orjson.dumps(problem.document(trace.request_id))
+        return Response(problem.kind.status, body, headers, "application/problem+json")
+
+    def _response(self, answer: Answer, status: str, age: int, verdict: Verdict, trace: Trace) -> Response:
+        trace.cache = status
+        headers = {
+            "Cache-Status": status,
+            "Age": str(age),
+            "Cache-Control": PRIVATE,
+            "X-Request-Id": trace.request_id,
+            **self._rate(verdict, trace),
+        }
+        return Response(200, answer.body, headers)
+
+    def _rate(self, verdict: Verdict, trace: Trace) -> Mapping[str, str]:
+        if trace.who is None or not verdict.standings:
+            return {}
+        limits = self._book.all(trace.who)
+        return {"RateLimit-Policy": policy_field(limits), "RateLimit": state_field(verdict.standings)}
+
+    def account(self, trace: Trace, response: Response) -> None:
+        """Count and log one request that has been answered; record the end of a flagged one."""
+        took = self._clock.monotonic() - trace.started
+        self._meter.count(REQUESTS, trace.endpoint, trace.outcome)
+        self._meter.observe(LATENCY, took, trace.endpoint, "total")
+        self._meter.observe(LATENCY, max(0.0, took - trace.upstream_s), trace.endpoint, "gateway")
+        if trace.store_s:
+            self._meter.observe(LATENCY, trace.store_s, trace.endpoint, "store")
+        self._access.write(self._line(trace, response, took))
+        if trace.call is not None and trace.call.flagged and trace.who is not None and trace.upstream_s:
+            outcome = trace.problem or trace.outcome
+            self._tasks.spawn(self._permit.answered(trace.call, trace.who, trace.request_id, outcome))
+
+    def _line(self, trace: Trace, response: Response, took: float) -> Mapping[str, object]:
+        line: dict[str, object] = {
+            "at": self._clock.now(),
+            "request": trace.request_id,
+            "endpoint": trace.endpoint,
+            "status": response.status,
+            "outcome": trace.outcome,
+            "ms": round(took * 1000, 3),
+            "bytes": len(response.body),
+        }
+        if trace.who is not None:
+            line.update(user=trace.who.user, team=trace.who.team, key=trace.who.key.public_id)
+        if trace.call is not None:
+            call = trace.call
+            line.update(model=call.model, units=call.units, length=call.length, cls=call.determinism.cls.value)
+            line["reason"] = call.determinism.reason
+            line["flagged"] = call.flagged
+        if trace.upstream_s:
+            line["upstream_ms"] = round(trace.upstream_s * 1000, 3)
+        return line

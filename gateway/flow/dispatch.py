@@ -1,0 +1,178 @@
+"""Which upstream key a call goes with, how many tries it gets, and what their failures mean.
+
+`compute` takes a call and nothing about who asked: an answer may be shared, so it can carry nothing about a caller.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from gateway.core import retry
+from gateway.core.breaker import Breaker
+from gateway.core.metrics import BREAKER, IN_FLIGHT, LATENCY, UPSTREAM_KEYS, UPSTREAM_REQUESTS
+from gateway.core.nouns import Answer, Call
+from gateway.core.problems import NO_UPSTREAM_KEY, UPSTREAM_ANSWER_BAD, UPSTREAM_BUSY, UPSTREAM_UNAVAILABLE, Problem
+from gateway.core.retry import Judgement
+from gateway.ports import Clock, Meter, Upstream, UpstreamLoss, UpstreamReply, UpstreamRequest
+
+DEAD_FOR_S = 300.0
+LONGEST_REST_S = 120.0
+
+
+@dataclass(slots=True)
+class UpstreamKey:
+    """One credential of the upstream and how it fares. `concern`: fit for declared sequences of concern only."""
+
+    name: str
+    secret: str = field(repr=False)
+    concern: bool = False
+    in_flight: int = 0
+    rests_until: float = 0.0
+    dead_until: float = 0.0
+
+    def state(self, now: float) -> str:
+        return "dead" if now < self.dead_until else "resting" if now < self.rests_until else "ready"
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the settings say about trying."""
+
+    retries: int = 2
+    rest_s: float = 10.0
+    max_answer_bytes: int = 64 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """An answer or a problem; `worked` is whether the upstream may have done the work, so that the charge stands."""
+
+    answer: Answer | None
+    problem: Problem | None
+    worked: bool
+
+
+class Dispatcher:
+    """The way of one worker to the upstream."""
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        keys: Sequence[UpstreamKey],
+        breaker: Breaker,
+        terms: Terms,
+        clock: Clock,
+        meter: Meter,
+    ) -> None:
+        self._upstream, self._keys, self._breaker, self._terms = upstream, tuple(keys), breaker, terms
+        self._clock, self._meter = clock, meter
+        self._under_way = 0
+        self.show()
+
+    async def compute(self, call: Call) -> Computed:
+        """Ask the upstream, with the next fit key while a failure says that no work was done."""
+        tried: list[Judgement] = []
+        problem = Problem(NO_UPSTREAM_KEY)
+        for _ in range(1 + self._terms.retries):
+            now = self._clock.monotonic()
+            if not self._breaker.allows(now):
+                return Computed(None, self._resting(now), worked=False)
+            key = self._pick(call.flagged, now)
+            if key is None:
+                self._breaker.abandoned()
+                return Computed(None, self._nobody(call.flagged, now), worked=False)
+            judgement, outcome = await self._try(call, key)
+            if isinstance(outcome, Answer):
+                return Computed(outcome, None, worked=True)
+            tried.append(judgement)
+            problem = outcome
+            if not judgement.again:
+                break
+        return Computed(None, problem, worked=tried[-1].worked)
+
+    async def _try(self, call: Call, key: UpstreamKey) -> tuple[Judgement, Answer | Problem]:
+        request = UpstreamRequest(call.target, call.body, key.secret, self._terms.max_answer_bytes)
+        key.in_flight += 1
+        self._under_way += 1
+        self._meter.gauge(IN_FLIGHT, self._under_way, "upstream")
+        started = self._clock.monotonic()
+        try:
+            reply = await self._upstream.send(request)
+        finally:
+            key.in_flight -= 1
+            self._under_way -= 1
+            self._meter.gauge(IN_FLIGHT, self._under_way, "upstream")
+        self._meter.observe(LATENCY, self._clock.monotonic() - started, call.endpoint, "upstream")
+        judgement, outcome = self._judge(call, reply)
+        self._meter.count(UPSTREAM_REQUESTS, call.endpoint, judgement.outcome)
+        self._learn(key, judgement, reply)
+        return judgement, outcome
+
+    def _judge(self, call: Call, reply: UpstreamReply | UpstreamLoss) -> tuple[Judgement, Answer | Problem]:
+        if isinstance(reply, UpstreamLoss):
+            judgement = retry.of_loss(reply.sent, reply.timed_out)
+            if reply.reason == "too_large":
+                return retry.BAD_ANSWER, Problem(UPSTREAM_ANSWER_BAD, "The upstream's answer was too large.")
+            return judgement, Problem(judgement.kind, f"Lost on the way: {reply.reason}.")
+        judgement = retry.of_status(reply.status)
+        if judgement is not retry.OK:
+            return judgement, Problem(judgement.kind, f"The upstream answered with status {reply.status}.")
+        if reply.status != 200 or reply.media_type != "application/json" or not _is_success(call, reply.body):
+            return retry.BAD_ANSWER, Problem(UPSTREAM_ANSWER_BAD)
+        return judgement, Answer(reply.body, self._clock.now(), call.determinism.cls)
+
+    def _learn(self, key: UpstreamKey, judgement: Judgement, reply: UpstreamReply | UpstreamLoss) -> None:
+        now = self._clock.monotonic()
+        if judgement.outcome == "dead":
+            key.dead_until = now + DEAD_FOR_S
+        elif judgement.outcome == "rest":
+            asked = reply.retry_after_s if isinstance(reply, UpstreamReply) else None
+            key.rests_until = now + min(LONGEST_REST_S, self._terms.rest_s if asked is None else max(0.0, asked))
+        if judgement.harms_breaker:
+            self._breaker.failed(now)
+        elif judgement is retry.OK:
+            self._breaker.succeeded()
+        else:
+            self._breaker.abandoned()
+        self.show()
+
+    def _pick(self, flagged: bool, now: float) -> UpstreamKey | None:
+        """The ready key with the least under way; flagged calls only with keys marked for them, and no others."""
+        fit = [key for key in self._keys if key.concern == flagged and key.state(now) == "ready"]
+        return min(fit, key=lambda key: key.in_flight, default=None)
+
+    def _resting(self, now: float) -> Problem:
+        wait = max(1, round(self._breaker.seconds_left(now)))
+        return Problem(UPSTREAM_UNAVAILABLE, headers={"Retry-After": str(wait)})
+
+    def _nobody(self, flagged: bool, now: float) -> Problem:
+        resting = [key.rests_until for key in self._keys if key.concern == flagged and key.state(now) == "resting"]
+        if not resting:
+            detail = "No upstream key is marked for declared sequences of concern." if flagged else ""
+            return Problem(NO_UPSTREAM_KEY, detail, headers={"Retry-After": "60"})
+        return Problem(UPSTREAM_BUSY, headers={"Retry-After": str(max(1, round(min(resting) - now)))})
+
+    def show(self) -> None:
+        """Put the keys' states and the breaker's on the gauges."""
+        now = self._clock.monotonic()
+        states = [key.state(now) for key in self._keys]
+        for state in ("ready", "resting", "dead"):
+            self._meter.gauge(UPSTREAM_KEYS, states.count(state), state)
+        self._meter.gauge(BREAKER, {"closed": 0.0, "trial": 0.5, "open": 1.0}[self._breaker.state()])
+
+
+def _is_success(call: Call, body: bytes) -> bool:
+    """Whether these bytes are one whole JSON object, and for generate_tensor one that holds outputs."""
+    try:
+        tree: Any = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return False
+    if not isinstance(tree, dict):
+        return False
+    if call.endpoint != "generate_tensor":
+        return True
+    # Older front ends wrap the answer in "data"; the SDK reads both.
+    inner = tree.get("data") if "outputs" not in tree else tree
+    return isinstance(inner, dict) and isinstance(inner.get("outputs"), dict)

@@ -1,0 +1,146 @@
+"""A request from top to bottom. Nothing else knows the order."""
+
+from functools import partial
+
+from gateway import endpoints
+from gateway.core import caching
+from gateway.core.caching import Plan, Scheme
+from gateway.core.endpoint import Rules
+from gateway.core.metrics import CACHE, UNITS
+from gateway.core.nouns import Answer, Call, Principal, Response
+from gateway.core.problems import (
+    BODY_TOO_LARGE,
+    MEDIA_TYPE_REFUSED,
+    PRECONDITION_UNMET,
+    UNKNOWN_PATH,
+    WRONG_METHOD,
+    Problem,
+)
+from gateway.core.quota import Verdict
+from gateway.flow.admission import Admission
+from gateway.flow.coalesce import Coalescer, Landed
+from gateway.flow.deliver import Deliver
+from gateway.flow.dispatch import Dispatcher
+from gateway.flow.keyring import Keyring
+from gateway.flow.memory import Memory
+from gateway.flow.permit import Permit
+from gateway.flow.recall import Recall
+from gateway.flow.reserve import Reserver
+from gateway.flow.trace import Trace
+from gateway.flow.watch import Watch
+from gateway.ports import Clock, Meter, RawRequest, Tasks
+
+
+class Pipeline:
+    """The parts of one worker, in the order in which a request meets them."""
+
+    def __init__(
+        self,
+        *,
+        keyring: Keyring,
+        memory: Memory,
+        permit: Permit,
+        watch: Watch,
+        admission: Admission,
+        recall: Recall,
+        coalescer: Coalescer,
+        reserver: Reserver,
+        dispatcher: Dispatcher,
+        deliver: Deliver,
+        scheme: Scheme,
+        rules: Rules,
+        max_body_bytes: int,
+        tasks: Tasks,
+        clock: Clock,
+        meter: Meter,
+    ) -> None:
+        self._keyring, self._memory, self._permit, self._watch = keyring, memory, permit, watch
+        self._admission, self._recall, self._coalescer = admission, recall, coalescer
+        self._reserver, self._dispatcher, self._deliver = reserver, dispatcher, deliver
+        self._scheme, self._rules, self._max_body_bytes = scheme, rules, max_body_bytes
+        self._tasks, self._clock, self._meter = tasks, clock, meter
+
+    async def handle(self, raw: RawRequest, trace: Trace) -> Response:
+        """The answer to a request; raises a Problem for what is refused."""
+        endpoint = self._find(raw, trace)  # 404 405
+        trace.who = who = await self._keyring.principal(raw.header("Authorization"))  # 401
+        trace.call = call = await self._understand(endpoint, raw)  # 400 413 415 422: parsed once, normalised
+        await self._permit.check(call, who, trace.request_id)  # 403: before the cache; on record if flagged
+        plan = self._plan(endpoint, call, who, raw)  # where the answer lives, and why
+        verdict, hit = await self._enter(plan, who, trace)  # 429: rate, fair line
+        if hit is not None:
+            return self._hit(hit, plan, call, verdict, trace)
+        if plan.wish.only_if_cached:
+            raise Problem(PRECONDITION_UNMET)
+        return await self._obtain(plan, call, who, verdict, trace)  # 403 429: reserve -> compute -> settle
+
+    def _find(self, raw: RawRequest, trace: Trace) -> endpoints.AnyEndpoint:
+        endpoint = endpoints.find(raw.path)
+        if endpoint is None:
+            raise Problem(UNKNOWN_PATH, "See GET / for what is here.")
+        trace.endpoint = endpoint.name
+        if raw.method != endpoint.method:
+            raise Problem(WRONG_METHOD, headers={"Allow": endpoint.method})
+        return endpoint
+
+    async def _understand(self, endpoint: endpoints.AnyEndpoint, raw: RawRequest) -> Call:
+        media_type = (raw.header("Content-Type") or "").partition(";")[0].strip().lower()
+        if media_type != "application/json" or (raw.header("Content-Encoding") or "identity") != "identity":
+            raise Problem(MEDIA_TYPE_REFUSED)
+        limit = min(self._max_body_bytes, endpoint.max_bytes)
+        body = await raw.read(limit)
+        if body is None:
+            raise Problem(BODY_TOO_LARGE, f"At most {limit} bytes are accepted.")
+        call = self._memory.call(endpoint.name, raw.query, body)
+        if call is None:
+            call = endpoint.parse(body, raw.query, self._rules)
+            self._memory.keep_call(endpoint.name, raw.query, body, call)
+        return call
+
+    def _plan(self, endpoint: endpoints.AnyEndpoint, call: Call, who: Principal, raw: RawRequest) -> Plan:
+        asked = caching.wish(raw.header("Cache-Control"))
+        return caching.plan(call, who, self._scheme, self._watch.cache_epoch(), endpoint.cacheable, asked)
+
+    async def _enter(self, plan: Plan, who: Principal, trace: Trace) -> tuple[Verdict, Answer | None]:
+        """Charge the rate and look into the cache: from memory if it has the answer, else both stores at once."""
+        hit = self._recall.at_hand(plan)
+        started = self._clock.monotonic()
+        if hit is not None or not plan.readable:
+            verdict = await self._admission.admit(who)
+        else:
+            verdict, hit = await self._tasks.both(self._admission.admit(who), self._recall.read(plan))
+        trace.store_s += self._clock.monotonic() - started
+        return verdict, hit
+
+    def _hit(self, hit: Answer, plan: Plan, call: Call, verdict: Verdict, trace: Trace) -> Response:
+        self._meter.count(CACHE, call.endpoint, "hit", plan.reason)
+        self._meter.count(UNITS, call.endpoint, "saved", by=call.units)
+        return self._deliver.hit(hit, plan, verdict, trace)
+
+    async def _obtain(self, plan: Plan, call: Call, who: Principal, verdict: Verdict, trace: Trace) -> Response:
+        result = "bypass" if plan.address is None else "miss"
+        self._meter.count(CACHE, call.endpoint, result, "no-cache" if plan.wish.no_cache else plan.reason)
+        lead = partial(self._lead, plan, call, who, trace)
+        if plan.address is None or plan.wish.no_cache:
+            landed = await self._tasks.spawn(lead())
+            if landed.answer is None:
+                raise landed.failure or AssertionError("a flight lands with an answer or a failure")
+            return self._deliver.fresh(landed.answer, plan, verdict, trace, stored=landed.stored, collapsed=False)
+        answer, came, stored = await self._coalescer.once(plan.address, lead)
+        return self._deliver.fresh(answer, plan, verdict, trace, stored=stored, collapsed=came != "led")
+
+    async def _lead(self, plan: Plan, call: Call, who: Principal, trace: Trace) -> Landed:
+        """Pay, compute, keep. The computation itself is not told who pays."""
+        held = await self._reserver.reserve(who, call)
+        worked = True  # whatever interrupts the computation, the upstream may have worked: the charge stands
+        started = self._clock.monotonic()
+        try:
+            computed = await self._dispatcher.compute(call)
+            worked = computed.worked
+        finally:
+            self._reserver.settle(held, worked)
+            trace.upstream_s = self._clock.monotonic() - started
+        if computed.answer is None:
+            return Landed(failure=computed.problem)
+        answer, stored = await self._recall.keep(plan, computed.answer)
+        return Landed(answer, stored=stored)

@@ -1,0 +1,68 @@
+"""Reading and writing the cache: process memory first, then the store; a lost store is a miss, never an error.
+
+A broken, forged or swapped entry is a miss and is counted.
+"""
+
+from gateway.core import entries
+from gateway.core.caching import Plan
+from gateway.core.metrics import CACHE_BAD_ENTRIES, STORE_ERRORS
+from gateway.core.nouns import Answer
+from gateway.flow.memory import Memory
+from gateway.flow.watch import Watch
+from gateway.ports import CacheStore, Clock, Meter, StoreUnavailable
+
+NONCE_BYTES = 12
+
+
+class Recall:
+    """The cache as one worker sees it."""
+
+    def __init__(
+        self, cache: CacheStore, memory: Memory, watch: Watch, clock: Clock, meter: Meter, key: bytes, max_bytes: int
+    ) -> None:
+        self._cache, self._memory, self._watch = cache, memory, watch
+        self._clock, self._meter, self._key, self._max_bytes = clock, meter, key, max_bytes
+
+    def at_hand(self, plan: Plan) -> Answer | None:
+        """The answer from process memory."""
+        if plan.address is None or plan.wish.no_cache:
+            return None
+        return self._memory.answer(plan.address, self._clock.now())
+
+    async def read(self, plan: Plan) -> Answer | None:
+        """The answer from the store, checked to be ours and for this very call."""
+        if plan.address is None or plan.wish.no_cache:
+            return None
+        try:
+            blob = await self._cache.get(plan.address)
+        except StoreUnavailable:
+            self._lost("get")
+            return None
+        answer = None if blob is None else self.opened(plan.address, blob)
+        if answer is not None:
+            self._memory.keep_answer(plan.address, answer, answer.created + plan.ttl_s)
+        return answer
+
+    async def keep(self, plan: Plan, answer: Answer) -> tuple[Answer, bool]:
+        """Store; answers what stands in the cache now (for `pinned` calls the first answer) and whether it stands."""
+        if plan.address is None or len(answer.body) > self._max_bytes:
+            return answer, False
+        blob = entries.close(self._key, plan.address, answer, self._clock.token(NONCE_BYTES))
+        try:
+            first = await self._cache.put(plan.address, blob, plan.ttl_s, plan.keep_first)
+        except StoreUnavailable:
+            self._lost("put")
+            return answer, False
+        standing = (self.opened(plan.address, first) if first is not None else None) or answer
+        self._memory.keep_answer(plan.address, standing, standing.created + plan.ttl_s)
+        return standing, True
+
+    def opened(self, address: str, blob: bytes) -> Answer | None:
+        answer = entries.open_entry(self._key, address, blob)
+        if answer is None:
+            self._meter.count(CACHE_BAD_ENTRIES)
+        return answer
+
+    def _lost(self, operation: str) -> None:
+        self._meter.count(STORE_ERRORS, "cache", operation)
+        self._watch.doubt_cache()

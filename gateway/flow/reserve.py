@@ -1,0 +1,97 @@
+"""Units and concurrency: charged before the upstream call, settled or given back after it.
+
+A lost reply from the ledger refuses the call and takes the reservation back under its id, whether or not it had
+been made. A worker that dies leaves its units charged (the upstream may have worked) and its leases to expire.
+"""
+
+from dataclasses import dataclass
+
+from gateway.core.metrics import QUOTA_REFUSALS, STORE_ERRORS, UNITS
+from gateway.core.nouns import Call, Principal
+from gateway.core.problems import CONCURRENCY_EXCEEDED, QUOTA_EXHAUSTED, STATE_UNAVAILABLE, Problem
+from gateway.core.quota import Limit, LimitBook, Reservation, Verdict
+from gateway.core.ratelimit import policy_field, state_field
+from gateway.flow.line import POLL_S, Line
+from gateway.ports import Clock, Ledger, Meter, StoreUnavailable, Tasks
+
+SETTLE_TRIES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A reservation that stands, with the ledger's verdict on it."""
+
+    call: Call
+    reservation: Reservation
+    verdict: Verdict
+
+
+class Reserver:
+    """Reserves and settles for one worker."""
+
+    def __init__(
+        self, ledger: Ledger, book: LimitBook, line: Line, clock: Clock, tasks: Tasks, meter: Meter, lease_s: float
+    ) -> None:
+        self._ledger, self._book, self._line = ledger, book, line
+        self._clock, self._tasks, self._meter, self._lease_s = clock, tasks, meter, lease_s
+
+    async def reserve(self, who: Principal, call: Call) -> Held:
+        """Everything that the call will cost, or a problem: 403 units spent, 429 too many at once, 503 no ledger."""
+        limits = self._book.work(who)
+        reservation = Reservation(self._clock.token(12).hex(), who.user, limits, call.units)
+        if not limits:
+            return Held(call, reservation, Verdict(None, 0.0, ()))
+        verdict = await self._line.pass_through(
+            f"work {who.user}", lambda: self._attempt(reservation), waits_for=_is_concurrency
+        )
+        if verdict.refused_by is not None:
+            raise self._refused(who, call, verdict, verdict.refused_by)
+        self._meter.count(UNITS, call.endpoint, "reserved", by=call.units)
+        return Held(call, reservation, verdict)
+
+    def settle(self, held: Held, worked: bool) -> None:
+        """Make the charge final, or give it back. Goes on in the background until the ledger has it."""
+        units = held.call.units if worked else 0
+        self._meter.count(UNITS, held.call.endpoint, "settled" if worked else "refunded", by=held.call.units)
+        if held.reservation.limits:
+            self._tasks.spawn(self._settle(held.reservation, units))
+
+    async def _attempt(self, reservation: Reservation) -> Verdict:
+        try:
+            verdict = await self._ledger.reserve(reservation, self._lease_s)
+        except StoreUnavailable:
+            self._meter.count(STORE_ERRORS, "state", "reserve")
+            self._tasks.spawn(self._settle(reservation, 0))
+            raise Problem(STATE_UNAVAILABLE, headers={"Retry-After": "2"}) from None
+        if _is_concurrency(verdict):
+            # The store knows when a lease expires, not when a call ends; calls end sooner.
+            return Verdict(verdict.refused_by, min(POLL_S, verdict.retry_after_s or POLL_S), verdict.standings)
+        return verdict
+
+    async def _settle(self, reservation: Reservation, units: int) -> None:
+        wait = 0.05
+        for _ in range(SETTLE_TRIES):
+            try:
+                return await self._ledger.settle(reservation, units)
+            except StoreUnavailable:
+                self._meter.count(STORE_ERRORS, "state", "settle")
+                await self._clock.sleep(wait)
+                wait = min(5.0, wait * 2)
+        return None
+
+    def _refused(self, who: Principal, call: Call, verdict: Verdict, limit: Limit) -> Problem:
+        self._meter.count(QUOTA_REFUSALS, limit.name)
+        headers = {
+            "Retry-After": str(max(1, round(verdict.retry_after_s + 0.499))),
+            "RateLimit-Policy": policy_field(self._book.all(who)),
+            "RateLimit": state_field(verdict.standings),
+        }
+        if limit.kind == "concurrency":
+            return Problem(CONCURRENCY_EXCEEDED, f"{limit.amount} calls at once are allowed.", (), headers)
+        left = next((standing.remaining for standing in verdict.standings if standing.limit == limit), 0)
+        detail = f"The call costs {call.units} units; {left} of {limit.amount} are left until midnight UTC."
+        return Problem(QUOTA_EXHAUSTED, detail, (), headers)
+
+
+def _is_concurrency(verdict: Verdict) -> bool:
+    return verdict.refused_by is not None and verdict.refused_by.kind == "concurrency"
