@@ -1,0 +1,41 @@
+"""Run the stand-in upstream by itself: `python -m gateway.sandbox --port 9000`.
+
+Prints one JSON line with its address once it accepts calls. SIGTERM and Ctrl-C end it at once.
+"""
+
+import asyncio
+import json
+import signal
+
+import click
+
+from gateway.sandbox.app import create_app, start
+
+try:
+    from uvloop import run
+except ImportError:  # Windows has no uvloop
+    from asyncio import run  # type: ignore[assignment]
+
+
+async def serve(host: str, port: int, latency_s: float) -> None:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    running = await start(create_app(latency_s), host, port)
+    print(json.dumps({"url": running.url}), flush=True)
+    await stopped.wait()
+    await running.stop()
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=9000, show_default=True, type=click.IntRange(0, 65535), help="0: a free one")
+@click.option("--latency", default=0.0, show_default=True, type=click.FloatRange(min=0), help="seconds a call")
+def main(host: str, port: int, latency: float) -> None:
+    """A stand-in for the protein-model API: the same wire, no weights, no account."""
+    run(serve(host, port, latency))
+
+
+if __name__ == "__main__":
+    main()
