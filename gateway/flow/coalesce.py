@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from gateway.core import entries
 from gateway.core.metrics import COALESCED, STORE_ERRORS
 from gateway.core.nouns import Answer
 from gateway.core.problems import UPSTREAM_TIMEOUT, Problem
@@ -29,6 +28,7 @@ class Landed:
 
 HANDED_OVER = Landed()
 Lead = Callable[[], Awaitable[Landed]]
+Check = Callable[[str, bytes], Awaitable[Answer | None]]
 Came = Literal["led", "process", "fleet"]
 LED: Came = "led"
 FLEET: Came = "fleet"
@@ -38,10 +38,17 @@ class Coalescer:
     """The flights of one worker."""
 
     def __init__(
-        self, cache: CacheStore, clock: Clock, tasks: Tasks, meter: Meter, key: bytes, lease_s: float, patience_s: float
+        self,
+        cache: CacheStore,
+        clock: Clock,
+        tasks: Tasks,
+        meter: Meter,
+        check: Check,
+        lease_s: float,
+        patience_s: float,
     ) -> None:
         self._cache, self._clock, self._tasks, self._meter = cache, clock, tasks, meter
-        self._key, self._lease_s, self._patience_s = key, lease_s, patience_s
+        self._check, self._lease_s, self._patience_s = check, lease_s, patience_s
         self._flights: dict[str, Promise[Landed]] = {}
 
     async def once(self, address: str, lead: Lead) -> tuple[Answer, Came, bool]:
@@ -95,7 +102,7 @@ class Coalescer:
         try:
             while self._clock.monotonic() < deadline:
                 ours, blob = await self._cache.claim(address, owner, self._lease_s)
-                answer = entries.open_entry(self._key, address, blob) if blob is not None else None
+                answer = await self._check(address, blob) if blob is not None else None
                 if answer is not None:
                     self._meter.count(COALESCED, "fleet")
                 if ours or answer is not None:

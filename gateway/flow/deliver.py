@@ -74,7 +74,7 @@ class Deliver:
         if trace.store_s:
             self._meter.observe(LATENCY, trace.store_s, trace.endpoint, "store")
         self._access.write(self._line(trace, response, took))
-        if trace.call is not None and trace.call.flagged and trace.who is not None and trace.upstream_s:
+        if trace.permitted and trace.call is not None and trace.call.flagged and trace.who is not None:
             outcome = trace.problem or trace.outcome
             self._tasks.spawn(self._permit.answered(trace.call, trace.who, trace.request_id, outcome))
 

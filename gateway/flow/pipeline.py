@@ -66,6 +66,7 @@ class Pipeline:
         trace.who = who = await self._keyring.principal(raw.header("Authorization"))  # 401
         trace.call = call = await self._understand(endpoint, raw)  # 400 413 415 422: parsed once, normalised
         await self._permit.check(call, who, trace.request_id)  # 403: before the cache; on record if flagged
+        trace.permitted = True
         plan = self._plan(endpoint, call, who, raw)  # where the answer lives, and why
         verdict, hit = await self._enter(plan, who, trace)  # 429: rate, fair line
         if hit is not None:

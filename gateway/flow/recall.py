@@ -38,7 +38,7 @@ class Recall:
         except StoreUnavailable:
             self._lost("get")
             return None
-        answer = None if blob is None else self.opened(plan.address, blob)
+        answer = None if blob is None else await self.checked(plan.address, blob)
         if answer is not None:
             self._memory.keep_answer(plan.address, answer, answer.created + plan.ttl_s)
         return answer
@@ -50,17 +50,25 @@ class Recall:
         blob = entries.close(self._key, plan.address, answer, self._clock.token(NONCE_BYTES))
         try:
             first = await self._cache.put(plan.address, blob, plan.ttl_s, plan.keep_first)
+            standing = None if first is None else await self.checked(plan.address, first)
+            if first is not None and standing is None:
+                await self._cache.put(plan.address, blob, plan.ttl_s, False)
         except StoreUnavailable:
             self._lost("put")
             return answer, False
-        standing = (self.opened(plan.address, first) if first is not None else None) or answer
+        standing = standing or answer
         self._memory.keep_answer(plan.address, standing, standing.created + plan.ttl_s)
         return standing, True
 
-    def opened(self, address: str, blob: bytes) -> Answer | None:
+    async def checked(self, address: str, blob: bytes) -> Answer | None:
+        """The answer in a stored entry, or None for one that is not ours; that one is taken out of the way."""
         answer = entries.open_entry(self._key, address, blob)
         if answer is None:
             self._meter.count(CACHE_BAD_ENTRIES)
+            try:
+                await self._cache.delete(address)
+            except StoreUnavailable:
+                self._lost("delete")
         return answer
 
     def _lost(self, operation: str) -> None:

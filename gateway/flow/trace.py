@@ -11,12 +11,12 @@ class Trace:
         "call",
         "endpoint",
         "outcome",
+        "permitted",
         "problem",
         "queue_s",
         "request_id",
         "started",
         "store_s",
-        "upstream_key",
         "upstream_s",
         "who",
     )
@@ -28,9 +28,9 @@ class Trace:
         self.outcome = "none"
         self.cache = "none"
         self.problem = ""
+        self.permitted = False
         self.who: Principal | None = None
         self.call: Call | None = None
         self.store_s = 0.0
         self.upstream_s = 0.0
         self.queue_s = 0.0
-        self.upstream_key = ""

@@ -1,0 +1,89 @@
+"""The way to the upstream over HTTP: allow-listed headers only, deadlines for each part, answers capped in size.
+
+Keeps no cookies (the default jar would carry one user's to the next), follows no redirects, reads no proxy from the
+environment, and asks for JSON only. It decides nothing: what a failure means stands in `core/retry.py`.
+"""
+
+import asyncio
+from io import BytesIO
+
+import aiohttp
+from aiohttp import ClientTimeout, DummyCookieJar, TCPConnector
+
+from gateway import __version__
+from gateway.ports import UpstreamLoss, UpstreamReply, UpstreamRequest
+
+# Above this aiohttp writes a body piece by piece, so that one large call does not hold up the others.
+IN_PIECES_ABOVE = 2**19
+
+
+class HttpUpstream:
+    """One upstream host. Open inside a running loop; `close` when done."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        connect_s: float,
+        first_byte_s: float,
+        total_s: float,
+        max_concurrent: int,
+        keepalive_s: float,
+    ) -> None:
+        self._base = url.rstrip("/")
+        self._first_byte_s, self._total_s = first_byte_s, total_s
+        connector = TCPConnector(limit=max_concurrent, keepalive_timeout=keepalive_s)
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=DummyCookieJar(),
+            timeout=ClientTimeout(total=None, sock_connect=connect_s),
+            headers={"User-Agent": f"esm-gateway/{__version__}", "Accept": "application/json"},
+            trust_env=False,
+        )
+
+    async def close(self) -> None:
+        await self._session.close()
+
+    async def send(self, request: UpstreamRequest) -> UpstreamReply | UpstreamLoss:
+        try:
+            async with asyncio.timeout(self._total_s):
+                return await self._send(request)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            return UpstreamLoss("no connection", sent=False, timed_out=isinstance(error, TimeoutError))
+        except TimeoutError:
+            return UpstreamLoss("no answer in time", sent=True, timed_out=True)
+        except (aiohttp.ClientError, OSError):
+            return UpstreamLoss("connection lost", sent=True, timed_out=False)
+
+    async def _send(self, request: UpstreamRequest) -> UpstreamReply | UpstreamLoss:
+        headers = {"Authorization": f"Bearer {request.secret}", "Content-Type": "application/json"}
+        data = request.body if len(request.body) <= IN_PIECES_ABOVE else BytesIO(request.body)
+        posting = self._session.post(self._base + request.target, data=data, headers=headers, allow_redirects=False)
+        async with asyncio.timeout(self._first_byte_s):
+            response = await posting
+        async with response:
+            body = await _read(response, request.max_answer_bytes)
+            if body is None:
+                response.close()
+                return UpstreamLoss("too_large", sent=True, timed_out=False)
+            media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+            return UpstreamReply(response.status, media_type, _seconds(response.headers.get("Retry-After")), body)
+
+
+async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes | None:
+    length = response.content_length
+    if length is not None and length > max_bytes:
+        return None
+    pieces: list[bytes] = []
+    size = 0
+    async for piece in response.content.iter_any():
+        size += len(piece)
+        if size > max_bytes:
+            return None
+        pieces.append(piece)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """Retry-After as seconds; its other form, a date, is not used by this upstream and is left alone."""
+    return float(retry_after) if retry_after is not None and retry_after.isascii() and retry_after.isdigit() else None

@@ -1,0 +1,100 @@
+"""Between aiohttp and the flow: requests in, responses out, problems and faults at their one border."""
+
+import logging
+import traceback
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from gateway.core.metrics import IN_FLIGHT
+from gateway.core.nouns import Response
+from gateway.core.problems import INTERNAL, Problem
+from gateway.flow.deliver import Deliver
+from gateway.flow.pipeline import Pipeline
+from gateway.flow.trace import Trace
+from gateway.ports import Clock, Meter
+
+log = logging.getLogger(__name__)
+Page = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class Incoming:
+    """A request of aiohttp's as the flow reads it."""
+
+    __slots__ = ("_request",)
+
+    def __init__(self, request: web.BaseRequest) -> None:
+        self._request = request
+
+    @property
+    def method(self) -> str:
+        return self._request.method
+
+    @property
+    def path(self) -> str:
+        return self._request.path
+
+    @property
+    def query(self) -> str:
+        return self._request.rel_url.raw_query_string
+
+    def header(self, name: str) -> str | None:
+        return self._request.headers.get(name)
+
+    async def read(self, max_bytes: int) -> bytes | None:
+        length = self._request.content_length
+        if length is not None and length > max_bytes:
+            return None
+        try:
+            body = await self._request.read()
+        except web.HTTPRequestEntityTooLarge:
+            return None
+        return body if len(body) <= max_bytes else None
+
+
+class Proxy:
+    """The handler of the callers' port: the flow for the upstream's paths, pages for our own few."""
+
+    def __init__(
+        self, pipeline: Pipeline, deliver: Deliver, pages: dict[str, Page], clock: Clock, meter: Meter
+    ) -> None:
+        self._pipeline, self._deliver, self._pages = pipeline, deliver, pages
+        self._clock, self._meter = clock, meter
+        self._under_way = 0
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        page = self._pages.get(request.path)
+        if page is not None and request.method in ("GET", "HEAD"):
+            return await page(request)
+        trace = Trace(self._clock.token(9).hex(), self._clock.monotonic())
+        self._count(+1)
+        try:
+            response = await self._answer(Incoming(request), trace)
+        finally:
+            self._count(-1)
+        self._deliver.account(trace, response)
+        return _sent(response)
+
+    async def _answer(self, incoming: Incoming, trace: Trace) -> Response:
+        try:
+            return await self._pipeline.handle(incoming, trace)
+        except Problem as problem:
+            return self._deliver.problem(problem, trace)
+        except ConnectionError:
+            # The caller went away while sending; nobody will read the answer.
+            return self._deliver.problem(Problem(INTERNAL), trace)
+        except Exception as fault:
+            # Names and places only: the text of an error may quote what a caller sent.
+            where = "; ".join(f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(fault.__traceback__))
+            log.error("request %s failed: %s at %s", trace.request_id, type(fault).__name__, where)
+            return self._deliver.problem(Problem(INTERNAL), trace)
+
+    def _count(self, change: int) -> None:
+        self._under_way += change
+        self._meter.gauge(IN_FLIGHT, self._under_way, "requests")
+
+
+def _sent(response: Response) -> web.Response:
+    # The SDK compares the media type for equality, so no charset may follow it.
+    headers = {"Content-Type": response.media_type, "Server": "esm-gateway", **response.headers}
+    return web.Response(status=response.status, body=response.body, headers=headers)

@@ -1,0 +1,67 @@
+"""The HTTP server: aiohttp's, without its router and without pages of its own.
+
+A request that is not HTTP gets a problem document that repeats nothing of it; aiohttp's own page would quote the
+offending header line, which may be the one that holds the key. Silent and idle connections are closed in time.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.streams import StreamReader
+from aiohttp.web_protocol import RequestHandler
+
+from gateway.core.problems import INTERNAL, Kind
+
+NOT_HTTP = Kind("not-http", 400, "This is not a well-formed HTTP request.")
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class QuietConnection(RequestHandler):
+    """A connection whose faults are answered by problem documents, and logged by name only."""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        kind = NOT_HTTP if 400 <= status < 500 else INTERNAL
+        body = orjson.dumps({"type": kind.type, "title": kind.title, "status": kind.status})
+        response = web.Response(
+            status=kind.status, body=body, headers={"Content-Type": "application/problem+json", "Server": "esm-gateway"}
+        )
+        response.force_close()
+        return response
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """Nothing: the handler logs its own faults, and a parser's would quote what was sent."""
+
+
+class Server(web.Server):
+    """One handler for every request; bodies up to `max_body_bytes`."""
+
+    def __init__(self, handler: Handler, *, max_body_bytes: int, keepalive_s: float) -> None:
+        super().__init__(handler, request_factory=self._request, access_log=None, keepalive_timeout=keepalive_s)
+        self._max_body_bytes = max_body_bytes
+
+    def _request(
+        self,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: RequestHandler,
+        writer: AbstractStreamWriter,
+        task: "asyncio.Task[None]",
+    ) -> web.BaseRequest:
+        # One byte more than is accepted, so that the flow sees "too large" and not a cut body.
+        return web.BaseRequest(
+            message, payload, protocol, writer, task, self._loop, client_max_size=self._max_body_bytes + 1
+        )
+
+    def __call__(self) -> RequestHandler:
+        return QuietConnection(self, loop=self._loop, **self._kwargs)

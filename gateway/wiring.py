@@ -1,0 +1,101 @@
+"""The only module that knows every concrete class: from settings to a running worker, or to the parts of a command."""
+
+from dataclasses import dataclass
+
+from gateway.core import envelope
+from gateway.core.breaker import Breaker
+from gateway.core.caching import Scheme
+from gateway.core.endpoint import Rules
+from gateway.flow.admission import Admission
+from gateway.flow.coalesce import Coalescer
+from gateway.flow.deliver import Deliver
+from gateway.flow.dispatch import Dispatcher, Terms, UpstreamKey
+from gateway.flow.keyring import Keyring
+from gateway.flow.line import Line
+from gateway.flow.memory import Memory
+from gateway.flow.permit import Permit
+from gateway.flow.pipeline import Pipeline
+from gateway.flow.recall import Recall
+from gateway.flow.reserve import Reserver
+from gateway.flow.watch import Watch
+from gateway.ports import AccessLog, AuditLog, CacheStore, Clock, Directory, Ledger, Meter, Tasks, Upstream
+from gateway.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything outside: one implementation of each port."""
+
+    directory: Directory
+    ledger: Ledger
+    cache: CacheStore
+    upstream: Upstream
+    audit: AuditLog
+    meter: Meter
+    access: AccessLog
+    clock: Clock
+    tasks: Tasks
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """One worker's flow, with the parts that need looking after while it runs."""
+
+    pipeline: Pipeline
+    deliver: Deliver
+    watch: Watch
+    admission: Admission
+
+
+def pepper(master: bytes) -> bytes:
+    """The secret under which digests of virtual keys are made."""
+    return envelope.derive(master, "virtual-keys")
+
+
+def assemble(world: World, settings: Settings, master: bytes, upstream_keys: list[UpstreamKey]) -> Flow:
+    """The flow on this world. Opens nothing."""
+    w, s = world, settings
+    book = s.limits.book()
+    cache_key = envelope.derive(master, "cache-entries")
+    memory = Memory(w.meter, s.cache.memory_calls_bytes, s.cache.memory_answers_bytes)
+    keyring = Keyring(w.directory, w.clock, w.meter, pepper(master))
+    watch = Watch(w.directory, w.cache, keyring, memory, w.clock, w.meter)
+    line = Line(w.clock, w.tasks, w.meter, s.admission.max_wait_s, s.admission.max_waiting)
+    admission = Admission(w.ledger, book, line, w.clock, w.tasks, w.meter)
+    permit = Permit(w.audit, w.clock, w.meter, {"concern": s.policy.concern})
+    deliver = Deliver(book, permit, w.access, w.clock, w.tasks, w.meter)
+    breaker = Breaker(s.breaker.failures, s.breaker.open_s)
+    terms = Terms(s.upstream.retries, s.upstream.rest_s, s.upstream.max_answer_bytes)
+    recall = Recall(w.cache, memory, watch, w.clock, w.meter, cache_key, s.cache.max_entry_bytes)
+    patience_s = s.upstream.total_s + s.cache.lease_s
+    pipeline = Pipeline(
+        keyring=keyring,
+        memory=memory,
+        permit=permit,
+        watch=watch,
+        admission=admission,
+        recall=recall,
+        coalescer=Coalescer(w.cache, w.clock, w.tasks, w.meter, recall.checked, s.cache.lease_s, patience_s),
+        reserver=Reserver(w.ledger, book, line, w.clock, w.tasks, w.meter, s.admission.reservation_lease_s),
+        dispatcher=Dispatcher(w.upstream, upstream_keys, breaker, terms, w.clock, w.meter),
+        deliver=deliver,
+        scheme=_scheme(s, master),
+        rules=Rules(s.models, s.request.max_tokens, s.request.defaults),
+        max_body_bytes=s.request.max_body_bytes,
+        tasks=w.tasks,
+        clock=w.clock,
+        meter=w.meter,
+    )
+    return Flow(pipeline, deliver, watch, admission)
+
+
+def _scheme(settings: Settings, master: bytes) -> Scheme:
+    cache = settings.cache
+    return Scheme(
+        secret=envelope.derive(master, "cache-addresses"),
+        upstream=settings.upstream.url,
+        enabled=cache.enabled,
+        classes=cache.classes,
+        share=cache.share,
+        ttl_s=cache.ttl_s,
+    )

@@ -1,0 +1,106 @@
+"""A whole gateway on the memory adapters, for tests that ask what happened and in which order."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from gateway.adapters.memory import Memory as MemoryWorld
+from gateway.adapters.tasks import AsyncTasks
+from gateway.core import credentials
+from gateway.core.nouns import Grant, KeyRecord, Limits, Response
+from gateway.core.problems import Problem
+from gateway.flow.dispatch import UpstreamKey
+from gateway.flow.trace import Trace
+from gateway.ports import UpstreamReply, UpstreamRequest
+from gateway.settings import Settings
+from gateway.wiring import World, assemble, pepper
+
+MASTER = b"m" * 32
+KEY = credentials.mint(bytes(range(44)))
+BODY: dict[str, Any] = {
+    "model": "esm3-open-2024-03",
+    "inputs": {"sequence": [0, 32, 5, 32, 2]},
+    "track": "sequence",
+    "num_steps": 2,
+    "temperature": 0,
+    "strategy": "entropy",
+    "temperature_annealing": False,
+}
+
+
+class Raw:
+    """A request as the flow reads it."""
+
+    def __init__(self, body: bytes, path: str, headers: Mapping[str, str], method: str = "POST") -> None:
+        self.body, self.path, self.method, self.query = body, path, method, ""
+        self.headers = {name.lower(): value for name, value in headers.items()}
+        self.was_read = False
+
+    def header(self, name: str) -> str | None:
+        return self.headers.get(name.lower())
+
+    async def read(self, max_bytes: int) -> bytes | None:
+        self.was_read = True
+        return self.body if len(self.body) <= max_bytes else None
+
+
+def answering(request: UpstreamRequest) -> UpstreamReply:
+    """Fills every mask of the sequence with a token; a fresh number in each answer tells them apart."""
+    inputs = orjson.loads(request.body)["inputs"]
+    return UpstreamReply(200, "application/json", None, orjson.dumps({"outputs": inputs, "serial": id(request)}))
+
+
+class House:
+    """The gateway with one user, one key, two upstream keys (one for sequences of concern)."""
+
+    def __init__(self, settings: Mapping[str, Any] | None = None, limits: Limits | None = None) -> None:
+        self.settings = Settings.model_validate({"upstream": {"url": "http://upstream"}, **(settings or {})})
+        self.memory = MemoryWorld()
+        self.memory.upstream.answer = answering
+        self.tasks = AsyncTasks()
+        self.add_key(limits or Limits())
+        self.upstream_keys = [UpstreamKey("plain", "up-plain"), UpstreamKey("marked", "up-marked", concern=True)]
+        m = self.memory
+        world = World(m.directory, m.ledger, m.cache, m.upstream, m.audit, m.meter, m.access, m.clock, self.tasks)
+        self.flow = assemble(world, self.settings, MASTER, self.upstream_keys)
+
+    def add_key(self, limits: Limits, **changes: Any) -> None:
+        digest = credentials.digest(pepper(MASTER), KEY)
+        record = KeyRecord(KEY.public_id, digest, "ada", "proteins", created=0.0, limits=limits, **changes)
+        self.memory.directory.records[KEY.public_id] = record
+        self.memory.directory.changes += 1
+
+    def grant(self, **changes: Any) -> None:
+        values: dict[str, Any] = {"approved_by": ("bea", "carl"), "reason": "r", "created": 0.0, "expires": 4e9}
+        grant = Grant("g1", "ada", **{**values, **changes})
+        self.memory.directory.granted["ada"] = {"g1": grant}
+        self.memory.directory.changes += 1
+
+    async def ask(
+        self, body: Mapping[str, Any] | bytes | None = None, path: str = "/api/v1/generate_tensor", **headers: str
+    ) -> Response:
+        """One request, as `web.proxy` would handle it; `cache_control="no-cache"` becomes that header."""
+        raw = self.raw(body, path, **headers)
+        trace = Trace("r1", self.memory.clock.monotonic())
+        try:
+            response = await self.flow.pipeline.handle(raw, trace)
+        except Problem as problem:
+            response = self.flow.deliver.problem(problem, trace)
+        self.flow.deliver.account(trace, response)
+        return response
+
+    def raw(self, body: Mapping[str, Any] | bytes | None, path: str, **headers: str) -> Raw:
+        content = body if isinstance(body, bytes) else orjson.dumps({**BODY, **(body or {})})
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return Raw(content, path, {"authorization": f"Bearer {KEY.text}", "content-type": "application/json", **named})
+
+    async def opened(self) -> "House":
+        await self.flow.watch.look()
+        self.memory.journal.clear()
+        return self
+
+    async def settled(self) -> list[str]:
+        """Wait for what goes on behind the answer, then the names of all effects so far, in order."""
+        await self.tasks.drain(5.0)
+        return [name for name in self.memory.effects() if not name.startswith("clock.")]

@@ -1,0 +1,360 @@
+"""The order of a request, asserted on what it does to the world."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+import pytest
+
+from gateway.core.nouns import Limits
+from gateway.ports import UpstreamLoss, UpstreamReply, UpstreamRequest
+from tests.flow.house import BODY, House
+
+LIMITS = Limits(requests_per_minute=100, concurrent=4, units_per_day=1000)
+
+
+def run(play: Callable[[House], Awaitable[None]], **house: Any) -> None:
+    async def whole() -> None:
+        await play(await House(**house).opened())
+
+    asyncio.run(whole())
+
+
+def problem(response: Any) -> str:
+    assert response.media_type == "application/problem+json"
+    return str(orjson.loads(response.body)["type"]).rsplit(":", 1)[-1]
+
+
+def test_a_miss_is_charged_before_it_is_sent_and_settled_after() -> None:
+    async def play(house: House) -> None:
+        response = await house.ask()
+        assert response.status == 200
+        assert response.headers["Cache-Status"] == "esm-gateway; fwd=miss; stored; detail=exact"
+        effects = await house.settled()
+        assert effects[:7] == [
+            "directory.find",
+            "ledger.charge_rate",
+            "cache.get",
+            "cache.claim",
+            "ledger.reserve",
+            "upstream.send",
+            "cache.put",
+        ]
+        assert sorted(effects[7:]) == ["cache.release", "ledger.settle"]
+        assert next(entry for entry in house.memory.journal if entry[0] == "ledger.reserve")[2] == "10"
+
+    run(play, limits=LIMITS)
+
+
+def test_a_repeat_is_a_hit_that_costs_no_units_and_no_upstream_call() -> None:
+    async def play(house: House) -> None:
+        first = await house.ask()
+        await house.settled()
+        house.memory.journal.clear()
+        second = await house.ask()
+        assert second.body == first.body
+        assert second.headers["Cache-Status"].startswith("esm-gateway; hit; ttl=")
+        assert await house.settled() == ["ledger.charge_rate"]
+
+    run(play, limits=LIMITS)
+
+
+def test_another_process_finds_the_answer_in_the_store_in_one_step() -> None:
+    async def play(house: House) -> None:
+        first = await house.ask()
+        await house.settled()
+        other = House(limits=LIMITS)
+        other.memory.cache.entries = house.memory.cache.entries
+        await other.opened()
+        second = await other.ask()
+        assert second.body == first.body
+        assert await other.settled() == ["directory.find", "ledger.charge_rate", "cache.get"]
+
+    run(play, limits=LIMITS)
+
+
+def test_equal_calls_at_once_are_one_upstream_call_and_one_charge() -> None:
+    async def play(house: House) -> None:
+        answers = await asyncio.gather(*(house.ask() for _ in range(50)))
+        effects = await house.settled()
+        assert len({answer.body for answer in answers}) == 1
+        assert effects.count("upstream.send") == effects.count("ledger.reserve") == 1
+        collapsed = [answer for answer in answers if "collapsed" in answer.headers["Cache-Status"]]
+        assert len(collapsed) == 49
+
+    run(play, limits=Limits(units_per_day=1000))
+
+
+def test_a_leader_without_units_hands_over_and_takes_nobody_down() -> None:
+    async def play(house: House) -> None:
+        house.memory.ledger.lost.add("reserve")
+        first = asyncio.ensure_future(house.ask())
+        second = asyncio.ensure_future(house.ask())
+        await asyncio.sleep(0)
+        while "ledger.reserve" not in house.memory.effects():
+            await asyncio.sleep(0)
+        house.memory.ledger.lost.clear()
+        assert problem(await first) == "state-unavailable"
+        assert (await second).status == 200
+
+    run(play, limits=LIMITS)
+
+
+def test_spent_units_are_a_403_that_costs_nothing_upstream() -> None:
+    async def play(house: House) -> None:
+        response = await house.ask()
+        assert (response.status, problem(response)) == (403, "quota-exhausted")
+        assert "upstream.send" not in await house.settled()
+        assert '"key-units";q=9;w=86400' in response.headers["RateLimit-Policy"]
+
+    run(play, limits=Limits(units_per_day=9))
+
+
+@pytest.mark.parametrize(
+    "reply, status, settled",
+    [
+        (UpstreamReply(500, "application/json", None, b"{}"), 502, "0"),
+        (UpstreamReply(400, "application/json", None, b"{}"), 422, "0"),
+        (UpstreamReply(200, "text/html", None, b"<html>"), 502, "10"),
+        (UpstreamReply(200, "application/json", None, b'{"outputs": {'), 502, "10"),
+        (UpstreamReply(200, "application/vnd.evolutionaryscale.pickle", None, b"x"), 502, "10"),
+        (UpstreamLoss("connection lost", sent=True, timed_out=False), 502, "10"),
+        (UpstreamLoss("no answer in time", sent=True, timed_out=True), 504, "10"),
+    ],
+)
+def test_the_charge_stands_exactly_where_the_upstream_may_have_worked(reply: Any, status: int, settled: str) -> None:
+    async def play(house: House) -> None:
+        house.memory.upstream.replies.append(reply)
+        response = await house.ask()
+        assert response.status == status
+        await house.settled()
+        assert [entry[2] for entry in house.memory.journal if entry[0] == "ledger.settle"] == [settled]
+        assert not house.memory.cache.entries
+        assert len(house.memory.upstream.requests) == 1
+
+    run(play, limits=LIMITS)
+
+
+def test_an_upstream_401_kills_its_key_and_never_reaches_the_caller() -> None:
+    async def play(house: House) -> None:
+        house.memory.upstream.replies.append(UpstreamReply(401, "application/json", None, b"{}"))
+        response = await house.ask()
+        assert (response.status, problem(response)) == (503, "no-upstream-key")
+        assert house.upstream_keys[0].state(house.memory.clock.monotonic()) == "dead"
+
+    run(play, limits=LIMITS)
+
+
+def test_a_caller_who_hangs_up_has_still_paid_and_the_answer_is_kept() -> None:
+    async def play(house: House) -> None:
+        gate = asyncio.Event()
+
+        async def slow(request: UpstreamRequest) -> UpstreamReply:
+            await gate.wait()
+            return UpstreamReply(200, "application/json", None, b'{"outputs": {}}')
+
+        house.memory.upstream.answer = slow
+        asking = asyncio.ensure_future(house.ask())
+        while "upstream.send" not in house.memory.effects():
+            await asyncio.sleep(0)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        gate.set()
+        await house.settled()
+        assert [entry[2] for entry in house.memory.journal if entry[0] == "ledger.settle"] == ["10"]
+        assert len(house.memory.cache.entries) == 1
+
+    run(play, limits=LIMITS)
+
+
+def test_a_wrong_key_is_refused_before_the_body_is_read() -> None:
+    async def play(house: House) -> None:
+        raw = house.raw(None, "/api/v1/generate_tensor", authorization="Bearer esmgw_abc")
+        response = await house.ask(authorization="Bearer esmgw_abc")
+        assert (response.status, problem(response)) == (401, "key-refused")
+        assert not raw.was_read
+        assert await house.settled() == []
+
+    run(play)
+
+
+def test_bad_input_costs_nothing() -> None:
+    async def play(house: House) -> None:
+        response = await house.ask({"inputs": {"sequence": [0, 99, 32, 2]}})
+        assert (response.status, problem(response)) == (422, "call-invalid")
+        assert orjson.loads(response.body)["errors"][0]["pointer"] == "/inputs/sequence/1"
+        assert await house.settled() == ["directory.find"]
+
+    run(play, limits=LIMITS)
+
+
+def test_an_unapproved_flag_is_recorded_and_meets_neither_cache_nor_upstream() -> None:
+    async def play(house: House) -> None:
+        response = await house.ask({"potential_sequence_of_concern": True})
+        assert (response.status, problem(response)) == (403, "concern-refused")
+        assert await house.settled() == ["directory.find", "audit.append"]
+        assert house.memory.audit.events[0].kind == "concern_refused"
+
+    run(play, limits=LIMITS)
+
+
+def test_an_approved_flag_is_on_record_before_it_is_sent_with_the_marked_key() -> None:
+    async def play(house: House) -> None:
+        house.grant()
+        response = await house.ask({"potential_sequence_of_concern": True})
+        assert response.status == 200
+        effects = await house.settled()
+        assert effects.index("audit.append") < effects.index("cache.get") < effects.index("upstream.send")
+        assert house.memory.upstream.requests[0].secret == "up-marked"
+        assert [event.kind for event in house.memory.audit.events] == ["concern_permitted", "concern_answered"]
+
+    run(play, limits=LIMITS)
+
+
+def test_without_the_record_a_flagged_call_does_not_happen() -> None:
+    async def play(house: House) -> None:
+        house.grant()
+        house.memory.audit.lost.add("*")
+        response = await house.ask({"potential_sequence_of_concern": True})
+        assert (response.status, problem(response)) == (503, "audit-unavailable")
+        assert await house.settled() == ["directory.find", "audit.append"]
+
+    run(play, limits=LIMITS)
+
+
+def test_flagged_and_unflagged_answers_never_meet() -> None:
+    async def play(house: House) -> None:
+        house.grant()
+        plain = await house.ask()
+        flagged = await house.ask({"potential_sequence_of_concern": True})
+        again = await house.ask()
+        assert plain.body == again.body != flagged.body
+        assert len(house.memory.cache.entries) == 2
+
+    run(play, limits=LIMITS)
+
+
+def test_observing_records_the_refusal_and_lets_the_call_go_on() -> None:
+    async def play(house: House) -> None:
+        response = await house.ask({"potential_sequence_of_concern": True})
+        assert response.status == 200
+        await house.settled()
+        assert house.memory.audit.events[0].kind == "concern_refused"
+        assert house.memory.audit.events[0].facts["mode"] == "observe"
+
+    run(play, settings={"policy": {"concern": "observe"}}, limits=LIMITS)
+
+
+def test_a_lost_cache_is_a_bypass_and_a_lost_ledger_a_503_with_nothing_upstream() -> None:
+    async def play(house: House) -> None:
+        house.memory.cache.lost.add("*")
+        assert (await house.ask()).status == 200
+        assert (await house.ask()).headers["Cache-Status"] == "esm-gateway; fwd=bypass; detail=store"
+        house.memory.ledger.lost.add("*")
+        sent = len(house.memory.upstream.requests)
+        response = await house.ask({"num_steps": 1})
+        assert (response.status, problem(response)) == (503, "state-unavailable")
+        assert len(house.memory.upstream.requests) == sent
+
+    run(play, limits=LIMITS)
+
+
+def test_a_lost_reply_to_a_reservation_is_taken_back() -> None:
+    async def play(house: House) -> None:
+        house.memory.ledger.reply_lost.add("reserve")
+        assert problem(await house.ask()) == "state-unavailable"
+        house.memory.ledger.reply_lost.clear()
+        await house.settled()
+        who = (await house.memory.directory.find(next(iter(house.memory.directory.records)))) or ()
+        assert who
+        house.memory.clock.advance(1.0)
+        await house.flow.watch.look()
+        assert (await house.ask()).status == 200
+
+    run(play, limits=Limits(units_per_day=10))
+
+
+@pytest.mark.parametrize(
+    "control, second", [("no-cache", "fwd=request; stored"), ("no-store", "fwd=bypass"), ("max-foo", "hit")]
+)
+def test_cache_control_of_the_request_is_honoured(control: str, second: str) -> None:
+    async def play(house: House) -> None:
+        await house.ask()
+        response = await house.ask(cache_control=control)
+        assert second in response.headers["Cache-Status"]
+
+    run(play, limits=LIMITS)
+
+
+def test_only_if_cached_never_goes_upstream() -> None:
+    async def play(house: House) -> None:
+        response = await house.ask(cache_control="only-if-cached")
+        assert (response.status, problem(response)) == (504, "not-in-cache")
+        assert "upstream.send" not in await house.settled()
+
+    run(play, limits=LIMITS)
+
+
+def test_a_swapped_or_broken_entry_is_a_miss_and_is_replaced() -> None:
+    async def play(house: House) -> None:
+        await house.ask()
+        await house.ask({"num_steps": 1})
+        one, two = house.memory.cache.entries
+        entries = house.memory.cache.entries
+        entries[one], entries[two] = entries[two], entries[one]
+        house.memory.cache.purges += 0
+        fresh = House(limits=LIMITS)
+        fresh.memory.cache.entries = entries
+        await fresh.opened()
+        response = await fresh.ask()
+        assert "fwd=miss; stored" in response.headers["Cache-Status"]
+        assert fresh.memory.meter.counts[("esmgw_cache_bad_entries_total",)] == 1
+        assert "hit" in (await fresh.ask()).headers["Cache-Status"]
+
+    run(play, limits=LIMITS)
+
+
+def test_a_revoked_key_stops_within_a_look() -> None:
+    async def play(house: House) -> None:
+        assert (await house.ask()).status == 200
+        house.add_key(LIMITS, revoked=1.0)
+        await house.flow.watch.look()
+        assert problem(await house.ask()) == "key-refused"
+
+    run(play, limits=LIMITS)
+
+
+def test_sampled_calls_are_never_kept_nor_shared() -> None:
+    async def play(house: House) -> None:
+        answers = await asyncio.gather(*(house.ask({"temperature": 0.5}) for _ in range(3)))
+        assert len({answer.body for answer in answers}) == 3
+        assert not house.memory.cache.entries
+        assert all(a.headers["Cache-Status"] == "esm-gateway; fwd=bypass; detail=sampled" for a in answers)
+
+    run(play, limits=LIMITS)
+
+
+def test_the_upstream_sees_what_was_parsed_with_every_default_spelled_out() -> None:
+    async def play(house: House) -> None:
+        await house.ask(b" " + orjson.dumps({**BODY, "top_p": None}))
+        sent = orjson.loads(house.memory.upstream.requests[0].body)
+        assert sent["schedule"] == "cosine"
+        assert sent["top_p"] == 1.0
+        assert sent["inputs"]["coordinates"] is None
+        assert sent["potential_sequence_of_concern"] is False
+
+    run(play, limits=LIMITS)
+
+
+def test_the_access_log_knows_who_and_how_much_but_no_key_and_no_sequence() -> None:
+    async def play(house: House) -> None:
+        await house.ask()
+        line = house.memory.access.lines[0]
+        assert (line["user"], line["units"], line["outcome"], line["cls"]) == ("ada", 10, "miss", "exact")
+        text = str(line)
+        assert "esmgw_" not in text
+        assert "32" not in str(line.get("inputs", ""))
+        assert "inputs" not in text
+
+    run(play, limits=LIMITS)
