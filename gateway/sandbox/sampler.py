@@ -5,14 +5,17 @@ matters in it; any other request gets a fresh draw, so that a repeated answer mu
 It does not unmask step by step: only what can be seen from outside is kept.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from gateway.core import tracks
 from gateway.core.tracks import FUNCTION, SEQUENCE, STRUCTURE, Track
 from gateway.sandbox import crashes, draws
 from gateway.sandbox.bodies import Generate, RefusedError
 from gateway.sandbox.fingerprint import fingerprint
+
+_RESIDUES: Final = range(tracks.SEQUENCE_OFFSET, tracks.SEQUENCE_OFFSET + len(tracks.AMINO_ACIDS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +63,17 @@ def repeats(request: Generate, track: Track, steps: int) -> bool:
     return ordered and request.temperature == 0 and not request.temperature_annealing
 
 
-def sampleable(track: Track, invalid_ids: list[int]) -> list[int]:
+def sampleable(track: Track, invalid_ids: list[int]) -> Sequence[int]:
     """The ids that may be drawn: ordinary ones that are not banned; of the sequence, amino acids while any is left."""
     banned = set() if track == FUNCTION else set(invalid_ids)
-    ordinary = [token for token in track.ordinary if token not in banned]
-    if not ordinary:
+    preferred = _RESIDUES if track == SEQUENCE else track.ordinary
+    if not banned:
+        return preferred
+    left = [token for token in preferred if token not in banned]
+    left = left or [token for token in track.ordinary if token not in banned]
+    if not left:
         raise RefusedError(500, "invalid_ids: no id is left to sample")
-    if track == SEQUENCE:
-        last = tracks.SEQUENCE_OFFSET + len(tracks.AMINO_ACIDS)
-        return [token for token in ordinary if token < last] or ordinary
-    return ordinary
+    return left
 
 
 def all_masked(track: Track, n: int) -> list[Any]:
@@ -79,7 +83,7 @@ def all_masked(track: Track, n: int) -> list[Any]:
     return [track.bos, *[track.mask] * (n - 2), track.eos]
 
 
-def fill(track: Track, tokens: list[Any], candidates: list[int], seed: bytes) -> list[Any]:
+def fill(track: Track, tokens: list[Any], candidates: Sequence[int], seed: bytes) -> list[Any]:
     """The tokens with every masked position drawn; what is unmasked, and both ends, are kept."""
     if track.depth is not None:
         return _fill_rows(track, tokens, candidates, seed, track.depth)
@@ -89,7 +93,9 @@ def fill(track: Track, tokens: list[Any], candidates: list[int], seed: bytes) ->
     return [tokens[0], *body, tokens[-1]]
 
 
-def _fill_rows(track: Track, rows: list[list[int]], candidates: list[int], seed: bytes, depth: int) -> list[list[int]]:
+def _fill_rows(
+    track: Track, rows: list[list[int]], candidates: Sequence[int], seed: bytes, depth: int
+) -> list[list[int]]:
     """Eight ids a position, or none at all: about one position in four has no function."""
     drawn = draws.pick(seed, candidates, len(rows) * depth)
     waiting = [track.mask] * depth

@@ -4,6 +4,7 @@ Shapes are those of the model's heads, except the width of embeddings (4 instead
 layers (3 instead of 48), which would only make answers large. Values are plain JSON, never pickled tensors.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from gateway.core import tracks
@@ -63,7 +64,7 @@ def _track(request: ForwardAndSample, config: TrackSampling, track: Track, n: in
     }
 
 
-def _top_tokens(seed: bytes, candidates: list[int], shape: tuple[int, int]) -> list[list[int]]:
+def _top_tokens(seed: bytes, candidates: Sequence[int], shape: tuple[int, int]) -> list[list[int]]:
     rows, width = shape
     drawn = draws.pick(draws.derive(seed, "tokens"), candidates, rows * width)
     return [drawn[i * width : (i + 1) * width] for i in range(rows)]
