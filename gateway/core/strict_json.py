@@ -23,11 +23,9 @@ def read_fast(raw: bytes) -> Any | None:
     """The value, or None where only the slow reader can tell whether the text is acceptable."""
     try:
         tree = orjson.loads(raw)
-    except orjson.JSONDecodeError:
+        return None if b"\\" in raw or raw.count(b'"') != _quotes(tree) else tree
+    except (orjson.JSONDecodeError, RecursionError):
         return None
-    if b"\\" in raw or raw.count(b'"') != _quotes(tree):
-        return None
-    return tree
 
 
 def read_slow(raw: bytes) -> Any:
@@ -37,17 +35,19 @@ def read_slow(raw: bytes) -> Any:
             raw.decode("utf-8"),
             object_pairs_hook=_object,
             parse_float=_number,
+            parse_int=_integer,
             parse_constant=_no_constant,
         )
+        faults = [Fault(where, "this member name is repeated in its object") for where in _repeats(tree, "")]
     except UnicodeDecodeError:
         raise Problem(BODY_UNREADABLE, "The body is not UTF-8.") from None
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise Problem(BODY_UNREADABLE, f"Not well-formed JSON at {where}.") from None
-    except (ValueError, RecursionError) as error:
-        detail = "The body is nested too deeply." if isinstance(error, RecursionError) else _sentence(error)
-        raise Problem(BODY_UNREADABLE, detail) from None
-    faults = [Fault(where, "this member name is repeated in its object") for where in _repeats(tree, "")]
+    except _Unacceptable as error:
+        raise Problem(BODY_UNREADABLE, str(error)) from None
+    except RecursionError:
+        raise Problem(BODY_UNREADABLE, "The body is nested too deeply.") from None
     if faults:
         raise Problem(BODY_UNREADABLE, "A member name is repeated.", faults[:MAX_FAULTS])
     return tree
@@ -110,15 +110,16 @@ class _Unacceptable(ValueError):
     """A number that JSON allows to be written and we do not accept; its message is ours and safe to show."""
 
 
-def _sentence(error: ValueError) -> str:
-    return str(error) if isinstance(error, _Unacceptable) else "A number in the body is too long."
-
-
 def _number(text: str) -> float | int:
     value = float(text)
     if value in (float("inf"), float("-inf")):
         raise _Unacceptable("A number in the body is too large.")
     return int(value) if value.is_integer() and abs(value) < 2**53 else value
+
+
+def _integer(text: str) -> int:
+    _number(text)  # refuses what float64 cannot hold, in the same words
+    return int(text)
 
 
 def _no_constant(_: str) -> Any:
