@@ -1,0 +1,58 @@
+# One command a job; each sets up what it needs. `make run` for a first look, `make test` before a commit.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 8080
+DATA ?= .data/demo
+UV_FLAGS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q
+
+.PHONY: run test check format bench test-sdk dashboards pins clean help
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make run       the gateway on embedded stores in front of the sandbox upstream (PORT=$(PORT))"
+	@echo "make test      every test that needs no SDK"
+	@echo "make test-sdk  the real esm SDK through the gateway (installs CPU torch)"
+	@echo "make check     format, lint, types, layers"
+	@echo "make bench     ratios against a bare aiohttp server, in one run"
+
+# The stamp changes with the pins, so a machine that has been set up is not set up again.
+$(VENV)/.ready: requirements/dev.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed") if sys.version_info < (3, 11) else None'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --require-hashes --no-deps -r requirements/dev.txt
+	$(BIN)/python -m pip install -q --no-deps --no-build-isolation --no-index -e .
+	touch $@
+
+run: $(VENV)/.ready
+	$(BIN)/esm-gateway demo --port $(PORT) --data-dir $(DATA)
+
+test: $(VENV)/.ready
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+check: $(VENV)/.ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python grafana/generate.py --check
+
+format: $(VENV)/.ready
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.ready
+	$(BIN)/python -m bench
+
+test-sdk: $(VENV)/.ready
+	bash tests/sdk/run.sh
+
+dashboards: $(VENV)/.ready
+	$(BIN)/python grafana/generate.py
+
+pins: $(VENV)/.ready
+	$(BIN)/uv pip compile $(UV_FLAGS) pyproject.toml --extra build -o requirements/base.txt
+	$(BIN)/uv pip compile $(UV_FLAGS) pyproject.toml --extra dev -c requirements/base.txt -o requirements/dev.txt
+
+clean:
+	rm -rf $(VENV) .venv-sdk* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
