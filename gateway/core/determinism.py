@@ -15,14 +15,23 @@ def of_generation(track: str, temperature: float, annealing: bool, strategy: str
     ordered = strategy == "entropy" or steps == 1
     if track == "function":
         return _of_function(temperature, ordered)
+    remedy = _remedy(temperature, annealing, ordered)
     if temperature > 0:
-        return Determinism(Class.SAMPLED, "temperature is above 0", 'set "temperature": 0')
+        return Determinism(Class.SAMPLED, "temperature is above 0", remedy)
     if not ordered:
-        remedy = 'set "strategy": "entropy"' + (' and "temperature_annealing": false' if annealing else "")
         return Determinism(Class.PINNED, _ORDER, remedy)
     if annealing:
-        return Determinism(Class.PINNED, _ANNEALED, 'set "temperature_annealing": false')
+        return Determinism(Class.PINNED, _ANNEALED, remedy)
     return Determinism(Class.EXACT, "one step" if strategy != "entropy" else "greedy, in the order of entropy")
+
+
+def _remedy(temperature: float, annealing: bool, ordered: bool) -> str:
+    changes = {
+        '"temperature": 0': temperature > 0,
+        '"temperature_annealing": false': annealing,
+        '"strategy": "entropy"': not ordered,
+    }
+    return "set " + ", ".join(change for change, needed in changes.items() if needed)
 
 
 def _of_function(temperature: float, ordered: bool) -> Determinism:
