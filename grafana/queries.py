@@ -1,0 +1,59 @@
+"""PromQL from rows of core.metrics, so that a panel cannot ask for a metric or a label that does not exist.
+
+Builds text only. Every series is narrowed to the instances that are chosen at the top of the dashboard.
+"""
+
+import re
+
+from gateway.core.metrics import Metric
+from gateway.core.problems import KINDS, PRECONDITION_UNMET
+
+CHOSEN = 'instance=~"$instance"'
+FAULTS = "|".join(kind.slug for kind in KINDS if kind.status >= 500 and kind is not PRECONDITION_UNMET)
+"""Outcomes in which the gateway or the upstream failed its caller. `not-in-cache` is what that caller asked for."""
+
+
+def series(metric: Metric, *conditions: str, suffix: str = "") -> str:
+    """A selector; each condition is `label="value"` or with another of PromQL's matchers."""
+    for condition in conditions:
+        _must_have(metric, re.split(r"[=!]", condition)[0])
+    return f"{metric.name}{suffix}{{{', '.join((CHOSEN, *conditions))}}}"
+
+
+def rate(metric: Metric, *conditions: str, by: tuple[str, ...] = ()) -> str:
+    """Per second, added up over everything but `by`."""
+    return f"{_sum(metric, by)}(rate({series(metric, *conditions)}[$__rate_interval]))"
+
+
+def increase(metric: Metric, *conditions: str, by: tuple[str, ...] = ()) -> str:
+    """How often in the last five minutes: for what is rare, and should be."""
+    return f"{_sum(metric, by)}(increase({series(metric, *conditions)}[5m]))"
+
+
+def now(metric: Metric, *conditions: str, by: tuple[str, ...] = (), fold: str = "sum") -> str:
+    """What a gauge says, over all instances: their sum, or the worst of them (fold min or max)."""
+    return f"{_sum(metric, by, fold)}({series(metric, *conditions)})"
+
+
+def quantile(q: float, metric: Metric, *conditions: str, by: tuple[str, ...] = ()) -> str:
+    """The duration that a share q of all requests stayed below."""
+    buckets = series(metric, *conditions, suffix="_bucket")
+    for label in by:
+        _must_have(metric, label)
+    return f"histogram_quantile({q}, sum by ({', '.join(('le', *by))}) (rate({buckets}[$__rate_interval])))"
+
+
+def ratio(part: str, whole: str) -> str:
+    """A share, 0 where the part has never happened; nothing where the whole does not happen."""
+    return f"({part} or vector(0)) / ({whole} > 0)"
+
+
+def _sum(metric: Metric, by: tuple[str, ...], fold: str = "sum") -> str:
+    for label in by:
+        _must_have(metric, label)
+    return f"{fold} by ({', '.join(by)}) " if by else f"{fold} "
+
+
+def _must_have(metric: Metric, label: str) -> None:
+    if label not in metric.labels:
+        raise ValueError(f"{metric.name} has no label {label}")
