@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import Any, Generic, TypeVar
 from urllib.parse import parse_qsl
 
+import numpy as np
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -19,6 +20,7 @@ from gateway.core.problems import BODY_UNREADABLE, CALL_INVALID, Fault, Problem
 from gateway.core.strict_json import MAX_FAULTS, pointer
 
 M = TypeVar("M", bound=BaseModel)
+MAX_QUERY = 65536
 NOT_MODELLED = Determinism(Class.UNKNOWN, "the determinism of this endpoint is not modelled yet")
 
 
@@ -56,13 +58,18 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint(Generic[M]):
-    """One path of the upstream. `draft` raises a 422 problem for what its model alone cannot tell."""
+    """One path of the upstream. `draft` raises a 422 problem for what its model alone cannot tell.
+
+    With a `query_model`, the query parameters are the member `query` of the body's model. A `fixed_model` is the name
+    that stands for a model where the upstream takes none; the allow-list does not know it and its weight is 1.
+    """
 
     name: str
     model: type[M]
     draft: Callable[[M, Rules], Draft]
     cacheable: bool = False
     query_model: type[BaseModel] | None = None
+    fixed_model: str | None = None
     method: str = "POST"
     max_bytes: int = 32 * 2**20
 
@@ -73,10 +80,7 @@ class Endpoint(Generic[M]):
     def parse(self, raw: bytes, query: str, rules: Rules) -> Call:
         """The call, or a 400/422 problem that names every faulty field and repeats nothing of the body."""
         asked = self._read(raw, self._query(query))
-        model = getattr(asked, "model")  # noqa: B009 - every body model has it; the base class cannot say so
-        if model not in rules.models:
-            allowed = ", ".join(sorted(rules.models))
-            raise Problem(CALL_INVALID, faults=[Fault("/model", f"not a model of this gateway; it has: {allowed}")])
+        model, weight = self._model(asked, rules)
         draft = self.draft(asked, rules)
         return Call(
             endpoint=self.name,
@@ -85,7 +89,7 @@ class Endpoint(Generic[M]):
             flagged=bool(getattr(asked, "potential_sequence_of_concern", None)),
             body=orjson.dumps(draft.body, option=orjson.OPT_SERIALIZE_NUMPY),
             canonical=self._canonical(draft),
-            units=max(1, round(rules.models[model] * draft.units)),
+            units=max(1, round(weight * draft.units)),
             length=draft.length,
             determinism=draft.determinism,
         )
@@ -93,16 +97,30 @@ class Endpoint(Generic[M]):
     def canonical_form(self, draft: Draft) -> bytes:
         """What two calls with the same meaning have in common; coordinates stand at its end as float32 bytes."""
         form = draft.body if draft.bulk_free is None else draft.bulk_free
-        text = orjson.dumps([self.name, draft.query, form], option=orjson.OPT_SORT_KEYS)
+        text = orjson.dumps([self.name, draft.query, form], default=_array, option=orjson.OPT_SORT_KEYS)
         return b"\0".join((text, *(len(part).to_bytes(8, "big") + part for part in draft.bulk)))
 
     def _canonical(self, draft: Draft) -> bytes:
         return sha256(self.canonical_form(draft)).digest()
 
+    def _model(self, asked: M, rules: Rules) -> tuple[str, float]:
+        if self.fixed_model is not None:
+            return self.fixed_model, 1.0
+        model: str = getattr(asked, "model")  # noqa: B009 - the body has it; the base class cannot say so
+        if model not in rules.models:
+            allowed = ", ".join(sorted(rules.models))
+            raise Problem(CALL_INVALID, faults=[Fault("/model", f"not a model of this gateway; it has: {allowed}")])
+        return model, rules.models[model]
+
     def _query(self, query: str) -> Mapping[str, str]:
-        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=20) if len(query) < 65536 else [("", "")] * 21
-        if self.query_model is None and pairs:
+        if self.query_model is None and query:
             raise Problem(CALL_INVALID, "This endpoint takes no query parameters.")
+        try:
+            pairs = parse_qsl(query[:MAX_QUERY], keep_blank_values=True, max_num_fields=20)
+        except ValueError:
+            raise Problem(CALL_INVALID, "There are too many query parameters.") from None
+        if len(query) > MAX_QUERY:
+            raise Problem(CALL_INVALID, "The query is too long.")
         if len({name for name, _ in pairs}) != len(pairs):
             raise Problem(CALL_INVALID, "A query parameter is repeated.")
         return dict(pairs)
@@ -114,31 +132,50 @@ class Endpoint(Generic[M]):
                 return self.model.model_validate(self._joined(tree, query))
             except ValidationError:
                 pass  # the slow reader decides, because only it reads 5.0 as 5, and it says where
-        tree = strict_json.read_slow(raw)
+        tree = self._joined(strict_json.read_slow(raw), query)
         try:
-            return self.model.model_validate(self._joined(tree, query))
+            return self.model.model_validate(tree)
         except ValidationError as error:
-            raise Problem(CALL_INVALID, faults=faults_of(error)) from None
+            raise Problem(CALL_INVALID, faults=faults_of(error, tree)) from None
 
     def _joined(self, tree: Any, query: Mapping[str, str]) -> Any:
         if not isinstance(tree, dict):
             raise Problem(BODY_UNREADABLE, "The body must be one JSON object.")
-        present = {name: value for name, value in tree.items() if value is not None}
-        return {**present, "query": dict(query)} if self.query_model is not None else present
+        if self.query_model is None:
+            return tree
+        if "query" in tree:
+            raise Problem(CALL_INVALID, faults=[Fault("/query", _SENTENCES["extra_forbidden"])])
+        return {**tree, "query": dict(query)}
 
 
-def faults_of(error: ValidationError) -> list[Fault]:
-    """pydantic's errors as pointers and sentences; the input itself is left out of both."""
+def _array(value: Any) -> list[Any]:
+    """What stands for an array in the text of a canonical form."""
+    if not isinstance(value, np.ndarray):
+        raise TypeError
+    return [value.shape, sha256(value.tobytes()).hexdigest()]
+
+
+def faults_of(error: ValidationError, tree: Any) -> list[Fault]:
+    """pydantic's errors about this tree as pointers and sentences; what the tree holds is left out of both."""
     rows = error.errors(include_url=False, include_context=False, include_input=False)
-    faults = [Fault(pointer(_location(row["loc"])), _sentence(row["type"], row["msg"])) for row in rows[:MAX_FAULTS]]
+    faults = [
+        Fault(pointer(_location(row["loc"], row["type"], tree)), _sentence(row["type"], row["msg"]))
+        for row in rows[:MAX_FAULTS]
+    ]
     if len(rows) > MAX_FAULTS:
         faults.append(Fault("", f"and {len(rows) - MAX_FAULTS} more faults"))
     return faults
 
 
-def _location(steps: tuple[int | str, ...]) -> list[int | str]:
-    # pydantic adds the names of union members and validators; no field of ours is called so.
-    return [step for step in steps if isinstance(step, int) or not step.endswith(("]", ")", "int", "float", "str"))]
+def _location(steps: tuple[int | str, ...], kind: str, tree: Any) -> list[int | str]:
+    # pydantic puts names of its own (the members of a union, ...) among the steps: those lead nowhere in the tree.
+    found: list[int | str] = []
+    for step in steps:
+        named = isinstance(tree, dict) and step in tree
+        if named or (isinstance(tree, list) and isinstance(step, int) and step < len(tree)):
+            found.append(step)
+            tree = tree[step]
+    return [*found, steps[-1]] if kind == "missing" else found
 
 
 _SENTENCES = {
