@@ -19,6 +19,7 @@ Floats = NDArray[np.float64]
 
 _RISE_PER_RESIDUE = 1.5
 _RADIUS = 2.3
+_KNOWN_ATOMS = 5
 _TURN_PER_RESIDUE = np.deg2rad(100.0)
 
 
@@ -50,11 +51,12 @@ def numbers(seed: bytes, shape: tuple[int, ...], low: float, high: float) -> Flo
 
 
 def coordinates(seed: bytes, residues: int) -> Floats:
-    """[residues][37][3] ångström: a helix, with every atom somewhere near its residue."""
+    """[residues][37][3] ångström: a helix, N, CA, C, CB and O near their residue, the other atoms unknown (NaN)."""
     angle = np.arange(residues) * _TURN_PER_RESIDUE
     rise = np.arange(residues) * _RISE_PER_RESIDUE
     axis = np.stack([_RADIUS * np.cos(angle), _RADIUS * np.sin(angle), rise], axis=1)
     moved: Floats = axis[:, None, :] + numbers(seed, (residues, ATOMS, 3), -2.0, 2.0)
+    moved[:, _KNOWN_ATOMS:, :] = np.nan
     return np.round(moved, 4)
 
 
