@@ -192,7 +192,7 @@ class RequestPart(Part):
 
     max_body_bytes: Count = Field(33554432, description="A larger body is refused with 413.")
     max_tokens: Count = Field(4096, description="Most tokens of one protein, start and end included.")
-    defaults: Literal["2025-02-14"] = Field(
+    defaults: Literal["2025-02-14", "2024-06-25"] = Field(
         "2025-02-14", description="Dated set of defaults that a request's left-out fields take."
     )
 

@@ -1,0 +1,191 @@
+"""What an administrator does: issue and revoke virtual keys, approve and revoke, forget the cache.
+
+Each change is put on record before it takes effect: without an audit record nothing changes. A record may therefore
+tell of a change that a lost store then prevented, never the reverse. Used by the commands and by every other door
+for administrators. It does not ask who may administer; the door does.
+"""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from gateway.core import credentials
+from gateway.core.audit import Event
+from gateway.core.nouns import Grant, KeyRecord, Limits
+from gateway.core.policies.concern import in_force
+from gateway.ports import AuditLog, CacheStore, Clock, Directory
+
+MAX_GRANT_S = 366 * 86_400
+MAX_TEXT = 500
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}")
+_ENTROPY_BYTES = credentials.PUBLIC_CHARS + credentials.SECRET_CHARS
+
+
+class Refused(Exception):
+    """What was asked cannot be done; the message says why, in one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyOrder:
+    """The key that is wanted. `models` None: all of the gateway's; `expires` in seconds since the epoch."""
+
+    user: str
+    team: str
+    models: tuple[str, ...] | None = None
+    expires: float | None = None
+    limits: Limits = Limits()
+    label: str = ""
+
+
+class Administer:
+    """The changes an administrator can make, and what they can look at."""
+
+    def __init__(
+        self,
+        *,
+        directory: Directory,
+        cache: CacheStore,
+        audit: AuditLog,
+        clock: Clock,
+        pepper: bytes,
+        models: Collection[str],
+    ) -> None:
+        self._directory, self._cache, self._audit, self._clock = directory, cache, audit, clock
+        self._pepper, self._models = pepper, frozenset(models)
+
+    async def create_key(self, order: KeyOrder, by: str) -> tuple[KeyRecord, str]:
+        """The record, and the key's text, which exists only here: it is not stored and cannot be had again."""
+        now = self._clock.now()
+        _check_names(user=order.user, team=order.team, by=by)
+        _check_text(label=order.label)
+        self._check_models(order.models)
+        if order.expires is not None and order.expires <= now:
+            raise Refused("A key must expire in the future.")
+        key = credentials.mint(self._clock.token(_ENTROPY_BYTES))
+        record = KeyRecord(key.public_id, credentials.digest(self._pepper, key), created=now, **_wanted(order))
+        await self._record("key_created", by=by, key=record.public_id, **_said(order))
+        await self._directory.put_key(record)
+        return record, key.text
+
+    async def revoke_key(self, public_id: str, by: str) -> KeyRecord:
+        """From now on the key opens nothing; workers see it within two seconds."""
+        _check_names(by=by)
+        record = await self.key(public_id)
+        if record.revoked is not None:
+            return record
+        await self._record("key_revoked", by=by, key=record.public_id, user=record.user)
+        record = replace(record, revoked=self._clock.now())
+        await self._directory.put_key(record)
+        return record
+
+    async def key(self, public_id: str) -> KeyRecord:
+        found = await self._directory.find(public_id)
+        if found is None:
+            raise Refused("There is no key with this id; `keys list` shows them.")
+        return found[0]
+
+    async def keys(self, user: str | None = None) -> Sequence[KeyRecord]:
+        """All keys, or those of one user, oldest first."""
+        records = [record for record in await self._directory.keys() if user in (None, record.user)]
+        return sorted(records, key=lambda record: (record.created, record.public_id))
+
+    async def approve(
+        self, user: str, approved_by: Sequence[str], reason: str, until: float, models: tuple[str, ...] | None
+    ) -> Grant:
+        """Let a user send declared sequences of concern, for a time. Two people must stand for it, not the user."""
+        now = self._clock.now()
+        people = tuple(sorted({name.strip() for name in approved_by}))
+        for name in (user, *people):
+            _check_names(name=name)
+        _check_people(user, people)
+        _check_text(reason=reason)
+        self._check_models(models)
+        if not reason.strip():
+            raise Refused("An approval needs a reason.")
+        if not now < until <= now + MAX_GRANT_S:
+            raise Refused("An approval must end in the future, within a year.")
+        grant = Grant(self._clock.token(8).hex(), user, people, reason, now, until, models)
+        await self._record("grant_created", by=list(people), **_granted(grant))
+        await self._directory.put_grant(grant)
+        return grant
+
+    async def grants(self, user: str) -> Sequence[Grant]:
+        """All approvals of a user, ended ones included, oldest first."""
+        return sorted(await self._directory.grants(user), key=lambda grant: (grant.created, grant.grant_id))
+
+    async def revoke_approval(self, user: str, by: str, grant_id: str | None = None) -> Sequence[Grant]:
+        """End one approval of a user, or all that are in force. Answers those that it ended."""
+        _check_names(by=by)
+        now = self._clock.now()
+        ended: list[Grant] = []
+        for grant in await self.grants(user):
+            if grant_id in (None, grant.grant_id) and grant.revoked is None and now < grant.expires:
+                await self._record("grant_revoked", by=by, grant=grant.grant_id, user=user)
+                ended.append(replace(grant, revoked=now))
+                await self._directory.put_grant(ended[-1])
+        if not ended:
+            raise Refused("This user has no such approval in force.")
+        return ended
+
+    def in_force(self, grant: Grant) -> bool:
+        """Whether an approval counts now, for the models that it names."""
+        return in_force(grant, grant.models[0] if grant.models else "", self._clock.now())
+
+    async def purge_cache(self, by: str) -> int:
+        """Forget every kept answer; answers the new epoch."""
+        _check_names(by=by)
+        await self._record("cache_purged", by=by)
+        return await self._cache.purge()
+
+    async def _record(self, kind: str, **facts: Any) -> None:
+        await self._audit.append(Event(kind, self._clock.now(), facts))
+
+    def _check_models(self, models: tuple[str, ...] | None) -> None:
+        strange = sorted(set(models or ()) - self._models)
+        if strange:
+            raise Refused(
+                f"{', '.join(strange)} is not a model of this gateway; it has: {', '.join(sorted(self._models))}."
+            )
+        if models is not None and not models:
+            raise Refused("The list of models is empty; leave it out for all of them.")
+
+
+def _check_people(user: str, people: tuple[str, ...]) -> None:
+    if len({name.casefold() for name in people}) < 2:
+        raise Refused("An approval needs two different people.")
+    if user.casefold() in {name.casefold() for name in people}:
+        raise Refused("Nobody can approve themselves.")
+
+
+def _check_names(**names: str) -> None:
+    for what, name in names.items():
+        if not _NAME.fullmatch(name):
+            raise Refused(
+                f"The {what} must be 1 to 100 letters, digits or . _ @ + -, and begin with one of the first two."
+            )
+
+
+def _check_text(**texts: str) -> None:
+    for what, text in texts.items():
+        if len(text) > MAX_TEXT or not text.isprintable():
+            raise Refused(f"The {what} must be at most {MAX_TEXT} printable characters.")
+
+
+def _wanted(order: KeyOrder) -> Mapping[str, Any]:
+    names = ("user", "team", "models", "expires", "limits", "label")
+    return {name: getattr(order, name) for name in names}
+
+
+def _said(order: KeyOrder) -> Mapping[str, Any]:
+    return {**_wanted(order), "limits": asdict(order.limits)}
+
+
+def _granted(grant: Grant) -> Mapping[str, Any]:
+    return {
+        "grant": grant.grant_id,
+        "user": grant.user,
+        "reason": grant.reason,
+        "expires": grant.expires,
+        "models": grant.models,
+    }
