@@ -1,0 +1,176 @@
+"""The one place that makes clients of Redis or Valkey, and the one border where their errors become ours.
+
+Every operation has one deadline, over waiting for a connection, connecting, sending and receiving. Nothing is ever sent
+twice: a command whose answer was lost may have been done, and doing it again could charge twice. (Redirections of a
+cluster are followed: the node that redirects has done nothing.) Whatever goes wrong is `StoreUnavailable` with the
+operation's name. This module does not decide what to do without a store, nor when to try it again.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha1
+from importlib import resources
+from typing import Any
+
+from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, RedisError
+
+from gateway.adapters.redis_url import StoreAddress, parse_address
+from gateway.ports import StoreUnavailable
+
+# What a cluster's client may spend on learning the topology anew, in the background of any number of operations.
+TOPOLOGY_S = 5.0
+
+Word = str | bytes | int
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A Lua script and the digest that servers know it by."""
+
+    text: str
+    digest: str
+
+
+def load_script(name: str) -> Script:
+    """`lua/<name>.lua`."""
+    text = resources.files(__package__).joinpath("lua", f"{name}.lua").read_text("utf-8")
+    # The protocol's choice of digest (EVALSHA); nothing is trusted because of it.
+    return Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+def connect(
+    url: str, *, timeout_s: float, name: str, password: str | None = None, max_connections: int = 64
+) -> "RedisStore":
+    """A store's client; connects on first use. `password` stands in for one in the address (ValueError: unfit one)."""
+    address = parse_address(url)
+    options = _options(address, timeout_s, name, password or address.password, max_connections)
+    if address.mode == "cluster":
+        return RedisStore(_cluster(address, options, timeout_s), timeout_s, max_connections)
+    if address.mode == "sentinel":
+        sentinel = _sentinel(address, timeout_s)
+        master = sentinel.master_for(address.service, db=address.db, ssl=address.tls, **options)
+        return RedisStore(master, timeout_s, max_connections, tuple(sentinel.sentinels))
+    if address.mode == "unix":
+        return RedisStore(Redis(unix_socket_path=address.path, db=address.db, **options), timeout_s, max_connections)
+    host, port = address.hosts[0]
+    client = Redis(host=host, port=port, db=address.db, ssl=address.tls, **options)
+    return RedisStore(client, timeout_s, max_connections)
+
+
+class RedisStore:
+    """Commands and scripts with a deadline, once each."""
+
+    def __init__(
+        self, client: Redis | RedisCluster, timeout_s: float, max_connections: int, others: tuple[Redis, ...] = ()
+    ) -> None:
+        self.client = client
+        self.timeout_s = timeout_s
+        self._others = others
+        self._cluster = client if isinstance(client, RedisCluster) else None
+        self._gate = asyncio.Semaphore(max_connections)
+        self._topology: asyncio.Task[Any] | None = None
+
+    async def call(self, operation: str, *words: Word, timeout_s: float | None = None, **options: Any) -> Any:
+        """One command."""
+        try:
+            async with asyncio.timeout(timeout_s or self.timeout_s), self._gate:
+                if self._cluster is not None:
+                    await self._learn()
+                return await self.client.execute_command(*words, **options)
+        except (RedisError, OSError, TimeoutError) as error:
+            raise StoreUnavailable(operation) from error
+
+    async def run(
+        self, operation: str, script: Script, keys: Sequence[str], words: Sequence[Word], timeout_s: float | None = None
+    ) -> Any:
+        """One script, by its digest; by its text where the server does not know it yet (then nothing was done)."""
+        tail = (len(keys), *keys, *words)
+        try:
+            async with asyncio.timeout(timeout_s or self.timeout_s), self._gate:
+                if self._cluster is not None:
+                    await self._learn()
+                try:
+                    return await self.client.execute_command("EVALSHA", script.digest, *tail)
+                except NoScriptError:
+                    return await self.client.execute_command("EVAL", script.text, *tail)
+        except (RedisError, OSError, TimeoutError) as error:
+            raise StoreUnavailable(operation) from error
+
+    async def info(self) -> Sequence[Mapping[str, Any]]:
+        """INFO of the server, or of every primary of a cluster."""
+        options = {} if self._cluster is None else {"target_nodes": RedisCluster.PRIMARIES}
+        answer: dict[str, Any] = await self.call("info", "INFO", timeout_s=TOPOLOGY_S, **options)
+        return tuple(answer.values()) if all(isinstance(part, dict) for part in answer.values()) else (answer,)
+
+    async def close(self) -> None:
+        if self._topology is not None:
+            self._topology.cancel()
+        for client in (self.client, *self._others):
+            await client.aclose()
+
+    async def _learn(self) -> None:
+        """A cluster's topology, learnt once for all waiters and not cut short by the deadline of any of them.
+
+        The client learns it inside a command; a short deadline would begin that anew each time and never end it.
+        """
+        assert self._cluster is not None
+        if not self._cluster._initialize:
+            return
+        if self._topology is None or self._topology.done():
+            self._topology = asyncio.create_task(asyncio.wait_for(self._cluster.initialize(), TOPOLOGY_S))
+            # Nobody may be waiting any more when it fails.
+            self._topology.add_done_callback(lambda task: task.cancelled() or task.exception())
+        await asyncio.shield(self._topology)
+
+
+def _options(
+    address: StoreAddress, timeout_s: float, name: str, password: str | None, max_connections: int
+) -> dict[str, Any]:
+    return {
+        "username": address.username,
+        "password": password,
+        "client_name": name,
+        # redis-py retries a command ten times unless told otherwise (redis._defaults.DEFAULT_RETRY_COUNT).
+        "retry": _once(),
+        "retry_on_error": [],
+        # The operation's own deadline counts; a socket's costs a task for every command sent.
+        "socket_timeout": None,
+        "socket_connect_timeout": timeout_s,
+        "health_check_interval": 0,
+        "decode_responses": False,
+        # The gate of `RedisStore` keeps below this; beyond it the client raises instead of waiting.
+        "max_connections": max_connections + 8,
+        # RESP 2 needs no HELLO, and its answers are cheaper to read than those of 3.
+        "protocol": 2,
+        "driver_info": None,
+        **address.files,
+    }
+
+
+def _cluster(address: StoreAddress, options: dict[str, Any], timeout_s: float) -> RedisCluster:
+    return RedisCluster(
+        startup_nodes=[ClusterNode(host, port) for host, port in address.hosts],
+        ssl=address.tls,
+        # Learning the topology is not under an operation's deadline.
+        **{**options, "socket_timeout": max(1.0, timeout_s)},
+        # Every fifth redirection would otherwise close all connections, those in use too.
+        reinitialize_steps=0,
+    )
+
+
+def _sentinel(address: StoreAddress, timeout_s: float) -> Sentinel:
+    limits = {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s}
+    return Sentinel(  # type: ignore[no-untyped-call]  # redis-py has not typed it
+        list(address.hosts),
+        sentinel_kwargs={**limits, "retry": _once(), "retry_on_error": [], "protocol": 2, "driver_info": None},
+    )
+
+
+def _once() -> Retry:
+    return Retry(NoBackoff(), 0)
