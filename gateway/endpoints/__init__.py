@@ -1,4 +1,7 @@
-"""The upstream's endpoints, one file each. A new endpoint is a new file here with an `ENDPOINT` in it."""
+"""The upstream's endpoints, one file each. A new endpoint is a new file here with an `ENDPOINT` in it.
+
+A file whose name begins with an underscore is what several of them share, and no endpoint.
+"""
 
 import pkgutil
 from importlib import import_module
@@ -9,7 +12,9 @@ from gateway.core.endpoint import Endpoint
 AnyEndpoint = Endpoint[Any]
 
 ENDPOINTS: tuple[AnyEndpoint, ...] = tuple(
-    import_module(f"{__name__}.{module.name}").ENDPOINT for module in sorted(pkgutil.iter_modules(__path__))
+    import_module(f"{__name__}.{module.name}").ENDPOINT
+    for module in sorted(pkgutil.iter_modules(__path__))
+    if not module.name.startswith("_")
 )
 BY_PATH = {endpoint.path: endpoint for endpoint in ENDPOINTS}
 

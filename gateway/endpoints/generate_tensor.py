@@ -46,11 +46,10 @@ class Inputs(Body):
     residue_annotation: Annotations | None = None
 
 
-class GenerateTensor(Body):
-    """The body as the API's page describes it."""
+class Generation(Body):
+    """The parameters of a generation as the API's page describes them."""
 
     model: str
-    inputs: Inputs
     track: Literal["sequence", "structure", "secondary_structure", "sasa", "function"]
     potential_sequence_of_concern: bool | None = None
     invalid_ids: list[Annotated[int, Field(ge=-(2**63), lt=2**63)]] | None = None
@@ -63,20 +62,20 @@ class GenerateTensor(Body):
     condition_on_coordinates_only: bool | None = None
 
 
+class GenerateTensor(Generation):
+    """The body: the parameters, and a protein in tokens."""
+
+    inputs: Inputs
+
+
 def draft(asked: GenerateTensor, rules: Rules) -> Draft:
     """The normal form of a body: defaults spelled out, sets sorted, coordinates as float32; or a 422 problem."""
-    inputs, n = _inputs(asked.inputs, rules.max_tokens)
-    given = asked.model_dump(exclude={"inputs"}, exclude_none=True)
-    body: dict[str, Any] = {**ALWAYS, **DEFAULTS[rules.defaults], **given}
-    body["num_steps"] = asked.num_steps or min(body["num_steps"], n)
-    # `+ 0.0` spells -0.0 as 0.0 and 0 as 0.0.
-    body["temperature"], body["top_p"] = body["temperature"] + 0.0, body["top_p"] + 0.0
-    body["invalid_ids"] = sorted(set(asked.invalid_ids or ()))
-    body["potential_sequence_of_concern"] = bool(asked.potential_sequence_of_concern)
-    _refuse(list(_sampler_faults(body, inputs, n)))
+    inputs, n = read_inputs(asked.inputs, rules.max_tokens)
+    body = parameters(asked, rules, n)
+    refuse(list(_sampler_faults(body, inputs, n)))
     steps = _steps(body, inputs)
     return Draft(
-        body={**body, "inputs": _forwarded(inputs)},
+        body={**body, "inputs": forwarded(inputs)},
         bulk_free={**body, "inputs": {name: track for name, track in inputs.items() if name != "coordinates"}},
         bulk=_bulk(inputs["coordinates"]),
         units=steps * n,
@@ -87,7 +86,20 @@ def draft(asked: GenerateTensor, rules: Rules) -> Draft:
     )
 
 
-def _inputs(asked: Inputs, max_tokens: int) -> tuple[dict[str, Any], int]:
+def parameters(asked: Generation, rules: Rules, n: int) -> dict[str, Any]:
+    """Everything but the inputs, each default spelled out."""
+    given = asked.model_dump(exclude={"inputs"}, exclude_none=True)
+    body: dict[str, Any] = {**ALWAYS, **DEFAULTS[rules.defaults], **given}
+    body["num_steps"] = asked.num_steps or min(body["num_steps"], n)
+    # `+ 0.0` spells -0.0 as 0.0 and 0 as 0.0.
+    body["temperature"], body["top_p"] = body["temperature"] + 0.0, body["top_p"] + 0.0
+    body["invalid_ids"] = sorted(set(asked.invalid_ids or ()))
+    body["potential_sequence_of_concern"] = bool(asked.potential_sequence_of_concern)
+    return body
+
+
+def read_inputs(asked: Inputs, max_tokens: int) -> tuple[dict[str, Any], int]:
+    """The seven tracks in their normal form, null where absent, and the positions they all have."""
     inputs: dict[str, Any] = {name: getattr(asked, name) for name in tracks.INPUTS}
     if inputs["coordinates"] is not None:
         array = coordinates.read(inputs["coordinates"], "/inputs/coordinates")
@@ -99,13 +111,13 @@ def _inputs(asked: Inputs, max_tokens: int) -> tuple[dict[str, Any], int]:
         inputs["residue_annotation"] = [_packed(row) for row in inputs["residue_annotation"]]
     lengths = {name: len(track) for name, track in inputs.items() if track is not None}
     if not lengths:
-        _refuse([Fault("/inputs", "at least one track must be given")])
+        refuse([Fault("/inputs", "at least one track must be given")])
     n = next(iter(lengths.values()))
-    _refuse(
+    refuse(
         [Fault(f"/inputs/{name}", f"has {m} positions where {n} are expected") for name, m in lengths.items() if m != n]
     )
     if not 3 <= n <= max_tokens:
-        _refuse([Fault(f"/inputs/{next(iter(lengths))}", f"has {n} positions; 3 to {max_tokens} are accepted")])
+        refuse([Fault(f"/inputs/{next(iter(lengths))}", f"has {n} positions; 3 to {max_tokens} are accepted")])
     return inputs, n
 
 
@@ -139,7 +151,8 @@ def _steps(body: Mapping[str, Any], inputs: Mapping[str, Any]) -> int:
     )
 
 
-def _forwarded(inputs: Mapping[str, Any]) -> dict[str, Any]:
+def forwarded(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The tracks as they go upstream."""
     array = inputs["coordinates"]
     return {**inputs, "coordinates": None if array is None else coordinates.as_json(array)}
 
@@ -148,7 +161,8 @@ def _bulk(array: NDArray[np.float32] | None) -> tuple[bytes, ...]:
     return () if array is None else (repr(array.shape).encode(), array.tobytes())
 
 
-def _refuse(faults: list[Fault]) -> None:
+def refuse(faults: list[Fault]) -> None:
+    """A 422 problem, if there is any fault."""
     if faults:
         raise Problem(CALL_INVALID, faults=faults)
 
