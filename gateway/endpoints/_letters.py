@@ -1,0 +1,71 @@
+"""Proteins written in letters, as generate, encode, fold, inverse_fold and fold_all_atom take them.
+
+Only shape and length are judged: which letters a model knows is its affair (esm: `_` is a masked residue, `|` a chain
+break, `.` and `-` are tokens). A protein of L residues counts as L + 2 positions, which it has once it is in tokens.
+"""
+
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from gateway.core import coordinates
+from gateway.core.endpoint import Body
+from gateway.core.problems import CALL_INVALID, Fault, Problem
+
+ENDS = 2  # BOS and EOS
+
+Letters = Annotated[str, Field(pattern=r"^[A-Za-z_|.\-]+$")]
+Name = Annotated[str, Field(min_length=1, max_length=1000)]
+Place = Annotated[int, Field(ge=0, le=10**6)]
+# A number in square ångström; a special token of the SASA vocabulary, as "<pad>"; null is masked (sasa_tokenizer.py).
+Area = Annotated[float, Field(ge=0, allow_inf_nan=False)] | Annotated[str, Field(pattern=r"^<[a-z0-9.\-]{1,20}>$")]
+# [label, start, end], 1-indexed, ends included (esm/utils/types.py, FunctionAnnotation.to_tuple).
+Annotation = Annotated[tuple[Name, Place, Place], Field(strict=False)]
+
+
+class Protein(Body):
+    """The tracks of a protein in letters. ESM C models take the sequence alone."""
+
+    sequence: Letters | None = None
+    secondary_structure: Letters | None = None
+    sasa: list[Area | None] | None = None
+    function: list[Annotation] | None = None
+    coordinates: Any = None
+
+
+def read_protein(asked: Protein, max_tokens: int) -> tuple[dict[str, Any], int]:
+    """The members that were given, as they go upstream, and the number of residues; or a 422 problem."""
+    given = asked.model_dump(exclude={"coordinates"}, exclude_unset=True)
+    if "coordinates" in asked.model_fields_set:
+        array = asked.coordinates
+        given["coordinates"] = None if array is None else read_coordinates(array, "/inputs/coordinates")
+    lengths = {name: len(track) for name, track in given.items() if track is not None and name != "function"}
+    if not lengths:
+        raise Problem(CALL_INVALID, faults=[Fault("/inputs", "at least one track must be given, beside function")])
+    first, residues = next(iter(lengths.items()))
+    unlike = [
+        Fault(f"/inputs/{name}", f"has {length} residues where {residues} are expected")
+        for name, length in lengths.items()
+        if length != residues
+    ]
+    if unlike:
+        raise Problem(CALL_INVALID, faults=unlike)
+    bounded(residues, f"/inputs/{first}", max_tokens)
+    return given, residues
+
+
+def read_coordinates(value: Any, at: str) -> NDArray[np.float64]:
+    """[L][37][3] as it goes upstream; or a 422 problem."""
+    array = coordinates.read(value, at, (37,))
+    if isinstance(array, list):
+        raise Problem(CALL_INVALID, faults=array)
+    return coordinates.as_json(array)
+
+
+def bounded(residues: int, at: str, max_tokens: int) -> None:
+    """A 422 problem for nothing at all, or for more than the models take."""
+    if not 1 <= residues <= max_tokens - ENDS:
+        detail = f"has {residues} residues; 1 to {max_tokens - ENDS} are accepted"
+        raise Problem(CALL_INVALID, faults=[Fault(at, detail)])

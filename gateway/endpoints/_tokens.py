@@ -1,0 +1,31 @@
+"""Calls that ask something of a protein in raw tokens and generate nothing: decode, forward_and_sample, logits.
+
+The tracks are those of generate_tensor, checked in the same way; the ESM C models take the sequence track alone. What
+is forwarded has the members that were given and no others, because the two families of models differ in what they
+know. One forward pass each, so the price is the number of positions. What the model makes of the tokens is its affair.
+"""
+
+from typing import Any
+
+from gateway.core.endpoint import Body, Draft, Rules
+from gateway.endpoints.generate_tensor import Inputs, forwarded, read_inputs
+
+
+class TokensBody(Body):
+    """What these bodies have in common."""
+
+    model: str
+    inputs: Inputs
+    potential_sequence_of_concern: bool | None = None
+
+
+def draft(asked: TokensBody, rules: Rules) -> Draft:
+    """The body as given, tracks in their normal form, the flag spelled out."""
+    inputs, n = read_inputs(asked.inputs, rules.max_tokens)
+    given = {name: track for name, track in forwarded(inputs).items() if name in asked.inputs.model_fields_set}
+    body: dict[str, Any] = {
+        **asked.model_dump(exclude={"inputs"}, exclude_unset=True),
+        "inputs": given,
+        "potential_sequence_of_concern": bool(asked.potential_sequence_of_concern),
+    }
+    return Draft(body=body, units=n, length=n)

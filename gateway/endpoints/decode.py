@@ -1,0 +1,49 @@
+"""POST /api/v1/decode: raw tokens to letters, numbers and coordinates, by ESM3 or (the sequence alone) by ESM C.
+
+Unlike its siblings it takes surface areas in two ways: as token ids, or as the numbers that forward_and_sample
+returned for that track (esm/utils/decoding.py, decode_sasa). Not cached.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import Field
+
+from gateway.core.endpoint import Draft, Endpoint, Rules
+from gateway.core.problems import Fault
+from gateway.core.tracks import SASA
+from gateway.endpoints._tokens import TokensBody
+from gateway.endpoints._tokens import draft as draft_of_tokens
+from gateway.endpoints.generate_tensor import Inputs, refuse
+
+Id = Annotated[int, Field(ge=0)]
+Area = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Decoded(Inputs):
+    """The seven tracks, surface areas as ids or as numbers."""
+
+    sasa: Annotated[list[Id | Area | None], Field(min_length=3)] | None = None  # type: ignore[assignment]
+
+
+class Decode(TokensBody):
+    """The body as the SDK writes it."""
+
+    inputs: Decoded
+
+
+def draft(asked: Decode, rules: Rules) -> Draft:
+    """As its siblings; what is written in whole numbers throughout are ids, and must exist."""
+    sasa: Sequence[int | float | None] = asked.inputs.sasa or ()
+    if all(type(value) is int for value in sasa):
+        refuse(
+            [
+                Fault(f"/inputs/sasa/{i}", f"should be an id from {SASA.lowest} to {SASA.highest}")
+                for i, value in enumerate(sasa)
+                if value not in range(SASA.lowest, SASA.highest + 1)
+            ]
+        )
+    return draft_of_tokens(asked, rules)
+
+
+ENDPOINT = Endpoint("decode", Decode, draft)

@@ -1,0 +1,28 @@
+"""POST /api/v1/encode: a protein in letters to raw tokens, by ESM3 or (the sequence alone) by ESM C.
+
+One pass over the residues, so the price is the number of positions. Not cached.
+"""
+
+from gateway.core.endpoint import Body, Draft, Endpoint, Rules
+from gateway.endpoints._letters import ENDS, Protein, read_protein
+
+
+class Encode(Body):
+    """The body as the SDK writes it."""
+
+    model: str
+    inputs: Protein
+    potential_sequence_of_concern: bool | None = None
+
+
+def draft(asked: Encode, rules: Rules) -> Draft:
+    """The protein as given, the flag spelled out."""
+    inputs, residues = read_protein(asked.inputs, rules.max_tokens)
+    n = residues + ENDS
+    flag = bool(asked.potential_sequence_of_concern)
+    return Draft(
+        body={"model": asked.model, "inputs": inputs, "potential_sequence_of_concern": flag}, units=n, length=n
+    )
+
+
+ENDPOINT = Endpoint("encode", Encode, draft)

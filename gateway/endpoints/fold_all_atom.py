@@ -1,0 +1,124 @@
+"""POST /api/v1/fold_all_atom: a complex of proteins, RNA, DNA and ligands, folded by ESMFold2 (since esm 3.4).
+
+The price is the sum of the chain lengths, a chain with several ids counting once for each. A ligand counts the letters
+of its SMILES, or one for each chemical component: how many atoms a component has is not written in the body. It does
+not check that ids and positions in bonds, pockets and distograms point at something. Not cached.
+"""
+
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from gateway.core.endpoint import Body, Draft, Endpoint, Rules
+from gateway.core.problems import CALL_INVALID, Fault, Problem
+from gateway.endpoints._letters import Letters, Name, Place, bounded
+from gateway.endpoints.fold import Alignment, Folding, Packed, as_given
+
+Ids = Annotated[list[Name], Field(min_length=1, max_length=1000)]
+
+
+class Modification(Body):
+    """A residue that is not what its letter says."""
+
+    position: Place
+    ccd: Name
+    smiles: Name | None = None
+
+
+class Chain(Body):
+    """A polymer has a sequence, a ligand has SMILES or codes of components."""
+
+    type: Literal["protein", "rna", "dna", "ligand"]
+    id: Name | Ids
+    sequence: Letters | None = None
+    modifications: list[Modification] | None = None
+    msa: Packed | Alignment | None = None
+    smiles: Annotated[str, Field(min_length=1)] | None = None
+    ccd: Annotated[list[Name], Field(min_length=1)] | None = None
+
+
+class Bond(Body):
+    """A covalent bond between two atoms."""
+
+    chain_id1: Name
+    res_idx1: Place
+    atom_idx1: Place
+    chain_id2: Name
+    res_idx2: Place
+    atom_idx2: Place
+
+
+class Pocket(Body):
+    """Residues, as [chain, place], that a binder should touch."""
+
+    binder_chain_id: Name
+    contacts: list[Annotated[tuple[Name, Place], Field(strict=False)]]
+
+
+class Distogram(Body):
+    """Distances that a chain should have."""
+
+    chain_id: Name
+    distogram: Any
+
+
+class Complex(Body):
+    """What esm/utils/structure/input_builder.py writes."""
+
+    sequences: Annotated[list[Chain], Field(min_length=1, max_length=1000)]
+    covalent_bonds: list[Bond] | None = None
+    pocket: Pocket | None = None
+    distogram_conditioning: list[Distogram] | None = None
+
+
+class FoldAllAtom(Folding):
+    """The body as the SDK writes it."""
+
+    all_atom_input: Complex
+
+
+def draft(asked: FoldAllAtom, rules: Rules) -> Draft:
+    """The body as given, if each chain has what its type needs and the whole is not too long."""
+    at = "/all_atom_input"
+    faults = [
+        *(_chain_faults(chain, f"{at}/sequences/{i}") for i, chain in enumerate(asked.all_atom_input.sequences)),
+        *(
+            _distogram_faults(part.distogram, f"{at}/distogram_conditioning/{i}/distogram")
+            for i, part in enumerate(asked.all_atom_input.distogram_conditioning or ())
+        ),
+    ]
+    if any(faults):
+        raise Problem(CALL_INVALID, faults=[fault for found in faults for fault in found])
+    length = sum(map(_length, asked.all_atom_input.sequences))
+    bounded(length, f"{at}/sequences", rules.max_tokens)
+    return Draft(body=as_given(asked), units=length, length=length)
+
+
+def _chain_faults(chain: Chain, at: str) -> list[Fault]:
+    needed, alien = {"sequence"}, {"smiles", "ccd"}
+    if chain.type == "ligand":
+        needed, alien = alien, {"sequence", "modifications", "msa"}
+    given = {name for name in needed | alien if getattr(chain, name) is not None}
+    faults = [
+        Fault(f"{at}/{name}", f"does not belong to a chain of type {chain.type}") for name in sorted(given & alien)
+    ]
+    if not given & needed:
+        faults.append(Fault(at, f"needs {' or '.join(sorted(needed, reverse=True))}"))
+    return faults
+
+
+def _distogram_faults(value: Any, at: str) -> list[Fault]:
+    try:
+        fine = isinstance(value, list) and np.array(value).dtype.kind in "iuf"
+    except ValueError:
+        fine = False
+    return [] if fine else [Fault(at, "should be an array of numbers, rows of one length")]
+
+
+def _length(chain: Chain) -> int:
+    copies = 1 if isinstance(chain.id, str) else len(chain.id)
+    return copies * len(chain.sequence or chain.smiles or chain.ccd or ())
+
+
+ENDPOINT = Endpoint("fold_all_atom", FoldAllAtom, draft)

@@ -1,0 +1,48 @@
+"""POST /api/v1/inverse_fold: a sequence for a structure.
+
+esm 3.4 may send a sequence too, of which some letters are fixed. Not cached.
+"""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from gateway.core.endpoint import Body, Draft, Endpoint, Rules
+from gateway.core.problems import CALL_INVALID, Fault, Problem
+from gateway.endpoints._letters import ENDS, Letters, bounded, read_coordinates
+
+
+class Drawing(Body):
+    """How the sequence is drawn (esm/sdk/api.py, InverseFoldingConfig)."""
+
+    invalid_ids: list[Annotated[int, Field(ge=-(2**63), lt=2**63)]] | None = None
+    temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+
+
+class InverseFold(Body):
+    """The body as the SDK writes it."""
+
+    model: str
+    coordinates: Any
+    inverse_folding_config: Drawing | None = None
+    sequence: Letters | None = None
+    potential_sequence_of_concern: bool | None = None
+
+
+def draft(asked: InverseFold, rules: Rules) -> Draft:
+    """The body as given, coordinates as float32, the flag spelled out."""
+    array = read_coordinates(asked.coordinates, "/coordinates")
+    residues = len(array)
+    bounded(residues, "/coordinates", rules.max_tokens)
+    if asked.sequence is not None and len(asked.sequence) != residues:
+        detail = f"has {len(asked.sequence)} residues where {residues} are expected"
+        raise Problem(CALL_INVALID, faults=[Fault("/sequence", detail)])
+    body: dict[str, Any] = {
+        **asked.model_dump(exclude={"coordinates"}, exclude_unset=True),
+        "coordinates": array,
+        "potential_sequence_of_concern": bool(asked.potential_sequence_of_concern),
+    }
+    return Draft(body=body, units=residues + ENDS, length=residues + ENDS)
+
+
+ENDPOINT = Endpoint("inverse_fold", InverseFold, draft)

@@ -1,0 +1,44 @@
+"""POST /api/v1/msa: a multiple sequence alignment for a sequence, which stands in the query and not in the body.
+
+Only esm 3.2 asks for it. No model is named, so it goes by the name `msa` and weighs 1: a key or an approval that is
+limited to certain models needs `msa` among them. The query is written anew for the upstream. Not cached.
+"""
+
+from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
+
+from pydantic import Field
+
+from gateway.core.endpoint import Body, Draft, Endpoint, Rules
+from gateway.endpoints._letters import ENDS, bounded
+
+
+class Query(Body):
+    """The parameters; chains are parted by `:` or by `|`."""
+
+    sequence: Annotated[str, Field(pattern=r"^[A-Za-z_|:.\-]+$")]
+    use_env: Literal["true", "false", "True", "False"] | None = None
+
+
+class Msa(Body):
+    """A body of nothing but the flag."""
+
+    query: Query
+    potential_sequence_of_concern: bool | None = None
+
+
+def draft(asked: Msa, rules: Rules) -> Draft:
+    """The flag only where it was given; the parameters in one order and spelling."""
+    sequence = asked.query.sequence
+    bounded(len(sequence), "/query/sequence", rules.max_tokens)
+    parameters = {"sequence": sequence}
+    if asked.query.use_env is not None:
+        parameters["use_env"] = asked.query.use_env.lower()
+    body: dict[str, Any] = {}
+    if "potential_sequence_of_concern" in asked.model_fields_set:
+        body["potential_sequence_of_concern"] = bool(asked.potential_sequence_of_concern)
+    n = len(sequence) + ENDS
+    return Draft(body=body, units=n, length=n, query="?" + urlencode(parameters))
+
+
+ENDPOINT = Endpoint("msa", Msa, draft, query_model=Query, fixed_model="msa")
