@@ -1,0 +1,88 @@
+"""The product as a user starts it: `esm-gateway demo` in a process of its own, on a folder of its own."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, Queue
+from threading import Thread
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+READY_WITHIN_S = 60
+GONE_WITHIN_S = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A running gateway with its sandbox upstream; `log` is what it wrote to stderr."""
+
+    url: str
+    key: str
+    approved_key: str
+    sandbox_url: str
+    log: Path
+
+    def upstream(self) -> dict[str, Any]:
+        """What the upstream has received until now."""
+        with urllib.request.urlopen(f"{self.sandbox_url}/__sandbox/calls", timeout=10) as answer:
+            found: dict[str, Any] = json.load(answer)
+        return found
+
+    def upstream_calls(self) -> int:
+        return int(self.upstream()["total"])
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def first_line(process: subprocess.Popen[str]) -> str:
+    lines: Queue[str] = Queue()
+    out = process.stdout
+    assert out is not None
+    Thread(target=lambda: lines.put(out.readline()), daemon=True).start()
+    try:
+        return lines.get(timeout=READY_WITHIN_S)
+    except Empty:
+        return ""
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[Product]:
+    command = os.environ.get("SDK_TEST_GATEWAY", str(ROOT / ".venv" / "bin" / "esm-gateway"))
+    log = folder / "stderr.log"
+    arguments = ["demo", "--port", str(free_port()), "--data-dir", str(folder / "data"), "--json"]
+    with log.open("w") as stderr:
+        process = subprocess.Popen(
+            [command, *arguments], stdout=subprocess.PIPE, stderr=stderr, text=True, start_new_session=True
+        )
+        try:
+            line = first_line(process)
+            if not line.strip():
+                raise RuntimeError(f"no gateway within {READY_WITHIN_S} s: {log.read_text()[-2000:]}")
+            told = json.loads(line)
+            yield Product(told["url"], told["key"], told["approved_key"], told["sandbox_url"], log)
+        finally:
+            end(process)
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(GONE_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
+    finally:
+        if process.stdout is not None:
+            process.stdout.close()
