@@ -77,3 +77,6 @@ class NoAccessLog:
 
     def write(self, fields: Mapping[str, Any]) -> None:
         """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""

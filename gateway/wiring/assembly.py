@@ -1,4 +1,4 @@
-"""The only module that knows every concrete class: from settings to a running worker, or to the parts of a command."""
+"""The flow of one worker on a given world: which part gets which, and nothing opened."""
 
 from dataclasses import dataclass
 

@@ -1,0 +1,52 @@
+"""Clients of the two stores and of the audit chain, as the settings name them."""
+
+from contextlib import AsyncExitStack, suppress
+
+from gateway.adapters.audit_file import FileAudit
+from gateway.adapters.embedded_store import Role, open_store
+from gateway.adapters.redis_audit_head import RedisAuditHead
+from gateway.adapters.redis_connect import RedisStore, connect
+from gateway.core import envelope
+from gateway.core.audit import Head
+from gateway.ports import Clock, StoreUnavailable
+from gateway.settings import Settings, read_secret
+
+
+async def with_stores(settings: Settings, stack: AsyncExitStack) -> Settings:
+    """The settings with both URLs; embedded stores are opened where one is missing, and left again at the end."""
+    urls = {"state_url": settings.stores.state_url, "cache_url": settings.stores.cache_url}
+    roles: tuple[Role, Role] = ("state", "cache")
+    for role in roles:
+        if urls[f"{role}_url"] is None:
+            megabytes = settings.stores.cache_mb if role == "cache" else 0
+            store = await open_store(settings.data_dir, role, maxmemory_mb=megabytes)
+            stack.push_async_callback(store.stop)
+            urls[f"{role}_url"] = store.url
+    return settings.model_copy(update={"stores": settings.stores.model_copy(update=urls)})
+
+
+async def clients(settings: Settings, stack: AsyncExitStack) -> tuple[RedisStore, RedisStore]:
+    stores = settings.stores
+    pairs = (
+        ("state", stores.state_url, stores.state_timeout_s, stores.state_password_file),
+        ("cache", stores.cache_url, stores.cache_timeout_s, stores.cache_password_file),
+    )
+    opened: list[RedisStore] = []
+    for name, url, timeout_s, password_file in pairs:
+        password = None if password_file is None else read_secret(password_file).decode()
+        client = connect(url or "", timeout_s=timeout_s, name=f"esm-gateway-{name}", password=password)
+        stack.push_async_callback(client.close)
+        opened.append(client)
+    return opened[0], opened[1]
+
+
+def open_audit(settings: Settings, master: bytes, head: RedisAuditHead, clock: Clock) -> FileAudit:
+    """The chain of this machine. Its head is also kept in the state store, so that a cut-off end is noticed."""
+    chain = str(settings.audit_file)
+
+    async def witness(at: Head) -> None:
+        # The record is durable already; a head that is late by some records costs only part of that check.
+        with suppress(StoreUnavailable):
+            await head.put(chain, at)
+
+    return FileAudit(settings.audit_file, envelope.derive(master, "audit-chain"), clock, witness=witness)

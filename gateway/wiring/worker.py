@@ -1,0 +1,116 @@
+"""One worker: the flow on real stores, behind a listening socket, until it is told to stop."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from functools import partial
+
+from aiohttp import web
+
+from gateway import __version__
+from gateway.adapters.access_log import NoAccessLog, StreamAccessLog
+from gateway.adapters.clock import SystemClock
+from gateway.adapters.prometheus import PrometheusMeter
+from gateway.adapters.redis_audit_head import RedisAuditHead
+from gateway.adapters.redis_cache import RedisCache
+from gateway.adapters.redis_directory import RedisDirectory
+from gateway.adapters.redis_ledger import RedisLedger
+from gateway.adapters.tasks import AsyncTasks
+from gateway.adapters.upstream_http import HttpUpstream
+from gateway.core import envelope
+from gateway.flow.dispatch import UpstreamKey
+from gateway.ports import StoreUnavailable
+from gateway.settings import Settings, master_secret, read_secret
+from gateway.web.health import pages
+from gateway.web.proxy import Proxy
+from gateway.web.server import Server
+from gateway.wiring.assembly import Flow, World, assemble
+from gateway.wiring.stores import clients, open_audit
+
+BACKLOG = 1024
+
+
+async def run_worker(
+    settings: Settings, slot: int, sockets: list[socket.socket], on_ready: Callable[[], None], stop: asyncio.Event
+) -> None:
+    """One worker, from start to drained: serves on these sockets until `stop`. The stores' URLs must be set."""
+    master = master_secret(settings)
+    tasks, clock = AsyncTasks(), SystemClock()
+    async with AsyncExitStack() as stack:
+        meter = PrometheusMeter(__version__, settings.metrics_dir, slot)
+        stack.callback(meter.close)
+        state, cache = await clients(settings, stack)
+        upstream = _upstream(settings)
+        stack.push_async_callback(upstream.close)
+        access = StreamAccessLog(1) if settings.log.access else NoAccessLog()
+        stack.callback(access.close)
+        sealing = envelope.derive(master, "directory")
+        head = RedisAuditHead(state, sealing, clock, meter)
+        world = World(
+            directory=RedisDirectory(state, sealing, clock, meter),
+            ledger=RedisLedger(state),
+            cache=RedisCache(cache, clock),
+            upstream=upstream,
+            audit=open_audit(settings, master, head, clock),
+            meter=meter,
+            access=access,
+            clock=clock,
+            tasks=tasks,
+        )
+        keys = [UpstreamKey(key.id, read_secret(key.file).decode(), key.concern) for key in settings.upstream.keys]
+        flow = assemble(world, settings, master, keys)
+        await _serve(settings, world, flow, sockets, on_ready, stop, tasks)
+
+
+async def _serve(
+    settings: Settings,
+    world: World,
+    flow: Flow,
+    sockets: list[socket.socket],
+    on_ready: Callable[[], None],
+    stop: asyncio.Event,
+    tasks: AsyncTasks,
+) -> None:
+    await flow.watch.look()
+    loops = [asyncio.ensure_future(forever) for forever in (flow.watch.forever(), flow.admission.forever())]
+    proxy = Proxy(flow.pipeline, flow.deliver, pages(partial(_ready, world)), world.clock, world.meter)
+    listen = settings.listen
+    server = Server(proxy, max_body_bytes=settings.request.max_body_bytes, keepalive_s=listen.keepalive_s)
+    runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=listen.drain_s)
+    await runner.setup()
+    for listener in sockets:
+        await web.SockSite(runner, listener, backlog=BACKLOG).start()
+    on_ready()
+    await stop.wait()
+    await runner.cleanup()  # accepts nothing new, waits for what is under way
+    await tasks.drain(listen.drain_s)
+    for loop in loops:
+        loop.cancel()
+    await asyncio.gather(*loops, return_exceptions=True)
+    await flow.admission.close()
+
+
+async def _ready(world: World) -> Mapping[str, bool]:
+    """Which stores answer now."""
+
+    async def answers(epoch: Awaitable[int]) -> bool:
+        try:
+            await epoch
+        except StoreUnavailable:
+            return False
+        return True
+
+    return {"state": await answers(world.directory.epoch()), "cache": await answers(world.cache.epoch())}
+
+
+def _upstream(settings: Settings) -> HttpUpstream:
+    part = settings.upstream
+    return HttpUpstream(
+        part.url,
+        connect_s=part.connect_s,
+        first_byte_s=part.first_byte_s,
+        total_s=part.total_s,
+        max_concurrent=part.max_concurrent,
+        keepalive_s=part.keepalive_s,
+    )
