@@ -63,7 +63,10 @@ class Slot:
 
 
 class Supervisor:
-    """`command(slot, socket fd, ready fd)` is how a worker is started; `brief` is what it reads first."""
+    """`command(slot, socket fd, ready fd)` is how a worker is started; `brief` is what it reads first.
+
+    Workers write to `stdout` (None: our own).
+    """
 
     def __init__(
         self,
@@ -73,9 +76,10 @@ class Supervisor:
         stores: Sequence[Store],
         drain_s: float,
         say: Say,
+        stdout: int | None = None,
     ) -> None:
         self._command, self._brief, self._stores = command, brief, stores
-        self._drain_s, self._say = drain_s, say
+        self._drain_s, self._say, self._stdout = drain_s, say, stdout
         self._slots = [Slot(number, listener) for number, listener in enumerate(listeners)]
         self._stopping, self._hurrying = asyncio.Event(), asyncio.Event()
 
@@ -142,7 +146,11 @@ class Supervisor:
         try:
             descriptors = (slot.listener.fileno(), writing)
             slot.process = process = await asyncio.create_subprocess_exec(
-                *self._command(slot.number, *descriptors), stdin=PIPE, pass_fds=descriptors, process_group=0
+                *self._command(slot.number, *descriptors),
+                stdin=PIPE,
+                stdout=self._stdout,
+                pass_fds=descriptors,
+                process_group=0,
             )
         except BaseException:
             os.close(reading)

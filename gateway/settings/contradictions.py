@@ -10,9 +10,7 @@ from gateway.settings.faults import SettingsFault
 from gateway.settings.model import LimitTable, Settings
 from gateway.settings.secret_files import MASTER_BYTES, fault_of
 
-STORE_SCHEMES = frozenset(
-    {"redis", "rediss", "valkey", "valkeys", "unix", "redis+cluster", "rediss+cluster", "redis+sentinel"}
-)
+STORE_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
 LEASE_MARGIN_S = 30
 Rule = tuple[tuple[str, ...], Callable[[Settings], str | None]]
 
@@ -90,7 +88,7 @@ def _store(url: str | None) -> str | None:
     except ValueError:
         return "is not a URL"
     if parts.scheme not in STORE_SCHEMES:
-        return f"must begin with one of {', '.join(sorted(STORE_SCHEMES))}"
+        return f"must begin with one of {', '.join(f'{scheme}://' for scheme in STORE_SCHEMES)}"
     if parts.password is not None or "password=" in parts.query:
         return "holds a password; put it into a file and name that in the setting ending in _password_file"
     return None

@@ -7,7 +7,6 @@ its owner alone. This module derives nothing and encrypts nothing.
 import os
 import stat
 from pathlib import Path
-from urllib.parse import quote, urlsplit, urlunsplit
 
 from gateway.settings.faults import SettingsFault, SettingsFaults
 from gateway.settings.model import Settings
@@ -64,16 +63,6 @@ def write_secret(path: Path, content: bytes) -> None:
         return
     finally:
         draft.unlink()
-
-
-def secret_url(url: str, password_file: Path | None) -> str:
-    """A store's URL with its password, for the moment of connecting."""
-    if password_file is None:
-        return url
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")
-    password = quote(read_secret(password_file).decode(), safe="")
-    return urlunsplit(parts._replace(netloc=f"{host[0]}:{password}@{host[2]}"))
 
 
 def _refuse_second_master(settings: Settings) -> None:
