@@ -1,0 +1,77 @@
+"""Bodies for the tests of the endpoints, and ways to ask about calls and refusals without printing what is in them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from gateway import endpoints
+from gateway.core.endpoint import Rules
+from gateway.core.nouns import Call
+from gateway.core.problems import CALL_INVALID, Problem
+
+Json = dict[str, Any]
+
+WIRE = Path(__file__).parent.parent / "wire"
+ESM3, ESMC = "esm3-open-2024-03", "esmc-300m-2024-12"
+FLAG = "potential_sequence_of_concern"
+RULES = Rules(models={ESM3: 1.0, ESMC: 0.5})
+
+RESIDUES = 6
+NULLS = [[None] * 3] * 37
+COORDINATES: list[Any] = [[[1.5 * i + j, -2.0, 0.25] for j in range(37)] for i in range(RESIDUES)]
+
+# BOS A _ V _ _ S EOS, and the other tracks of the same protein
+TOKENS: Json = {
+    "sequence": [0, 5, 32, 7, 32, 32, 8, 2],
+    "structure": [4098, 17, 4096, 4095, 0, 4096, 2048, 4097],
+    "secondary_structure": [0, 3, 0, 10, 0, 5, 0, 0],
+    "sasa": [0, 3, 0, 18, 0, 4, 0, 0],
+    "function": [[0] * 8, [4] * 8, [0] * 8, [3] * 8, [0] * 8, [0] * 7 + [259], [0] * 8, [0] * 8],
+    "coordinates": [NULLS, *COORDINATES, NULLS],
+    "residue_annotation": [[0] * 16, [7, 9] + [0] * 14, [0] * 16, [0, 1477, 0, 4] + [0] * 12, *[[0] * 16] * 4],
+}
+
+
+def generation(track: str = "sequence", **changes: Any) -> Json:
+    """A body of generate_tensor in which the track that is generated is given, partly masked."""
+    return {"model": ESM3, "track": track, "inputs": {track: TOKENS[track]}, **changes}
+
+
+def call(name: str, body: Json | str, query: str = "", rules: Rules = RULES) -> Call:
+    """What the endpoint makes of this body."""
+    endpoint = endpoints.find(f"/api/v1/{name}")
+    assert endpoint is not None
+    return endpoint.parse((body if isinstance(body, str) else json.dumps(body)).encode(), query, rules)
+
+
+def forwarded(name: str, body: Json | str, query: str = "", rules: Rules = RULES) -> Json:
+    """What would go upstream."""
+    tree: Json = json.loads(call(name, body, query, rules).body)
+    return tree
+
+
+def faults(name: str, body: Json, query: str = "", rules: Rules = RULES) -> list[str]:
+    """Pointers of a 422 refusal, each once; nothing for a body that is accepted."""
+    try:
+        call(name, body, query, rules)
+    except Problem as problem:
+        if problem.kind is not CALL_INVALID or not problem.faults:
+            raise
+        return list(dict.fromkeys(fault.pointer for fault in problem.faults))
+    return []
+
+
+def unlike(one: Json, other: Json) -> set[str]:
+    """Names of the members in which two bodies differ."""
+    return {name for name in {*one, *other} if one.get(name, ...) != other.get(name, ...)}
+
+
+def wire(name: str) -> list[tuple[str, str, Json]]:
+    """(case, query, body) of every request that the real SDK was seen to make of an endpoint."""
+    found = []
+    for path in sorted(WIRE.glob("3*_*.json")):
+        for exchange in json.loads(path.read_text())["exchanges"]:
+            target, _, query = exchange["request"]["target"].partition("?")
+            if target == f"/api/v1/{name}":
+                found.append((path.stem, query, exchange["request"]["body"]))
+    return found
