@@ -1,0 +1,8 @@
+-- Renew or release a lease that is still the owner's; another's is left alone.
+--
+-- KEYS    lease
+-- ARGV    owner, lease in ms (0: release)
+-- answers 1 if it was the owner's, else 0
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+if ARGV[2] == '0' then return redis.call('DEL', KEYS[1]) end
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])

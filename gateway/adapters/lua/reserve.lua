@@ -1,0 +1,69 @@
+-- A lease on every concurrency limit and units on every unit limit, or nothing at all, once per reservation id.
+--
+-- KEYS    the reservation's record, then one per limit, all with the same hash tag
+-- ARGV    now in ms ('' takes the server's clock), id, units, lease in ms, life of the record in ms,
+--         then per limit: kind ('c' or 'u'), amount, window in ms
+-- answers index of the first limit that refuses (0: none), ms to wait, then per limit: left, ms to whole
+--
+-- A record is 'o:<units>:<day>' while open and 's' once settled. A concurrency limit is a sorted set of ids by the ms
+-- at which their lease ends; a unit limit is '<day>:<used>'.
+local now
+if ARGV[1] == '' then
+  local time = redis.call('TIME')
+  now = time[1] * 1000 + math.floor(time[2] / 1000)
+else
+  now = tonumber(ARGV[1])
+end
+local id, units, lease, life = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+
+local kind, amount, wait, used = {}, {}, {}, {}
+local day = 0
+for i = 1, #KEYS - 1 do
+  local window = tonumber(ARGV[3 * i + 5])
+  kind[i], amount[i] = ARGV[3 * i + 3], tonumber(ARGV[3 * i + 4])
+  if kind[i] == 'c' then
+    redis.call('ZREMRANGEBYSCORE', KEYS[i + 1], '-inf', now)
+    used[i] = redis.call('ZCARD', KEYS[i + 1])
+    -- A lease ends when its call does, which nobody knows: the window stands for it.
+    wait[i] = window
+  else
+    day = math.floor(now / window)
+    local stored, sum = string.match(redis.call('GET', KEYS[i + 1]) or '', '^(%d+):(%d+)$')
+    used[i] = tonumber(stored) == day and tonumber(sum) or 0
+    wait[i] = window - now % window
+  end
+end
+
+local record = redis.call('GET', KEYS[1])
+local refused, longest = 0, 0
+if record == 's' then
+  refused = 1
+elseif not record then
+  for i = 1, #kind do
+    if used[i] + (kind[i] == 'c' and 1 or units) > amount[i] then
+      if refused == 0 then refused = i end
+      longest = math.max(longest, wait[i])
+    end
+  end
+  if refused == 0 then
+    redis.call('SET', KEYS[1], string.format('o:%.0f:%.0f', units, day), 'PX', life)
+    for i = 1, #kind do
+      local key = KEYS[i + 1]
+      if kind[i] == 'c' then
+        redis.call('ZADD', key, now + lease, id)
+        if redis.call('PTTL', key) < lease then redis.call('PEXPIRE', key, lease) end
+        used[i] = used[i] + 1
+      else
+        used[i] = used[i] + units
+        redis.call('SET', key, string.format('%.0f:%.0f', day, used[i]), 'PX', 2 * ARGV[3 * i + 5])
+      end
+    end
+  end
+end
+
+local answer = { refused, longest }
+for i = 1, #kind do
+  answer[2 * i + 1] = math.max(0, amount[i] - used[i])
+  answer[2 * i + 2] = used[i] > 0 and wait[i] or 0
+end
+return answer

@@ -1,0 +1,28 @@
+-- What limits have counted so far. Changes nothing.
+--
+-- KEYS    one per limit, all with the same hash tag
+-- ARGV    now in ms ('' takes the server's clock), then per limit: kind ('r', 'c' or 'u'),
+--         interval in us (r) or window in ms (c, u), burst (r) or amount (c, u)
+-- answers per limit: requests of burst left, leases now, or units today
+local now
+if ARGV[1] == '' then
+  local time = redis.call('TIME')
+  now = time[1] * 1000 + time[2] / 1000
+else
+  now = tonumber(ARGV[1])
+end
+
+local answer = {}
+for i = 1, #KEYS do
+  local kind, pace, size = ARGV[3 * i - 1], tonumber(ARGV[3 * i]), tonumber(ARGV[3 * i + 1])
+  if kind == 'c' then
+    answer[i] = redis.call('ZCOUNT', KEYS[i], '(' .. string.format('%.3f', now), '+inf')
+  elseif kind == 'r' then
+    local ahead = math.max(0, tonumber(redis.call('GET', KEYS[i]) or '0') - now * 1000)
+    answer[i] = math.max(0, size - math.ceil(ahead / pace))
+  else
+    local stored, sum = string.match(redis.call('GET', KEYS[i]) or '', '^(%d+):(%d+)$')
+    answer[i] = tonumber(stored) == math.floor(now / pace) and tonumber(sum) or 0
+  end
+end
+return answer

@@ -1,0 +1,54 @@
+"""Keys and approvals as bytes: JSON with the version of its form inside, every field by name.
+
+Reading is strict: what does not have the expected form is None, never a record with defaults in place of limits.
+Sealing is not done here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import orjson
+
+from gateway.core.nouns import Grant, KeyRecord, Limits
+
+FORM = 1
+
+
+def write_key(record: KeyRecord) -> bytes:
+    return orjson.dumps({"form": FORM, "key": asdict(record)})
+
+
+def read_key(content: bytes) -> KeyRecord | None:
+    try:
+        row = _body(content, "key")
+        limits = Limits(**row.pop("limits"))
+        return KeyRecord(**{**row, "models": _names(row["models"]), "limits": limits})
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def write_grants(grants: Sequence[Grant]) -> bytes:
+    return orjson.dumps({"form": FORM, "grants": [asdict(grant) for grant in grants]})
+
+
+def read_grants(content: bytes) -> tuple[Grant, ...] | None:
+    try:
+        return tuple(_grant(row) for row in _body(content, "grants"))
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def _grant(row: dict[str, Any]) -> Grant:
+    return Grant(**{**row, "approved_by": tuple(row["approved_by"]), "models": _names(row["models"])})
+
+
+def _body(content: bytes, name: str) -> Any:
+    document = orjson.loads(content)
+    if document["form"] != FORM:
+        raise ValueError("another form")
+    return document[name]
+
+
+def _names(models: list[str] | None) -> tuple[str, ...] | None:
+    return None if models is None else tuple(models)
