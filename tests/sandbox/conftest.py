@@ -70,7 +70,8 @@ class Upstream:
 async def listening(**options: Any) -> AsyncIterator[Upstream]:
     running = await start(create_app(**options))
     try:
-        async with aiohttp.ClientSession() as session:
+        # Longer than any scenario waits on purpose, so that a call that never ends is a failure and no hang.
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
             yield Upstream(session, running.url)
     finally:
         await running.stop()

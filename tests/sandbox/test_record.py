@@ -30,6 +30,18 @@ def test_a_call_is_remembered_as_it_was_received_without_its_credential(play: An
     play(scenario)
 
 
+@pytest.mark.parametrize("name", ["authorization", "AUTHORIZATION"])
+def test_no_spelling_of_the_header_lets_a_credential_through(play: Any, name: str) -> None:
+    async def scenario(upstream: Any) -> None:
+        headers = {name: "Bearer upstream-key-0001"}
+        assert (await upstream.send("POST", "/api/v1/fold", {}, headers)).status == 422
+        record = await upstream.send("GET", "/__sandbox/calls")
+        assert record.json["last"][0]["key"] == "0001"
+        assert b"upstream-key" not in record.body
+
+    play(scenario)
+
+
 def test_short_credentials_are_told_apart_by_their_digest(play: Any, request_for: Any) -> None:
     async def scenario(upstream: Any) -> None:
         await upstream.post("generate_tensor", request_for(), key="abc")
