@@ -124,12 +124,13 @@ def msa(asked: Asked) -> Done:
 
 
 def fold_all_atom(asked: Asked) -> Done:
-    """A complex of one atom a token; a chain without a sequence (a ligand) is one token."""
+    """A complex of one atom a token. This model's tokens have no ends, so none are paid for."""
     request = read(bodies.FoldAllAtom, asked.body)
-    chains = request.all_atom_input.sequences
-    sizes = [len(chain.sequence or "-") for chain in chains]
-    total = sum(sizes)
-    seed = draws.seed_of("fold_all_atom", request.model, [[c.type, c.sequence] for c in chains])
+    chains = [chain for chain in request.all_atom_input.sequences for _ in range(chain.copies)]
+    total = sum(len(chain.parts) for chain in chains)
+    if total == 0:
+        raise RefusedError(422, "all_atom_input: nothing to fold")
+    seed = draws.seed_of("fold_all_atom", request.model, [[chain.type, chain.parts] for chain in chains])
     confidence = draws.confidence(seed, total)
     molecule = {
         "id": "sandbox",
@@ -137,16 +138,16 @@ def fold_all_atom(asked: Asked) -> Done:
         "atom_positions": draws.coordinates(seed, total)[:, 1, :].tolist(),
         "atom_elements": ["C"] * total,
         "token_to_atoms": [[i, i + 1] for i in range(total)],
-        "chain_id": [index for index, size in enumerate(sizes) for _ in range(size)],
+        "chain_id": [index for index, chain in enumerate(chains) for _ in chain.parts],
         "plddt": confidence["plddt"],
         "metadata": {"entity_lookup": {}, "chain_lookup": {}, "assembly_composition": None},
     }
-    return Done(total + _ENDS, {"complex": molecule, **confidence})
+    return Done(total, {"complex": molecule, **confidence})
 
 
 def _residue_names(chain: bodies.Chain) -> list[str]:
     if chain.sequence is None:
-        return ["LIG"]
+        return ["LIG"] * len(chain.parts)
     return [_residue_name(letter) if chain.type == "protein" else letter for letter in chain.sequence]
 
 

@@ -107,13 +107,24 @@ class InverseFold(_Body):
 
 
 class Chain(BaseModel):
-    """One chain of an all-atom complex; ligands come without a sequence and count as one token."""
+    """One chain of an all-atom complex, as often as it has ids: a polymer in letters, or a ligand."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
     id: str | list[str] = "A"
     type: str = "protein"
     sequence: str | None = None
+    smiles: str | None = None
+    ccd: list[str] | None = None
+
+    @property
+    def copies(self) -> int:
+        return 1 if isinstance(self.id, str) else len(self.id)
+
+    @property
+    def parts(self) -> str | list[str]:
+        """Its tokens: residues, or roughly the atoms of a ligand."""
+        return self.sequence or self.smiles or self.ccd or ""
 
 
 class AllAtomInput(BaseModel):

@@ -21,6 +21,7 @@ _SASA_EDGES: Final = (
     *(0.8, 4.0, 9.6, 16.4, 24.5, 32.9, 42.0, 51.5),
     *(61.2, 70.9, 81.6, 93.3, 107.2, 125.4, 151.4),
 )
+_SASA_WORDS: Final = ("<pad>", "<motif>", "<unk>")
 
 
 def _letters(letters: str, first: int, mask: int) -> Mapping[str, int]:
@@ -71,10 +72,19 @@ def _encode_ss8(letters: str) -> list[int]:
     return [SECONDARY_STRUCTURE.bos, *(_SS8_ID_OF[letter] for letter in letters), SECONDARY_STRUCTURE.eos]
 
 
-def _encode_sasa(areas: Sequence[float | None]) -> list[int]:
-    first = SASA.ordinary.start
-    ids = (SASA.mask if a is None else first + bisect_left(_SASA_EDGES, a) for a in areas)
-    return [SASA.bos, *ids, SASA.eos]
+def _encode_sasa(areas: Sequence[float | str | None]) -> list[int]:
+    return [SASA.bos, *map(_sasa_id, areas), SASA.eos]
+
+
+def _sasa_id(area: float | str | None) -> int:
+    """The bin of an area; special tokens may stand in words (sasa_tokenizer.py, encode), null is the mask."""
+    if area is None:
+        return SASA.mask
+    if isinstance(area, str):
+        if area not in _SASA_WORDS:
+            raise RefusedError(500, "sasa: not a token")
+        return _SASA_WORDS.index(area)
+    return SASA.ordinary.start + bisect_left(_SASA_EDGES, area)
 
 
 def _structure_tokens(coordinates: list[Any]) -> list[int]:

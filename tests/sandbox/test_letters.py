@@ -149,3 +149,26 @@ def test_every_head_of_the_model_answers_when_asked(play: Any) -> None:
 def test_lengths_that_differ_are_refused_in_letters_too(play: Any) -> None:
     reply = play(lambda u: u.post("encode", body(inputs={"sequence": "ACD", "secondary_structure": "HH"})))
     assert reply.status == 422
+
+
+def test_special_words_among_accessibilities_are_their_tokens(play: Any) -> None:
+    async def scenario(upstream: Any) -> None:
+        areas = [1.0, "<pad>", "<motif>", "<unk>", None]
+        outputs = await upstream.outputs(body(inputs={"sasa": areas}), "encode")
+        assert outputs["sasa"] == [0, 4, 0, 1, 2, 0, 0]
+        assert (await upstream.post("encode", body(inputs={"sasa": ["<mask>"]}))).status == 500
+
+    play(scenario)
+
+
+def test_a_complex_has_every_copy_of_its_chains_and_its_ligands(play: Any) -> None:
+    chains = [
+        {"id": ["A", "B"], "type": "protein", "sequence": "AGX"},
+        {"id": "C", "type": "dna", "sequence": "AC"},
+        {"id": "D", "type": "ligand", "ccd": ["ATP"]},
+    ]
+    request = body(all_atom_input={"sequences": chains})
+    molecule = play(lambda upstream: upstream.post("fold_all_atom", request)).json["complex"]
+    assert molecule["sequence"] == ["ALA", "GLY", "UNK", "ALA", "GLY", "UNK", "A", "C", "LIG"]
+    assert molecule["chain_id"] == [0, 0, 0, 1, 1, 1, 2, 2, 3]
+    assert len(molecule["atom_positions"]) == len(molecule["plddt"]) == 9

@@ -89,7 +89,7 @@ UNITS = [
     ("fold", {"sequence": "ACDEF"}, 7),
     ("inverse_fold", {"coordinates": [[[0.0] * 3] * ATOMS] * 5}, 7),
     ("msa?sequence=ACD%3AEF&use_env=false", {}, 8),
-    ("fold_all_atom", {"all_atom_input": {"sequences": [{"sequence": "AC"}, {"sequence": "DEF"}]}}, 7),
+    ("fold_all_atom", {"all_atom_input": {"sequences": [{"sequence": "AC"}, {"sequence": "DEF"}]}}, 5),
 ]
 
 
