@@ -28,7 +28,7 @@ class Parts:
     ledger: Ledger
     cache: CacheStore
     audit: AuditLog
-    head: RedisAuditHead
+    heads: RedisAuditHead
     clock: Clock
     administer: Administer
     book: LimitBook
@@ -46,7 +46,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         directory = RedisDirectory(state, sealing, clock, meter)
         cache_store = RedisCache(cache, clock)
         head = RedisAuditHead(state, sealing, clock, meter)
-        audit = open_audit(settings, master, head, clock)
+        audit = await open_audit(settings, master, head, clock)
         administer = Administer(
             directory=directory,
             cache=cache_store,

@@ -1,5 +1,6 @@
 """Clients of the two stores and of the audit chain, as the settings name them."""
 
+import platform
 from contextlib import AsyncExitStack, suppress
 
 from gateway.adapters.audit_file import FileAudit
@@ -40,13 +41,21 @@ async def clients(settings: Settings, stack: AsyncExitStack) -> tuple[RedisStore
     return opened[0], opened[1]
 
 
-def open_audit(settings: Settings, master: bytes, head: RedisAuditHead, clock: Clock) -> FileAudit:
+async def open_audit(settings: Settings, master: bytes, heads: RedisAuditHead, clock: Clock) -> FileAudit:
     """The chain of this machine. Its head is also kept in the state store, so that a cut-off end is noticed."""
-    chain = str(settings.audit_file)
+    chain = chain_name(settings)
 
     async def witness(at: Head) -> None:
         # The record is durable already; a head that is late by some records costs only part of that check.
         with suppress(StoreUnavailable):
-            await head.put(chain, at)
+            await heads.put(chain, at)
 
-    return FileAudit(settings.audit_file, envelope.derive(master, "audit-chain"), clock, witness=witness)
+    audit = FileAudit(settings.audit_file, envelope.derive(master, "audit-chain"), clock, witness=witness)
+    with suppress(StoreUnavailable):
+        audit.expect(await heads.get(chain) or Head())
+    return audit
+
+
+def chain_name(settings: Settings) -> str:
+    """Each machine keeps a chain of its own, also where all of them name the same file."""
+    return f"{platform.node()}:{settings.audit_file}"

@@ -52,7 +52,7 @@ async def run_worker(
             ledger=RedisLedger(state),
             cache=RedisCache(cache, clock),
             upstream=upstream,
-            audit=open_audit(settings, master, head, clock),
+            audit=await open_audit(settings, master, head, clock),
             meter=meter,
             access=access,
             clock=clock,
