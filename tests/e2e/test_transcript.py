@@ -1,0 +1,54 @@
+"""The transcript in the README is what happens: the same commands against a fresh demo."""
+
+import json
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+from tests.e2e.product import demo
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+
+
+def transcript() -> str:
+    return README.read_text("utf-8").split("<!-- transcript")[1].split("<!-- /transcript -->")[0]
+
+
+def commands(url: str, key: str) -> list[list[str]]:
+    """The three commands; the second and third are told by what they change in the first."""
+    text = transcript()
+    first = text.split("$ curl", 1)[1].split("\nHTTP/1.1")[0]
+    words = shlex.split(("curl" + first).replace("$KEY", key).replace("http://127.0.0.1:8080", url))
+    changed = re.search(r'\("sequence": (\[[0-9, ]+\])\)', text)
+    assert changed is not None
+    third = [re.sub(r'"sequence": \[[0-9, ]+\]', f'"sequence": {changed.group(1)}', word) for word in words]
+    return [words, words, third]
+
+
+def shown() -> list[tuple[str, dict[str, str], str]]:
+    """Status line, header fields and first body line of each answer in the transcript."""
+    answers = []
+    for block in transcript().split("HTTP/1.1 ")[1:]:
+        head, _, body = block.partition("\n\n")
+        status, *fields = head.splitlines()
+        answers.append((status.strip(), dict(field.split(": ", 1) for field in fields if ": " in field), body))
+    return answers
+
+
+def test_the_readme_shows_what_a_newcomer_sees(tmp_path: Path) -> None:
+    with demo(tmp_path / "d") as product:
+        answers = [
+            subprocess.run(command, capture_output=True, text=True, check=True).stdout
+            for command in commands(product.url, str(product.said["key"]))
+        ]
+    assert len(shown()) == 3
+    for answer, (status, fields, body) in zip(answers, shown(), strict=True):
+        head, _, got = answer.replace("\r\n", "\n").partition("\n\n")
+        assert head.splitlines()[0] == f"HTTP/1.1 {status}"
+        for name, value in fields.items():
+            pattern = re.sub(r"\d+$|(?<=ttl=)\d+", r"\\d+", re.escape(value).replace(r"\ ", " "))
+            assert re.search(rf"(?m)^{name}: {pattern}$", head), (name, head)
+        pieces = [piece for piece in re.split(r"\.\.\.|\n", body.split("\n\n")[0].split("```")[0]) if piece.strip()]
+        assert all(piece.strip() in got for piece in pieces if not piece.startswith("$")), got
+        json.loads(got)
