@@ -47,7 +47,7 @@ class RedisCache:
             await self._try("put", self._store.call("put", *words, timeout_s=deadline))
             return None
         # NX together with GET: Redis 7.0 (https://redis.io/docs/latest/commands/set/).
-        call = self._store.call("put", *words, "NX", "GET", timeout_s=deadline)
+        call = self._store.call("put", *words, "NX", "GET", timeout_s=deadline, get=True)
         standing: bytes | None = await self._try("put", call)
         return standing
 

@@ -96,7 +96,7 @@ def _node(home: Path, port: int, bus: int, announced: int | None) -> subprocess.
 
 
 async def _join(ports: tuple[int, ...]) -> None:
-    clients = [Redis(host="127.0.0.1", port=port) for port in ports[::2]]
+    clients: list[Any] = [Redis(host="127.0.0.1", port=port) for port in ports[::2]]
     try:
         for index, client in enumerate(clients):
             await eventually(lambda client=client: _answers(client), "a cluster node")  # type: ignore[misc]

@@ -1,0 +1,153 @@
+"""What every cache store promises: bytes by address until they expire, leases with one owner, epochs that grow."""
+
+import asyncio
+
+from gateway.ports import CacheStore
+from tests.contracts.servers import eventually
+from tests.contracts.worlds import World, play
+
+
+def test_what_was_put_is_got_back_byte_for_byte(world: World) -> None:
+    blob = bytes(range(256)) * 4096
+
+    async def story(cache: CacheStore) -> None:
+        assert await cache.get("here") is None
+        assert await cache.put("here", blob, 60, keep_first=False) is None
+        assert await cache.get("here") == blob
+        assert await cache.get("there") is None
+
+    play(world.cache(), story)
+
+
+def test_the_first_of_two_answers_is_kept_and_told_to_the_second(world: World) -> None:
+    async def story(cache: CacheStore) -> None:
+        assert await cache.put("here", b"first", 60, keep_first=True) is None
+        assert await cache.put("here", b"second", 60, keep_first=True) == b"first"
+        assert await cache.get("here") == b"first"
+        assert await cache.put("here", b"third", 60, keep_first=False) is None
+        assert await cache.get("here") == b"third"
+
+    play(world.cache(), story)
+
+
+def test_of_many_first_answers_all_callers_get_the_same(world: World) -> None:
+    async def story(cache: CacheStore) -> None:
+        blobs = [b"%d" % i for i in range(20)]
+        standing = await asyncio.gather(*(cache.put("here", blob, 60, keep_first=True) for blob in blobs))
+        got = {kept if kept is not None else blob for kept, blob in zip(standing, blobs, strict=True)}
+        assert len(got) == 1
+        assert standing.count(None) == 1
+
+    play(world.cache(), story)
+
+
+def test_an_entry_goes_when_its_time_is_over(world: World) -> None:
+    async def story(cache: CacheStore) -> None:
+        await cache.put("brief", b"x", 0.05, keep_first=False)
+        await cache.put("long", b"x", 60, keep_first=False)
+
+        async def gone() -> bool:
+            return await cache.get("brief") is None
+
+        await eventually(gone, "the end of the entry")
+        assert await cache.get("long") == b"x"
+        assert await cache.put("brief", b"y", 60, keep_first=True) is None
+
+    play(world.cache(), story)
+
+
+def test_a_deleted_entry_is_gone(world: World) -> None:
+    async def story(cache: CacheStore) -> None:
+        await cache.put("here", b"x", 60, keep_first=False)
+        await cache.delete("here")
+        await cache.delete("nowhere")
+        assert await cache.get("here") is None
+
+    play(world.cache(), story)
+
+
+def test_one_owner_at_a_time_holds_a_lease(world: World) -> None:
+    async def story(cache: CacheStore) -> None:
+        claims = await asyncio.gather(*(cache.claim("here", f"owner{i}", 60) for i in range(20)))
+        winners = [i for i, (ours, _) in enumerate(claims) if ours]
+        assert len(winners) == 1
+        assert await cache.claim("here", f"owner{winners[0]}", 60) == (True, None)
+        assert await cache.claim("there", "another", 60) == (True, None)
+
+    play(world.cache(), story)
+
+
+def test_a_lease_is_renewed_and_released_by_its_owner_alone(world: World) -> None:
+    async def story(cache: CacheStore) -> None:
+        await cache.claim("here", "ours", 60)
+        assert await cache.renew("here", "ours", 60)
+        assert not await cache.renew("here", "theirs", 60)
+        await cache.release("here", "theirs")
+        assert await cache.claim("here", "theirs", 60) == (False, None)
+        await cache.release("here", "ours")
+        assert not await cache.renew("here", "ours", 60)
+        assert await cache.claim("here", "theirs", 60) == (True, None)
+
+    play(world.cache(), story)
+
+
+def test_the_lease_of_a_dead_owner_ends_by_itself(world: World) -> None:
+    async def story(cache: CacheStore) -> None:
+        await cache.claim("here", "dead", 0.05)
+
+        async def ours() -> bool:
+            return (await cache.claim("here", "alive", 60))[0]
+
+        await eventually(ours, "the end of the lease")
+        assert not await cache.renew("here", "dead", 60)
+
+    play(world.cache(), story)
+
+
+def test_a_renewed_lease_lasts_longer(world: World) -> None:
+    async def story(cache: CacheStore) -> None:
+        await cache.claim("here", "ours", 0.05)
+        await cache.renew("here", "ours", 60)
+        await cache.claim("marker", "dead", 0.06)
+
+        async def passed() -> bool:
+            return (await cache.claim("marker", "alive", 60))[0]
+
+        await eventually(passed, "the time of the first lease")
+        assert await cache.claim("here", "theirs", 60) == (False, None)
+
+    play(world.cache(), story)
+
+
+def test_whoever_claims_after_the_answer_came_gets_the_answer(world: World) -> None:
+    async def story(cache: CacheStore) -> None:
+        await cache.claim("here", "ours", 60)
+        await cache.put("here", b"answer", 60, keep_first=True)
+        await cache.release("here", "ours")
+        assert await cache.claim("here", "theirs", 60) == (False, b"answer")
+
+    play(world.cache(), story)
+
+
+def test_every_purge_moves_the_epoch_on(world: World) -> None:
+    async def story(cache: CacheStore) -> None:
+        epochs = [await cache.epoch(), await cache.epoch()]
+        assert epochs[0] == epochs[1]
+        for _ in range(3):
+            epochs.append(await cache.purge())
+            assert await cache.epoch() == epochs[-1]
+        assert epochs[1:] == sorted(set(epochs))
+
+    play(world.cache(), story)
+
+
+def test_statistics_count_the_entries(world: World) -> None:
+    async def story(cache: CacheStore) -> None:
+        before = await cache.stats()
+        await cache.put("here", b"x" * 100, 60, keep_first=False)
+        after = await cache.stats()
+        assert set(after) == {"entries", "bytes", "evicted", "expired", "hits", "misses"}
+        assert after["entries"] == before["entries"] + 1
+        assert after["bytes"] > 0
+
+    play(world.cache(), story)

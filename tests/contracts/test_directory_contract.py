@@ -1,0 +1,95 @@
+"""What every directory promises: a key with its user's approvals, and an epoch that moves with every change."""
+
+import asyncio
+from dataclasses import replace
+
+from gateway.core.nouns import Grant, KeyRecord, Limits
+from gateway.ports import Directory
+from tests.contracts.worlds import World, play
+
+PLAIN = KeyRecord("k1", "d" * 64, "ada", "lab", 1000.0)
+FULL = KeyRecord(
+    "k2",
+    "e" * 64,
+    "bob",
+    "lab",
+    2000.5,
+    expires=3000.25,
+    revoked=2500.0,
+    models=("esm3-open-2024-03",),
+    limits=Limits(60, 10, 4, 1_000_000),
+    label="Bob's notebook \N{BUTTERFLY}",
+)
+GRANT = Grant("g1", "ada", ("carol", "dan"), "toxin study", 1000.0, 9000.0)
+OTHER = Grant("g2", "ada", ("carol", "dan"), "second", 1500.0, 9000.0, ("esm3-open-2024-03",), 1600.0)
+
+
+def test_a_key_is_found_as_it_was_put(world: World) -> None:
+    async def story(directory: Directory) -> None:
+        assert await directory.find("k1") is None
+        await directory.put_key(PLAIN)
+        await directory.put_key(FULL)
+        assert await directory.find("k1") == (PLAIN, ())
+        assert await directory.find("k2") == (FULL, ())
+        assert list(await directory.keys()) == [PLAIN, FULL]
+
+    play(world.directory(), story)
+
+
+def test_a_key_put_again_takes_the_place_of_the_old_one(world: World) -> None:
+    async def story(directory: Directory) -> None:
+        await directory.put_key(PLAIN)
+        revoked = replace(PLAIN, revoked=1234.0)
+        await directory.put_key(revoked)
+        assert await directory.find("k1") == (revoked, ())
+        assert list(await directory.keys()) == [revoked]
+
+    play(world.directory(), story)
+
+
+def test_a_key_is_found_with_the_grants_of_its_user_revoked_ones_included(world: World) -> None:
+    async def story(directory: Directory) -> None:
+        await directory.put_key(PLAIN)
+        await directory.put_key(FULL)
+        await directory.put_grant(GRANT)
+        await directory.put_grant(OTHER)
+        assert await directory.find("k1") == (PLAIN, (GRANT, OTHER))
+        assert await directory.find("k2") == (FULL, ())
+        assert tuple(await directory.grants("ada")) == (GRANT, OTHER)
+        assert tuple(await directory.grants("nobody")) == ()
+
+    play(world.directory(), story)
+
+
+def test_a_grant_put_again_takes_the_place_of_the_old_one(world: World) -> None:
+    async def story(directory: Directory) -> None:
+        await directory.put_grant(GRANT)
+        await directory.put_grant(OTHER)
+        revoked = replace(GRANT, revoked=2000.0)
+        await directory.put_grant(revoked)
+        assert tuple(await directory.grants("ada")) == (revoked, OTHER)
+
+    play(world.directory(), story)
+
+
+def test_grants_given_at_the_same_moment_are_all_kept(world: World) -> None:
+    async def story(directory: Directory) -> None:
+        await asyncio.gather(*(directory.put_grant(replace(GRANT, grant_id=f"g{i}")) for i in range(6)))
+        assert sorted(grant.grant_id for grant in await directory.grants("ada")) == [f"g{i}" for i in range(6)]
+
+    play(world.directory(), story)
+
+
+def test_every_change_moves_the_epoch_and_nothing_else_does(world: World) -> None:
+    async def story(directory: Directory) -> None:
+        epochs = [await directory.epoch()]
+        for change in (directory.put_key(PLAIN), directory.put_grant(GRANT), directory.put_key(PLAIN)):
+            await change
+            epochs.append(await directory.epoch())
+        assert epochs == sorted(set(epochs))
+        await directory.find("k1")
+        await directory.keys()
+        await directory.grants("ada")
+        assert await directory.epoch() == epochs[-1]
+
+    play(world.directory(), story)
