@@ -23,7 +23,7 @@ class CannotListen(Exception):
 async def open_sockets(host: str, port: int, count: int) -> list[socket.socket]:
     """`count` listening sockets on one port (0: any free one)."""
     family, address = await _resolve(host, port)
-    await _wait_until_free(family, address)
+    await wait_until_free(host, port)
     sockets: list[socket.socket] = []
     try:
         for _ in range(count):
@@ -56,7 +56,9 @@ async def _resolve(host: str, port: int) -> tuple[socket.AddressFamily, tuple[st
     return family, (str(address[0]), port)
 
 
-async def _wait_until_free(family: socket.AddressFamily, address: tuple[str, int]) -> None:
+async def wait_until_free(host: str, port: int) -> None:
+    """Until nobody listens there; CannotListen if that does not come soon."""
+    family, address = await _resolve(host, port)
     deadline = time.monotonic() + PATIENCE_S
     while True:
         try:

@@ -4,7 +4,7 @@ A worker gets its socket, the settings (as JSON, the first line of its standard 
 ready. Its standard input stays open for as long as the supervisor lives; it ends when that closes (tether.py). It
 has a process group of its own: Ctrl-C in a terminal reaches the supervisor alone, which lets the workers finish.
 
-The stores that the gateway runs itself are watched too: one that has died is started again at once. This module
+Servers of our own, such as the embedded stores, are watched too: one that has died is started again. This module
 serves no calls and reads no settings.
 """
 
@@ -28,8 +28,8 @@ Command = Callable[[int, int, int], Sequence[str]]
 Say = Callable[[str], None]
 
 
-class Store(Protocol):
-    """A server of the gateway's own."""
+class Server(Protocol):
+    """A server of our own beside the workers, such as a store."""
 
     @property
     def role(self) -> str: ...
@@ -73,12 +73,12 @@ class Supervisor:
         command: Command,
         brief: bytes,
         listeners: Sequence[socket.socket],
-        stores: Sequence[Store],
+        servers: Sequence[Server],
         drain_s: float,
         say: Say,
         stdout: int | None = None,
     ) -> None:
-        self._command, self._brief, self._stores = command, brief, stores
+        self._command, self._brief, self._servers = command, brief, servers
         self._drain_s, self._say, self._stdout = drain_s, say, stdout
         self._slots = [Slot(number, listener) for number, listener in enumerate(listeners)]
         self._stopping, self._hurrying = asyncio.Event(), asyncio.Event()
@@ -86,7 +86,7 @@ class Supervisor:
     async def run(self, on_ready: Callable[[], None]) -> int:
         """Until a signal ends it. Answers the exit status: 0 where every worker could finish."""
         self._hear_signals()
-        watching = [asyncio.ensure_future(self._watch(store)) for store in self._stores]
+        watching = [asyncio.ensure_future(self._watch(store)) for store in self._servers]
         keeping = [asyncio.ensure_future(self._keep(slot)) for slot in self._slots]
         try:
             await self._first([*keeping, *watching], asyncio.gather(*(slot.ready.wait() for slot in self._slots)))
@@ -166,17 +166,17 @@ class Supervisor:
         await hearing
         return status
 
-    async def _watch(self, store: Store) -> None:
+    async def _watch(self, server: Server) -> None:
         pause = WATCH_S
         while not self._stopping.is_set():
             try:
-                if await store.ensure():
-                    self._say(f"the {store.role} store had ended and runs again (process {store.pid})")
+                if await server.ensure():
+                    self._say(f"the {server.role} server had ended and runs again (process {server.pid})")
                 pause = WATCH_S
             except Exception as error:
-                # Whatever keeps a store from coming back must not end the workers, which answer 503 meanwhile.
+                # Whatever keeps a server from coming back must not end the workers, which answer 503 meanwhile.
                 pause = min(LONGEST_PAUSE_S, 2 * pause)
-                self._say(f"the {store.role} store cannot be started, next try in {pause:g} s: {error}")
+                self._say(f"the {server.role} server cannot be started, next try in {pause:g} s: {error}")
             await _within(pause, self._stopping)
 
     async def _drain(self, keeping: "Sequence[asyncio.Future[None]]") -> bool:

@@ -6,6 +6,7 @@ The only part of the gateway that reads the environment. It starts nothing and c
 from gateway.settings.faults import SettingsFault, SettingsFaults
 from gateway.settings.load import Loaded, environment, load, load_here, read
 from gateway.settings.model import Settings, UpstreamKey
+from gateway.settings.reference import values
 from gateway.settings.secret_files import master_secret, read_secret, write_secret
 
 __all__ = [
@@ -20,5 +21,6 @@ __all__ = [
     "master_secret",
     "read",
     "read_secret",
+    "values",
     "write_secret",
 ]

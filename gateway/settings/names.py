@@ -54,22 +54,22 @@ def tables(part: type[BaseModel] = Settings, prefix: str = "") -> Iterator[str]:
 
 def is_text(field: FieldInfo) -> bool:
     """Whether a value of the environment is taken as it stands (text, a path, one of some words)."""
-    return any(kind in (str, Path) or get_origin(kind) is Literal for kind in _alternatives(field.annotation))
+    return any(kind in (str, Path) or get_origin(kind) is Literal for kind in alternatives(field.annotation))
 
 
 def is_path(field: FieldInfo) -> bool:
-    return Path in _alternatives(field.annotation)
+    return Path in alternatives(field.annotation)
 
 
-def _alternatives(annotation: Any) -> set[Any]:
+def alternatives(annotation: Any) -> set[Any]:
     """The types of a union, out of their annotations; containers are not looked into."""
     if get_origin(annotation) in (tuple, Literal) or not get_args(annotation):
         return {annotation}
     if hasattr(annotation, "__metadata__"):
-        return _alternatives(get_args(annotation)[0])
+        return alternatives(get_args(annotation)[0])
     if get_origin(annotation) is not None and not _is_union(annotation):
         return {annotation}
-    return set().union(*(_alternatives(kind) for kind in get_args(annotation)))
+    return set().union(*(alternatives(kind) for kind in get_args(annotation)))
 
 
 def _is_union(annotation: Any) -> bool:

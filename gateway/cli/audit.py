@@ -1,0 +1,78 @@
+"""The chained record of what mattered: whether it is whole, and its latest lines."""
+
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+
+from gateway.adapters.audit_file import read_lines
+from gateway.cli.shell import Failure, Shell, run, with_shell
+from gateway.cli.times import shown
+from gateway.core import envelope
+from gateway.core.audit import Broken, Head, verify
+from gateway.settings import Settings, master_secret
+from gateway.wiring import open_parts
+
+
+@click.group()
+def audit() -> None:
+    """Verify and read the audit record."""
+
+
+@audit.command("verify")
+@click.argument("file", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--head/--no-head", "witness", default=True, help="Compare with the head kept in the state store.")
+@with_shell
+def verify_chain(shell: Shell, file: Path | None, witness: bool) -> None:
+    """Follow the chain of FILE (or of the settings) and name the first broken link."""
+    settings = shell.settings()
+    path = file or settings.audit_file
+    head = run(_head(settings)) if witness else None
+    found = verify(envelope.derive(master_secret(settings), "audit-chain"), _lines(path), head)
+    if isinstance(found, Broken):
+        raise Failure(f"{path}, line {found.line}: {found.reason}.")
+    shell.show({"records": found.seq, "head": found.mac, "witnessed": head is not None}, [_whole(path, found, head)])
+
+
+@audit.command()
+@click.option("-n", "count", default=10, show_default=True, type=click.IntRange(1, 10_000), help="How many.")
+@with_shell
+def tail(shell: Shell, count: int) -> None:
+    """The latest records."""
+    records = [_record(line) for line in deque(_lines(shell.settings().audit_file), maxlen=count)]
+    shell.show(records, [_spoken(record) for record in records])
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    return read_lines(path) if path.exists() else iter(())
+
+
+def _record(line: bytes) -> dict[str, Any]:
+    try:
+        record = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return {"kind": "unreadable"}
+    return record if isinstance(record, dict) else {"kind": "unreadable"}
+
+
+def _spoken(record: dict[str, Any]) -> str:
+    facts = record.get("facts") or {}
+    said = " ".join(f"{name}={_plain(value)}" for name, value in facts.items() if value not in (None, ""))
+    return f"{record.get('seq', '?'):>6}  {shown(record.get('at'))}  {record.get('kind')}  {said}".rstrip()
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def _whole(path: Path, found: Head, head: Head | None) -> str:
+    remark = "" if head is not None else " (its end was not compared with a head kept elsewhere)"
+    return f"{path}: {found.seq} records, the chain is whole{remark}."
+
+
+async def _head(settings: Settings) -> Head | None:
+    async with open_parts(settings) as parts:
+        return await parts.heads.get(str(settings.audit_file))

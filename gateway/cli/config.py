@@ -1,0 +1,58 @@
+"""The settings as they are: whether they can be used, what each one is and where it came from."""
+
+from typing import Any
+
+import click
+
+from gateway.cli.service import check_stores
+from gateway.cli.shell import Shell, table, with_shell
+from gateway.settings import SettingsFaults, values
+from gateway.settings.reference import as_markdown, as_toml
+
+
+@click.group()
+def config() -> None:
+    """Check and show the settings."""
+
+
+@config.command()
+@with_shell
+@click.pass_context
+def check(ctx: click.Context, shell: Shell) -> None:
+    """Whether the settings can be used; if not, everything that is wrong with them."""
+    try:
+        loaded = shell.loaded()
+    except SettingsFaults as faults:
+        if not shell.as_json:
+            raise
+        rows = [{"name": fault.name, "says": fault.says} for fault in faults.faults]
+        shell.show({"valid": False, "faults": rows}, ())
+        ctx.exit(1)
+    check_stores(loaded.settings)
+    shell.show({"valid": True, "faults": []}, [f"The settings ({loaded.file or 'no file'}) can be used."])
+
+
+@config.command()
+@with_shell
+def show(shell: Shell) -> None:
+    """Every setting with its value and where it came from. Secrets are files and are not read."""
+    loaded = shell.loaded()
+    rows = [{"name": name, "value": value, "from": loaded.origins[name]} for name, value in values(loaded.settings)]
+    shell.show(
+        rows, table(("SETTING", "VALUE", "FROM"), [(row["name"], _text(row["value"]), row["from"]) for row in rows])
+    )
+
+
+@config.command()
+@click.option("--format", "form", type=click.Choice(["toml", "markdown"]), default="toml", show_default=True)
+def reference(form: str) -> None:
+    """Every setting there is, with its default and meaning: a file to start from, or a page to read."""
+    click.echo(as_toml() if form == "toml" else as_markdown(), nl=False)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {_text(inner)}" for name, inner in value.items())
+    if isinstance(value, list):
+        return "; ".join(_text(item) for item in value)
+    return "" if value is None else str(value)

@@ -1,0 +1,146 @@
+"""Virtual keys: issue, look at, revoke."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from gateway.cli.shell import Shell, run, table, whoami, with_shell
+from gateway.cli.times import shown, when
+from gateway.core.nouns import Grant, KeyRecord, Limits
+from gateway.flow.administer import KeyOrder
+from gateway.wiring import open_parts
+
+CEILING = click.IntRange(min=1)
+
+
+@click.group()
+def keys() -> None:
+    """Issue, list and revoke virtual keys."""
+
+
+@keys.command()
+@click.argument("user")
+@click.option("--team", default="default", show_default=True, help="The team whose member the user is.")
+@click.option("--model", "models", multiple=True, help="A model the key may use (repeat); without it: all.")
+@click.option("--expires", type=when, help="When the key ends: 30d, 12h, 2027-01-31.")
+@click.option("--label", default="", help="A remark, shown in lists.")
+@click.option("--requests-per-minute", type=CEILING, help="A ceiling of this key alone.")
+@click.option("--burst", type=CEILING, help="Requests at once; as many as a minute's if left out.")
+@click.option("--concurrent", type=CEILING, help="Calls under way at once.")
+@click.option("--units-per-day", type=click.IntRange(min=0), help="Units a UTC day.")
+@click.option("--by", default=whoami, help="Who issues it, for the record; the system's user if left out.")
+@with_shell
+def create(
+    shell: Shell,
+    user: str,
+    team: str,
+    models: tuple[str, ...],
+    expires: float | None,
+    label: str,
+    by: str,
+    **ceilings: int | None,
+) -> None:
+    """Issue a key to USER. Its text is shown once and cannot be had again."""
+    order = KeyOrder(user, team, models or None, expires, Limits(**ceilings), label)
+    record, text = run(_create(shell, order, by))
+    lines = [
+        f"key      {text}",
+        f"id       {record.public_id}",
+        f"user     {user} (team {team})",
+        f"expires  {shown(expires) or 'never'}",
+        "This is the only time that the key is shown.",
+    ]
+    shell.show({"key": text, **facts(record)}, lines)
+
+
+@keys.command("list")
+@click.option("--user", help="Only this user's keys.")
+@with_shell
+def list_keys(shell: Shell, user: str | None) -> None:
+    """All keys, oldest first."""
+    records = run(_list(shell, user))
+    head = ("ID", "USER", "TEAM", "STATE", "CREATED", "EXPIRES", "LABEL")
+    rows = [
+        (key.public_id, key.user, key.team, state(key), shown(key.created), shown(key.expires), key.label)
+        for key in records
+    ]
+    shell.show([facts(key) for key in records], table(head, rows))
+
+
+@keys.command()
+@click.argument("key_id")
+@with_shell
+def show(shell: Shell, key_id: str) -> None:
+    """One key, its ceilings and its user's approvals."""
+    record, grants = run(_show(shell, key_id))
+    about = {**facts(record), "approvals": [grant_facts(grant) for grant in grants]}
+    shell.show(about, _card(record, grants))
+
+
+@keys.command()
+@click.argument("key_id")
+@click.option("--by", default=whoami, help="Who revokes it, for the record; the system's user if left out.")
+@with_shell
+def revoke(shell: Shell, key_id: str, by: str) -> None:
+    """End a key. Every worker refuses it within two seconds."""
+    record = run(_revoke(shell, key_id, by))
+    shell.show(facts(record), [f"Key {record.public_id} of {record.user} is revoked since {shown(record.revoked)}."])
+
+
+def facts(record: KeyRecord) -> Mapping[str, Any]:
+    """A key for programs: everything but its digest."""
+    about = asdict(record)
+    del about["digest"]
+    return {**about, "state": state(record)}
+
+
+def grant_facts(grant: Grant) -> Mapping[str, Any]:
+    return asdict(grant)
+
+
+def state(record: KeyRecord) -> str:
+    if record.revoked is not None:
+        return "revoked"
+    return "expired" if record.expires is not None and record.expires <= datetime.now(UTC).timestamp() else "valid"
+
+
+def _card(record: KeyRecord, grants: tuple[Grant, ...]) -> list[str]:
+    ceilings = [f"{name} {value}" for name, value in asdict(record.limits).items() if value is not None]
+    lines = [
+        f"id       {record.public_id} ({state(record)})",
+        f"user     {record.user} (team {record.team})",
+        f"created  {shown(record.created)}",
+        f"expires  {shown(record.expires) or 'never'}",
+        f"models   {', '.join(record.models or ()) or 'all'}",
+        f"limits   {', '.join(ceilings) or 'only those of the user'}",
+    ]
+    lines += [f"revoked  {shown(record.revoked)}"] if record.revoked is not None else []
+    ended = (("revoked " + (shown(grant.revoked) or "")) if grant.revoked else "" for grant in grants)
+    return lines + [
+        f"approval {grant.grant_id} until {shown(grant.expires)} by {', '.join(grant.approved_by)} {end}".rstrip()
+        for grant, end in zip(grants, ended, strict=True)
+    ]
+
+
+async def _create(shell: Shell, order: KeyOrder, by: str) -> tuple[KeyRecord, str]:
+    async with open_parts(shell.settings()) as parts:
+        return await parts.administer.create_key(order, by)
+
+
+async def _list(shell: Shell, user: str | None) -> tuple[KeyRecord, ...]:
+    async with open_parts(shell.settings()) as parts:
+        return tuple(await parts.administer.keys(user))
+
+
+async def _show(shell: Shell, key_id: str) -> tuple[KeyRecord, tuple[Grant, ...]]:
+    async with open_parts(shell.settings()) as parts:
+        record = await parts.administer.key(key_id)
+        return record, tuple(await parts.administer.grants(record.user))
+
+
+async def _revoke(shell: Shell, key_id: str, by: str) -> KeyRecord:
+    async with open_parts(shell.settings()) as parts:
+        return await parts.administer.revoke_key(key_id, by)

@@ -1,0 +1,22 @@
+"""The stand-in upstream as a child of `demo`: as `python -m gateway.sandbox`, but it ends when the demo does."""
+
+import click
+
+from gateway.adapters import tether
+from gateway.sandbox.__main__ import serve
+
+try:
+    from uvloop import run
+except ImportError:  # Windows has no uvloop
+    from asyncio import run  # type: ignore[assignment]
+
+PATIENCE_S = 2.0
+
+
+@click.command(hidden=True)
+@click.option("--port", default=0, type=click.IntRange(0, 65535))
+@click.option("--latency", default=0.0, type=click.FloatRange(min=0))
+def sandbox(port: int, latency: float) -> None:
+    """Serve the stand-in upstream for as long as standard input is open."""
+    tether.tie(PATIENCE_S)
+    run(serve("127.0.0.1", port, latency))

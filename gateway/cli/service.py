@@ -1,0 +1,159 @@
+"""A whole gateway on one machine, from settings to its end: its stores, its sockets, its metrics page, its workers.
+
+The process that runs this serves no calls itself. Whatever it started ends before it does, in reverse order; should
+it be killed, workers end by themselves, and the stores live on until the next start adopts them.
+"""
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import click
+
+from gateway.adapters.embedded_store import EmbeddedStore, EmbeddedStoreError, Role, open_store
+from gateway.adapters.listening import CannotListen, close_all, open_sockets, spoken
+from gateway.adapters.metrics_listener import MetricsListener
+from gateway.adapters.place import Place, PlaceTaken
+from gateway.adapters.prometheus import clear_slots, render_slots
+from gateway.adapters.redis_url import parse_address
+from gateway.adapters.supervisor import Server, StartFailed, Supervisor
+from gateway.cli.shell import Failure, run
+from gateway.settings import Settings, master_secret
+
+Prepare = Callable[[Settings], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """Where a gateway that is ready is reached."""
+
+    url: str
+    metrics_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do around the serving. `prepare` runs when the stores are there and no worker is yet; `servers` are
+    watched beside the stores."""
+
+    announce: Callable[[Serving], None]
+    prepare: Prepare | None = None
+    servers: Sequence[Server] = ()
+    stdout: int | None = None
+
+
+@asynccontextmanager
+async def holding(directory: Path) -> AsyncIterator[Place]:
+    """The data directory as ours alone. A signal that comes before the workers are there undoes what was begun."""
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    try:
+        place = Place(directory)
+        try:
+            yield place
+        finally:
+            place.leave()
+    except (PlaceTaken, CannotListen, EmbeddedStoreError, StartFailed) as error:
+        raise Failure(str(error)) from None
+
+
+def run_until_signal(work: Awaitable[int]) -> int:
+    """The exit status; a start that a signal undid has ended well."""
+    try:
+        return run(work)
+    except asyncio.CancelledError:
+        return 0
+
+
+async def serve_until_stopped(settings: Settings, plan: Plan, place: Place) -> int:
+    """Serve until a signal. Answers the exit status."""
+    async with AsyncExitStack() as stack:
+        return await _serve(settings, plan, place, stack)
+
+
+async def _serve(settings: Settings, plan: Plan, place: Place, stack: AsyncExitStack) -> int:
+    listen = settings.listen
+    check_stores(settings)
+    master_secret(settings)
+    clear_slots(settings.metrics_dir)
+    sockets = await open_sockets(listen.host, listen.port, listen.workers)
+    stack.callback(close_all, sockets)
+    metrics_port = await _open_metrics(settings, stack)
+    stores = await _open_stores(settings, stack)
+    settings = _with_urls(settings, stores)
+    if plan.prepare is not None:
+        await plan.prepare(settings)
+    brief = settings.model_dump_json(exclude_unset=True).encode()
+    supervisor = Supervisor(worker_command, brief, sockets, [*stores, *plan.servers], listen.drain_s, say, plan.stdout)
+    serving = Serving(
+        spoken(listen.host, sockets[0].getsockname()[1]), spoken(listen.metrics_host, metrics_port) + "/metrics"
+    )
+
+    def on_ready() -> None:
+        place.say(serving.url)
+        plan.announce(serving)
+
+    return await supervisor.run(on_ready)
+
+
+def worker_command(slot: int, listener: int, ready: int) -> Sequence[str]:
+    """How a worker is started: this very program, with what it inherits."""
+    return program("worker", "--slot", str(slot), "--listener", str(listener), "--ready", str(ready))
+
+
+def program(*words: str) -> Sequence[str]:
+    """This very program again. -P: the working directory must not stand in for the installed package."""
+    return (sys.executable, "-P", "-m", "gateway", *words)
+
+
+def say(sentence: str) -> None:
+    """To the operator, on standard error."""
+    click.echo(f"esm-gateway: {sentence}", err=True)
+
+
+def check_stores(settings: Settings) -> None:
+    """Store addresses that only their client can judge."""
+    for name, url in (("state_url", settings.stores.state_url), ("cache_url", settings.stores.cache_url)):
+        try:
+            if url is not None:
+                parse_address(url)
+        except ValueError as error:
+            raise Failure(f"stores.{name}: {error}") from None
+
+
+async def _open_metrics(settings: Settings, stack: AsyncExitStack) -> int:
+    (listener,) = await open_sockets(settings.listen.metrics_host, settings.listen.metrics_port, 1)
+    stack.callback(listener.close)
+    page = MetricsListener(partial(render_slots, settings.metrics_dir))
+    stack.push_async_callback(page.close)
+    await page.open(listener)
+    port: int = listener.getsockname()[1]
+    return port
+
+
+async def _open_stores(settings: Settings, stack: AsyncExitStack) -> list[EmbeddedStore]:
+    """Our own servers, for each store without a URL; side by side, as each takes a moment."""
+
+    async def opened(role: Role, megabytes: int, directory: Path) -> EmbeddedStore:
+        store = await open_store(directory, role, maxmemory_mb=megabytes)
+        stack.push_async_callback(store.stop)
+        return store
+
+    wanted: list[tuple[Role, int]] = []
+    if settings.stores.state_url is None:
+        wanted.append(("state", 0))
+    if settings.stores.cache_url is None:
+        wanted.append(("cache", settings.stores.cache_mb))
+    return await asyncio.gather(*(opened(role, megabytes, settings.data_dir) for role, megabytes in wanted))
+
+
+def _with_urls(settings: Settings, stores: Sequence[EmbeddedStore]) -> Settings:
+    urls = {f"{store.role}_url": store.url for store in stores}
+    return settings.model_copy(update={"stores": settings.stores.model_copy(update=urls)})

@@ -1,0 +1,26 @@
+"""Points in time as people write and read them: `30d` from now, `2027-01-31`, shown in UTC."""
+
+import re
+from datetime import UTC, datetime
+
+import click
+
+_SPAN = re.compile(r"(\d{1,6})([mhdw])")
+_SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+def when(text: str) -> float:
+    """A span from now (90m, 12h, 30d, 4w) or a date (UTC), as seconds since the epoch."""
+    span = _SPAN.fullmatch(text)
+    if span:
+        return datetime.now(UTC).timestamp() + int(span[1]) * _SECONDS[span[2]]
+    try:
+        date = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is neither a span such as 12h or 30d nor a date: 2027-01-31") from None
+    return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+
+
+def shown(seconds: float | None) -> str | None:
+    """2027-01-31 12:00 UTC"""
+    return None if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,61 @@
+"""What each limit has counted: of one user, or of everybody who has a key."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import click
+
+from gateway.cli.shell import Shell, run, table, with_shell
+from gateway.core.nouns import KeyRecord, Principal
+from gateway.core.quota import Limit, LimitBook
+from gateway.flow.administer import Refused
+from gateway.wiring import Parts, open_parts
+
+MEANING = {"rate": "requests just now", "concurrency": "calls under way", "units": "units today (UTC)"}
+
+
+@click.command()
+@click.argument("user", required=False)
+@with_shell
+def usage(shell: Shell, user: str | None) -> None:
+    """What the limits of USER (or of everybody) have counted."""
+    rows = run(_usage(shell, user))
+    head = ("USER", "LIMIT", "OF", "USED", "CEILING", "COUNTS")
+    lines = table(
+        head, [(row["user"], row["limit"], row["of"], row["used"], row["ceiling"], row["counts"]) for row in rows]
+    )
+    shell.show(rows, lines)
+
+
+def limits_of(book: LimitBook, keys: Sequence[KeyRecord]) -> Iterator[Limit]:
+    """The limits that stand above one user's keys, each once."""
+    seen: set[tuple[str, str]] = set()
+    for key in keys:
+        for limit in book.all(Principal(key)):
+            if (limit.holder, limit.name) not in seen:
+                seen.add((limit.holder, limit.name))
+                yield limit
+
+
+async def _usage(shell: Shell, user: str | None) -> list[Mapping[str, Any]]:
+    async with open_parts(shell.settings()) as parts:
+        keys = [key for key in await parts.administer.keys(user) if key.revoked is None]
+        if user is not None and not keys:
+            raise Refused("This user has no key in force; `keys list` shows who has.")
+        users = sorted({key.user for key in keys})
+        return [row for name in users for row in await _rows(parts, name, [key for key in keys if key.user == name])]
+
+
+async def _rows(parts: Parts, user: str, keys: Sequence[KeyRecord]) -> list[Mapping[str, Any]]:
+    counted = await parts.ledger.usage(user, tuple(limits_of(parts.book, keys)))
+    return [
+        {
+            "user": user,
+            "limit": each.limit.name,
+            "of": "user" if each.limit.holder.startswith("u:") else each.limit.holder.removeprefix("k:"),
+            "used": each.used,
+            "ceiling": each.limit.amount,
+            "counts": MEANING[each.limit.kind],
+        }
+        for each in counted
+    ]
