@@ -68,7 +68,7 @@ def plan(call: Call, who: Principal, scheme: Scheme, epoch: int | None, cacheabl
     if reason is not None:
         return Plan(None, reason, asked, 0.0, keep_first=False)
     keep_first = call.determinism.cls is Class.PINNED and not asked.no_cache
-    return Plan(_address(call, who, scheme, epoch), call.determinism.cls.value, asked, scheme.ttl_s, keep_first)
+    return Plan(_address(call, who, scheme, epoch), call.determinism.cls, asked, scheme.ttl_s, keep_first)
 
 
 def _bypass(call: Call, scheme: Scheme, epoch: int | None, cacheable: bool, asked: Wish) -> str | None:
@@ -78,8 +78,9 @@ def _bypass(call: Call, scheme: Scheme, epoch: int | None, cacheable: bool, aske
         return "endpoint"
     if asked.no_store:
         return "no-store"
-    if call.determinism.cls.value not in scheme.classes or call.determinism.cls is Class.SAMPLED:
-        return call.determinism.cls.value
+    cls = call.determinism.cls
+    if cls not in scheme.classes or cls is Class.SAMPLED:
+        return cls
     return "store" if epoch is None else None
 
 
@@ -87,16 +88,19 @@ BYPASS_REASONS = ("disabled", "endpoint", "no-store", "exact", "pinned", "sample
 
 
 def _address(call: Call, who: Principal, scheme: Scheme, epoch: int | None) -> str:
-    holder = {"organisation": "", "team": who.team, "user": who.user}[scheme.share]
-    concern = "concern" if call.flagged else ""
-    parts = (scheme.upstream, RULE_SET, str(epoch), scheme.share, holder, concern, call.model)
-    text = b"".join(len(part.encode()).to_bytes(4, "big") + part.encode() for part in parts)
-    return hmac.new(scheme.secret, text + call.canonical, sha256).hexdigest()
+    holder = who.user if scheme.share == "user" else who.team if scheme.share == "team" else ""
+    model, upstream = call.model, scheme.upstream
+    # With its length before each part that somebody else writes, no two sets of parts make the same text.
+    text = (
+        f"{RULE_SET} {epoch} {call.flagged} {scheme.share} "
+        f"{len(holder)}:{holder} {len(model)}:{model} {len(upstream)}:{upstream} "
+    )
+    return hmac.new(scheme.secret, text.encode() + call.canonical, sha256).hexdigest()
 
 
 def status_hit(cls: Class, ttl_s: float) -> str:
     """Cache-Status of an answer from the cache; the key is withheld."""
-    return f"esm-gateway; hit; ttl={int(ttl_s)}; detail={cls.value}"
+    return f"esm-gateway; hit; ttl={int(ttl_s)}; detail={cls}"
 
 
 def status_forwarded(plan: Plan, *, stored: bool, collapsed: bool) -> str:

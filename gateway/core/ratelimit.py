@@ -1,9 +1,14 @@
 """RateLimit and RateLimit-Policy: where a client stands (draft-ietf-httpapi-ratelimit-headers)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from math import ceil
 
 from gateway.core.quota import Limit, Standing
+
+
+def fields(limits: Iterable[Limit], standings: Iterable[Standing]) -> Mapping[str, str]:
+    """Both header fields: every ceiling of a caller, and where some of them stand."""
+    return {"RateLimit-Policy": policy_field(limits), "RateLimit": state_field(standings)}
 
 
 def policy_field(limits: Iterable[Limit]) -> str:

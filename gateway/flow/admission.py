@@ -5,24 +5,25 @@ allowance without a store call; what it does not use within a quarter of a secon
 always been charged before, so the limit holds exactly over any number of processes.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from gateway.core import ratelimit
 from gateway.core.metrics import QUOTA_REFUSALS, STORE_ERRORS
 from gateway.core.nouns import Principal
 from gateway.core.problems import RATE_EXCEEDED, STATE_UNAVAILABLE, Problem
 from gateway.core.quota import Limit, LimitBook, Verdict
-from gateway.core.ratelimit import policy_field, state_field
 from gateway.flow.line import Line
 from gateway.ports import Clock, Ledger, Meter, StoreUnavailable, Tasks
 
 GOOD_FOR_S = 0.25
 MOST_IN_ADVANCE = 64
-FREE = Verdict(None, 0.0, ())
+NO_LIMITS: Mapping[str, str] = {}
 
 
 @dataclass(slots=True)
 class _Allowance:
-    """What one worker has charged for one key and not used yet."""
+    """What one worker has charged for one key and not used yet, and the fields that an answer then carries."""
 
     subject: str
     limits: tuple[Limit, ...]
@@ -30,7 +31,7 @@ class _Allowance:
     until: float = 0.0
     fetched: float = float("-inf")
     batch: int = 0
-    verdict: Verdict = FREE
+    shown: Mapping[str, str] = field(default_factory=dict)
 
 
 class Admission:
@@ -41,19 +42,22 @@ class Admission:
         self._clock, self._tasks, self._meter = clock, tasks, meter
         self._allowances: dict[str, _Allowance] = {}
 
-    async def admit(self, who: Principal) -> Verdict:
-        """Charge one request; a 429 problem when the line is too long or the wait would be. 503 if nobody can tell."""
+    async def admit(self, who: Principal) -> Mapping[str, str]:
+        """Charge one request; answers the RateLimit fields.
+
+        A 429 problem when the line is too long or the wait would be; 503 if nobody can tell.
+        """
         allowance = self._allowances.get(who.key.public_id)
         if allowance is not None and allowance.left > 0 and self._clock.monotonic() < allowance.until:
             allowance.left -= 1
-            return allowance.verdict
+            return allowance.shown
         limits = self._book.rate(who)
         if not limits:
-            return FREE
+            return NO_LIMITS
         verdict = await self._line.pass_through(f"rate {who.user}", lambda: self._charge(who, limits))
         if verdict.refused_by is not None:
             raise self._refused(who, verdict, verdict.refused_by)
-        return verdict
+        return self._shown(who, verdict)
 
     async def _charge(self, who: Principal, limits: tuple[Limit, ...]) -> Verdict:
         now = self._clock.monotonic()
@@ -69,8 +73,12 @@ class Admission:
         if verdict.admitted:
             held.left += verdict.granted - 1
             held.until = self._clock.monotonic() + GOOD_FOR_S
-            held.verdict = verdict
+            if held.left > 0:
+                held.shown = self._shown(who, verdict)
         return verdict
+
+    def _shown(self, who: Principal, verdict: Verdict) -> Mapping[str, str]:
+        return ratelimit.fields(self._book.all(who), verdict.standings)
 
     async def sweep(self) -> None:
         """Give back what was charged in advance and not used in time, and forget idle allowances."""
@@ -102,11 +110,7 @@ class Admission:
     def _refused(self, who: Principal, verdict: Verdict, limit: Limit) -> Problem:
         self._meter.count(QUOTA_REFUSALS, limit.name)
         wait = max(1, round(verdict.retry_after_s + 0.499))
-        headers = {
-            "Retry-After": str(wait),
-            "RateLimit-Policy": policy_field(self._book.all(who)),
-            "RateLimit": state_field(verdict.standings),
-        }
+        headers = {"Retry-After": str(wait), **self._shown(who, verdict)}
         return Problem(
             RATE_EXCEEDED, f"{limit.amount} requests a minute; the next one frees up in {wait} s.", (), headers
         )

@@ -9,8 +9,6 @@ from gateway.core.caching import Plan
 from gateway.core.metrics import LATENCY, REQUESTS
 from gateway.core.nouns import Answer, Response
 from gateway.core.problems import Problem
-from gateway.core.quota import LimitBook, Verdict
-from gateway.core.ratelimit import policy_field, state_field
 from gateway.flow.permit import Permit
 from gateway.flow.trace import Trace
 from gateway.ports import AccessLog, Clock, Meter, Tasks
@@ -22,24 +20,22 @@ PRIVATE = "private, no-store"
 class Deliver:
     """The way out of one worker."""
 
-    def __init__(
-        self, book: LimitBook, permit: Permit, access: AccessLog, clock: Clock, tasks: Tasks, meter: Meter
-    ) -> None:
-        self._book, self._permit, self._access = book, permit, access
+    def __init__(self, permit: Permit, access: AccessLog, clock: Clock, tasks: Tasks, meter: Meter) -> None:
+        self._permit, self._access = permit, access
         self._clock, self._tasks, self._meter = clock, tasks, meter
 
-    def hit(self, answer: Answer, plan: Plan, verdict: Verdict, trace: Trace) -> Response:
+    def hit(self, answer: Answer, plan: Plan, rate: Mapping[str, str], trace: Trace) -> Response:
         age = max(0.0, self._clock.now() - answer.created)
         trace.outcome = "hit"
         status = caching.status_hit(answer.cls, plan.ttl_s - age)
-        return self._response(answer, status, int(age), verdict, trace)
+        return self._response(answer, status, int(age), rate, trace)
 
     def fresh(
-        self, answer: Answer, plan: Plan, verdict: Verdict, trace: Trace, *, stored: bool, collapsed: bool
+        self, answer: Answer, plan: Plan, rate: Mapping[str, str], trace: Trace, *, stored: bool, collapsed: bool
     ) -> Response:
         trace.outcome = "shared" if collapsed else "bypass" if plan.address is None else "miss"
         status = caching.status_forwarded(plan, stored=stored, collapsed=collapsed)
-        return self._response(answer, status, 0, verdict, trace)
+        return self._response(answer, status, 0, rate, trace)
 
     def problem(self, problem: Problem, trace: Trace) -> Response:
         """A refusal, as RFC 9457 has it."""
@@ -48,22 +44,16 @@ class Deliver:
         body = orjson.dumps(problem.document(trace.request_id))
         return Response(problem.kind.status, body, headers, "application/problem+json")
 
-    def _response(self, answer: Answer, status: str, age: int, verdict: Verdict, trace: Trace) -> Response:
+    def _response(self, answer: Answer, status: str, age: int, rate: Mapping[str, str], trace: Trace) -> Response:
         trace.cache = status
         headers = {
             "Cache-Status": status,
             "Age": str(age),
             "Cache-Control": PRIVATE,
             "X-Request-Id": trace.request_id,
-            **self._rate(verdict, trace),
+            **rate,
         }
         return Response(200, answer.body, headers)
-
-    def _rate(self, verdict: Verdict, trace: Trace) -> Mapping[str, str]:
-        if trace.who is None or not verdict.standings:
-            return {}
-        limits = self._book.all(trace.who)
-        return {"RateLimit-Policy": policy_field(limits), "RateLimit": state_field(verdict.standings)}
 
     def account(self, trace: Trace, response: Response) -> None:
         """Count and log one request that has been answered; record the end of a flagged one."""

@@ -1,5 +1,6 @@
 """A request from top to bottom. Nothing else knows the order."""
 
+from collections.abc import Mapping
 from functools import partial
 
 from gateway import endpoints
@@ -16,7 +17,6 @@ from gateway.core.problems import (
     WRONG_METHOD,
     Problem,
 )
-from gateway.core.quota import Verdict
 from gateway.flow.admission import Admission
 from gateway.flow.coalesce import Coalescer, Landed
 from gateway.flow.deliver import Deliver
@@ -68,12 +68,12 @@ class Pipeline:
         await self._permit.check(call, who, trace.request_id)  # 403: before the cache; on record if flagged
         trace.permitted = True
         plan = self._plan(endpoint, call, who, raw)  # where the answer lives, and why
-        verdict, hit = await self._enter(plan, who, trace)  # 429: rate, fair line
+        rate, hit = await self._enter(plan, who, trace)  # 429: rate, fair line
         if hit is not None:
-            return self._hit(hit, plan, call, verdict, trace)
+            return self._hit(hit, plan, call, rate, trace)
         if plan.wish.only_if_cached:
             raise Problem(PRECONDITION_UNMET)
-        return await self._obtain(plan, call, who, verdict, trace)  # 403 429: reserve -> compute -> settle
+        return await self._obtain(plan, call, who, rate, trace)  # 403 429: reserve -> compute -> settle
 
     def _find(self, raw: RawRequest, trace: Trace) -> endpoints.AnyEndpoint:
         endpoint = endpoints.find(raw.path)
@@ -102,23 +102,23 @@ class Pipeline:
         asked = caching.wish(raw.header("Cache-Control"))
         return caching.plan(call, who, self._scheme, self._watch.cache_epoch(), endpoint.cacheable, asked)
 
-    async def _enter(self, plan: Plan, who: Principal, trace: Trace) -> tuple[Verdict, Answer | None]:
+    async def _enter(self, plan: Plan, who: Principal, trace: Trace) -> tuple[Mapping[str, str], Answer | None]:
         """Charge the rate and look into the cache: from memory if it has the answer, else both stores at once."""
         hit = self._recall.at_hand(plan)
         started = self._clock.monotonic()
         if hit is not None or not plan.readable:
-            verdict = await self._admission.admit(who)
+            rate = await self._admission.admit(who)
         else:
-            verdict, hit = await self._tasks.both(self._admission.admit(who), self._recall.read(plan))
+            rate, hit = await self._tasks.both(self._admission.admit(who), self._recall.read(plan))
         trace.store_s += self._clock.monotonic() - started
-        return verdict, hit
+        return rate, hit
 
-    def _hit(self, hit: Answer, plan: Plan, call: Call, verdict: Verdict, trace: Trace) -> Response:
+    def _hit(self, hit: Answer, plan: Plan, call: Call, rate: Mapping[str, str], trace: Trace) -> Response:
         self._meter.count(CACHE, call.endpoint, "hit", plan.reason)
         self._meter.count(UNITS, call.endpoint, "saved", by=call.units)
-        return self._deliver.hit(hit, plan, verdict, trace)
+        return self._deliver.hit(hit, plan, rate, trace)
 
-    async def _obtain(self, plan: Plan, call: Call, who: Principal, verdict: Verdict, trace: Trace) -> Response:
+    async def _obtain(self, plan: Plan, call: Call, who: Principal, rate: Mapping[str, str], trace: Trace) -> Response:
         result = "bypass" if plan.address is None else "miss"
         self._meter.count(CACHE, call.endpoint, result, "no-cache" if plan.wish.no_cache else plan.reason)
         lead = partial(self._lead, plan, call, who, trace)
@@ -126,9 +126,9 @@ class Pipeline:
             landed = await self._tasks.spawn(lead())
             if landed.answer is None:
                 raise landed.failure or AssertionError("a flight lands with an answer or a failure")
-            return self._deliver.fresh(landed.answer, plan, verdict, trace, stored=landed.stored, collapsed=False)
+            return self._deliver.fresh(landed.answer, plan, rate, trace, stored=landed.stored, collapsed=False)
         answer, came, stored = await self._coalescer.once(plan.address, lead)
-        return self._deliver.fresh(answer, plan, verdict, trace, stored=stored, collapsed=came != "led")
+        return self._deliver.fresh(answer, plan, rate, trace, stored=stored, collapsed=came != "led")
 
     async def _lead(self, plan: Plan, call: Call, who: Principal, trace: Trace) -> Landed:
         """Pay, compute, keep. The computation itself is not told who pays."""

@@ -63,7 +63,7 @@ def assemble(world: World, settings: Settings, master: bytes, upstream_keys: lis
     line = Line(w.clock, w.tasks, w.meter, s.admission.max_wait_s, s.admission.max_waiting)
     admission = Admission(w.ledger, book, line, w.clock, w.tasks, w.meter)
     permit = Permit(w.audit, w.clock, w.meter, {"concern": s.policy.concern})
-    deliver = Deliver(book, permit, w.access, w.clock, w.tasks, w.meter)
+    deliver = Deliver(permit, w.access, w.clock, w.tasks, w.meter)
     breaker = Breaker(s.breaker.failures, s.breaker.open_s)
     terms = Terms(s.upstream.retries, s.upstream.rest_s, s.upstream.max_answer_bytes)
     recall = Recall(w.cache, memory, watch, w.clock, w.meter, cache_key, s.cache.max_entry_bytes)
