@@ -20,7 +20,13 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "2025-02-14": {"num_steps": 20, "temperature": 0.5, "temperature_annealing": True, "strategy": "random"},
     "2024-06-25": {"num_steps": 8, "temperature": 1.0, "temperature_annealing": False, "strategy": "random"},
 }
-ALWAYS: Mapping[str, Any] = {"schedule": "cosine", "top_p": 1.0, "condition_on_coordinates_only": True}
+ALWAYS: Mapping[str, Any] = {
+    "schedule": "cosine",
+    "top_p": 1.0,
+    "condition_on_coordinates_only": True,
+    "invalid_ids": (),
+    "potential_sequence_of_concern": False,
+}
 
 # Below this a float32 division by the temperature overflows; above its inverse the softmax does (sampling.py:194).
 TINY, HUGE = 1e-38, 1e38
@@ -93,8 +99,7 @@ def parameters(asked: Generation, rules: Rules, n: int) -> dict[str, Any]:
     body["num_steps"] = asked.num_steps or min(body["num_steps"], n)
     # `+ 0.0` spells -0.0 as 0.0 and 0 as 0.0.
     body["temperature"], body["top_p"] = body["temperature"] + 0.0, body["top_p"] + 0.0
-    body["invalid_ids"] = sorted(set(asked.invalid_ids or ()))
-    body["potential_sequence_of_concern"] = bool(asked.potential_sequence_of_concern)
+    body["invalid_ids"] = sorted(set(body["invalid_ids"]))
     return body
 
 
