@@ -6,6 +6,7 @@ knowing of each other, so a port on which anybody listens already is refused.
 """
 
 import asyncio
+import contextlib
 import errno
 import socket
 import time
@@ -70,6 +71,18 @@ async def wait_until_free(host: str, port: int) -> None:
             if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
                 raise CannotListen(_sentence(address, error)) from None
         await asyncio.sleep(PAUSE_S)
+
+
+async def free_port(host: str, wanted: int) -> int:
+    """The wanted port if nobody listens there, or soon no more; else any free one."""
+    try:
+        await wait_until_free(host, wanted)
+    except CannotListen:
+        wanted = 0
+    family, address = await _resolve(host, wanted)
+    with contextlib.closing(_bind(family, address)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def rebound(listener: socket.socket) -> socket.socket:

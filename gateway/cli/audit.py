@@ -15,6 +15,7 @@ from gateway.core import envelope
 from gateway.core.audit import Broken, Head, verify
 from gateway.settings import Settings, master_secret
 from gateway.wiring import open_parts
+from gateway.wiring.stores import chain_name
 
 
 @click.group()
@@ -75,4 +76,4 @@ def _whole(path: Path, found: Head, head: Head | None) -> str:
 
 async def _head(settings: Settings) -> Head | None:
     async with open_parts(settings) as parts:
-        return await parts.heads.get(str(settings.audit_file))
+        return await parts.heads.get(chain_name(settings))

@@ -1,7 +1,7 @@
 """`esm-gateway demo`: a whole gateway in front of a stand-in upstream, with two virtual keys, on one directory."""
 
+import asyncio
 import os
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,9 +9,10 @@ from pathlib import Path
 import click
 import orjson
 
+from gateway.adapters.listening import free_port
 from gateway.cli.demo_place import Wishes, find_or_make_keys, remember_port, remembered_port, write_settings
 from gateway.cli.demo_text import for_people
-from gateway.cli.demo_upstream import DemoUpstream
+from gateway.cli.demo_upstream import HOST, DemoUpstream
 from gateway.cli.service import Plan, Serving, holding, run_until_signal, serve_until_stopped
 from gateway.settings import Settings, load_here
 
@@ -54,12 +55,12 @@ async def _demo(wishes: Wishes, latency_s: float, as_json: bool) -> int:
         told: dict[str, object] = {"admin_url": None, "admin_key": None, "sandbox_url": upstream.url}
 
         async def prepare(opened: Settings) -> None:
-            told.update(await find_or_make_keys(opened))
+            _, keys = await asyncio.gather(upstream.ensure(), find_or_make_keys(opened))
+            told.update(keys)
 
         def announce(serving: Serving) -> None:
             told.update(url=serving.url, metrics_url=serving.metrics_url, pid=os.getpid())
             click.echo(orjson.dumps(told).decode() if as_json else for_people(told, wishes.directory))
-            sys.stdout.flush()
 
         with (wishes.directory / "access.jsonl").open("ab") as access:
             plan = Plan(announce, prepare, [upstream], access.fileno())
@@ -68,10 +69,10 @@ async def _demo(wishes: Wishes, latency_s: float, as_json: bool) -> int:
 
 @asynccontextmanager
 async def _upstream(directory: Path, latency_s: float) -> AsyncIterator[DemoUpstream]:
-    upstream = DemoUpstream(remembered_port(directory), latency_s)
+    """On the port that it had before, if that is free: kept answers belong to the upstream's address."""
+    upstream = DemoUpstream(await free_port(HOST, remembered_port(directory)), latency_s)
+    remember_port(directory, upstream.port)
     try:
-        await upstream.start()
-        remember_port(directory, upstream.port)
         yield upstream
     finally:
         await upstream.end()

@@ -1,11 +1,8 @@
 """The stand-in upstream of a demo as a child process: started again should it die, ended with the demo."""
 
 import asyncio
-import json
 from asyncio.subprocess import PIPE, Process
-from urllib.parse import urlsplit
 
-from gateway.adapters.listening import CannotListen, wait_until_free
 from gateway.cli.service import program
 from gateway.cli.shell import Failure
 
@@ -20,39 +17,28 @@ class DemoUpstream:
     role = "sandbox"
 
     def __init__(self, port: int, latency_s: float) -> None:
-        self.url = ""
-        self._port, self._latency_s = port, latency_s
+        self.port, self.url = port, f"http://{HOST}:{port}"
+        self._latency_s = latency_s
         self._process: Process | None = None
 
     @property
     def pid(self) -> int:
         return self._process.pid if self._process is not None else 0
 
-    @property
-    def port(self) -> int:
-        return self._port
-
-    async def start(self) -> None:
-        """On the port that it had before, if that is free."""
-        try:
-            await wait_until_free(HOST, self._port)
-        except CannotListen:
-            self._port = 0
-        await self.ensure()
-
     async def ensure(self) -> bool:
         if self._process is not None and self._process.returncode is None:
             return False
-        words = program("sandbox", "--port", str(self._port), "--latency", str(self._latency_s))
+        words = program("sandbox", "--port", str(self.port), "--latency", str(self._latency_s))
         # Its standard input stays open for as long as we live: that is how it knows (gateway/adapters/tether.py).
         self._process = await asyncio.create_subprocess_exec(*words, stdin=PIPE, stdout=PIPE, process_group=0)
         assert self._process.stdout is not None
         try:
             async with asyncio.timeout(START_S):
-                self.url = json.loads(await self._process.stdout.readline())["url"]
-        except (TimeoutError, ValueError):
-            raise Failure("The stand-in upstream did not start.") from None
-        self._port = urlsplit(self.url).port or 0
+                said = await self._process.stdout.readline()
+        except TimeoutError:
+            said = b""
+        if not said:
+            raise Failure("The stand-in upstream did not start.")
         return True
 
     async def end(self) -> None:

@@ -22,7 +22,7 @@ def keys() -> None:
 
 
 @keys.command()
-@click.argument("user")
+@click.option("--user", required=True, help="Whose key it is.")
 @click.option("--team", default="default", show_default=True, help="The team whose member the user is.")
 @click.option("--model", "models", multiple=True, help="A model the key may use (repeat); without it: all.")
 @click.option("--expires", type=when, help="When the key ends: 30d, 12h, 2027-01-31.")
@@ -43,7 +43,7 @@ def create(
     by: str,
     **ceilings: int | None,
 ) -> None:
-    """Issue a key to USER. Its text is shown once and cannot be had again."""
+    """Issue a key. Its text is shown once and cannot be had again."""
     order = KeyOrder(user, team, models or None, expires, Limits(**ceilings), label)
     record, text = run(_create(shell, order, by))
     lines = [

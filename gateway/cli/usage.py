@@ -53,8 +53,8 @@ async def _rows(parts: Parts, user: str, keys: Sequence[KeyRecord]) -> list[Mapp
             "user": user,
             "limit": each.limit.name,
             "of": "user" if each.limit.holder.startswith("u:") else each.limit.holder.removeprefix("k:"),
-            "used": each.used,
-            "ceiling": each.limit.amount,
+            "used": each.limit.burst - each.used if each.limit.kind == "rate" else each.used,
+            "ceiling": each.limit.burst if each.limit.kind == "rate" else each.limit.amount,
             "counts": MEANING[each.limit.kind],
         }
         for each in counted

@@ -1,7 +1,8 @@
 """Where settings come from: the TOML file and `GATEWAY_*` variables, merged into one nested table.
 
 A variable wins over the file. `GATEWAY_LISTEN__PORT` is `listen.port`; lists and tables are JSON; an empty variable
-counts as not set. Relative paths in the file start at the file's directory. Nothing is validated here beyond names.
+counts as not set. Relative paths in the file start at the file's directory, in a variable at the working directory.
+Nothing is validated here beyond names.
 """
 
 import json
@@ -10,6 +11,8 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from pydantic.fields import FieldInfo
 
 from gateway.settings.faults import SettingsFault, unknown
 from gateway.settings.names import CONFIG, PREFIX, is_path, is_text, leaves, tables
@@ -43,7 +46,7 @@ def read_variables(environ: Mapping[str, str]) -> tuple[dict[str, Any], dict[str
             faults.append(SettingsFault(variable, unknown(variable, [*known, CONFIG])))
             continue
         name, field = known[variable]
-        merge(table, _nest(name, text if field and is_text(field) else _value(text)))
+        merge(table, _nest(name, _value(text, field)))
         origins[name] = variable
     return table, origins, faults
 
@@ -79,7 +82,10 @@ def _ours(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
             yield name, text
 
 
-def _value(text: str) -> Any:
+def _value(text: str, field: FieldInfo | None) -> Any:
+    """Text as it stands, a path from the working directory, anything else as JSON where it is that."""
+    if field is not None and is_text(field):
+        return str(Path(text).absolute()) if is_path(field) else text
     try:
         return json.loads(text)
     except ValueError:
