@@ -16,6 +16,7 @@ T = TypeVar("T")
 
 # What may be sent within one deadline; larger values get as many deadlines as they have of this.
 BYTES_PER_DEADLINE = 262_144
+STATS_S = 1.0
 FIELDS = {
     "bytes": "used_memory",
     "evicted": "evicted_keys",
@@ -82,7 +83,7 @@ class RedisCache:
 
     async def stats(self) -> Mapping[str, int]:
         """Of the whole server: a cache store is the gateway's alone."""
-        nodes = await self._try("stats", self._store.info())
+        nodes = await self._try("stats", self._store.info(STATS_S))
         sums = {name: sum(int(node.get(field, 0)) for node in nodes) for name, field in FIELDS.items()}
         return {"entries": sum(node.get("db0", {}).get("keys", 0) for node in nodes), **sums}
 

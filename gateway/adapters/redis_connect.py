@@ -18,13 +18,16 @@ from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
 from gateway.adapters.redis_url import StoreAddress, parse_address
 from gateway.ports import StoreUnavailable
 
 # What a cluster's client may spend on learning the topology anew, in the background of any number of operations.
 TOPOLOGY_S = 5.0
+
+# RedisClusterException is no RedisError.
+FOREIGN = (RedisError, RedisClusterException, OSError, TimeoutError)
 
 Word = str | bytes | int
 
@@ -83,7 +86,7 @@ class RedisStore:
                 if self._cluster is not None:
                     await self._learn()
                 return await self.client.execute_command(*words, **options)
-        except (RedisError, OSError, TimeoutError) as error:
+        except FOREIGN as error:
             raise StoreUnavailable(operation) from error
 
     async def run(
@@ -99,13 +102,13 @@ class RedisStore:
                     return await self.client.execute_command("EVALSHA", script.digest, *tail)
                 except NoScriptError:
                     return await self.client.execute_command("EVAL", script.text, *tail)
-        except (RedisError, OSError, TimeoutError) as error:
+        except FOREIGN as error:
             raise StoreUnavailable(operation) from error
 
-    async def info(self) -> Sequence[Mapping[str, Any]]:
+    async def info(self, timeout_s: float = TOPOLOGY_S) -> Sequence[Mapping[str, Any]]:
         """INFO of the server, or of every primary of a cluster."""
         options = {} if self._cluster is None else {"target_nodes": RedisCluster.PRIMARIES}
-        answer: dict[str, Any] = await self.call("info", "INFO", timeout_s=TOPOLOGY_S, **options)
+        answer: dict[str, Any] = await self.call("info", "INFO", timeout_s=timeout_s, **options)
         return tuple(answer.values()) if all(isinstance(part, dict) for part in answer.values()) else (answer,)
 
     async def close(self) -> None:
