@@ -87,13 +87,17 @@ def _bypass(call: Call, scheme: Scheme, epoch: int | None, cacheable: bool, aske
 BYPASS_REASONS = ("disabled", "endpoint", "no-store", "exact", "pinned", "sampled", "unknown", "store")
 
 
+def holder(who: Principal, scheme: Scheme) -> str:
+    """The name of those who share an entry; empty for everybody."""
+    return who.user if scheme.share == "user" else who.team if scheme.share == "team" else ""
+
+
 def _address(call: Call, who: Principal, scheme: Scheme, epoch: int | None) -> str:
-    holder = who.user if scheme.share == "user" else who.team if scheme.share == "team" else ""
-    model, upstream = call.model, scheme.upstream
+    shared_by, model, upstream = holder(who, scheme), call.model, scheme.upstream
     # With its length before each part that somebody else writes, no two sets of parts make the same text.
     text = (
         f"{RULE_SET} {epoch} {call.flagged} {scheme.share} "
-        f"{len(holder)}:{holder} {len(model)}:{model} {len(upstream)}:{upstream} "
+        f"{len(shared_by)}:{shared_by} {len(model)}:{model} {len(upstream)}:{upstream} "
     )
     return hmac.new(scheme.secret, text.encode() + call.canonical, sha256).hexdigest()
 

@@ -47,10 +47,9 @@ class Admission:
 
         A 429 problem when the line is too long or the wait would be; 503 if nobody can tell.
         """
-        allowance = self._allowances.get(who.key.public_id)
-        if allowance is not None and allowance.left > 0 and self._clock.monotonic() < allowance.until:
-            allowance.left -= 1
-            return allowance.shown
+        shown = self.in_advance(who)
+        if shown is not None:
+            return shown
         limits = self._book.rate(who)
         if not limits:
             return NO_LIMITS
@@ -58,6 +57,14 @@ class Admission:
         if verdict.refused_by is not None:
             raise self._refused(who, verdict, verdict.refused_by)
         return self._shown(who, verdict)
+
+    def in_advance(self, who: Principal) -> Mapping[str, str] | None:
+        """The same for a request that has been charged already, without asking anybody; None if none is left."""
+        allowance = self._allowances.get(who.key.public_id)
+        if allowance is None or allowance.left <= 0 or self._clock.monotonic() >= allowance.until:
+            return None
+        allowance.left -= 1
+        return allowance.shown
 
     async def _charge(self, who: Principal, limits: tuple[Limit, ...]) -> Verdict:
         now = self._clock.monotonic()

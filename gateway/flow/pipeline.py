@@ -5,7 +5,7 @@ from functools import partial
 
 from gateway import endpoints
 from gateway.core import caching
-from gateway.core.caching import Plan, Scheme
+from gateway.core.caching import NO_WISH, Plan, Scheme
 from gateway.core.endpoint import Rules
 from gateway.core.metrics import CACHE, UNITS
 from gateway.core.nouns import Answer, Call, Principal, Response
@@ -85,8 +85,7 @@ class Pipeline:
         return endpoint
 
     async def _understand(self, endpoint: endpoints.AnyEndpoint, raw: RawRequest) -> Call:
-        media_type = (raw.header("Content-Type") or "").partition(";")[0].strip().lower()
-        if media_type != "application/json" or (raw.header("Content-Encoding") or "identity") != "identity":
+        if not _is_json(raw.header("Content-Type")) or (raw.header("Content-Encoding") or "identity") != "identity":
             raise Problem(MEDIA_TYPE_REFUSED)
         limit = min(self._max_body_bytes, endpoint.max_bytes)
         body = await raw.read(limit)
@@ -99,12 +98,22 @@ class Pipeline:
         return call
 
     def _plan(self, endpoint: endpoints.AnyEndpoint, call: Call, who: Principal, raw: RawRequest) -> Plan:
-        asked = caching.wish(raw.header("Cache-Control"))
-        return caching.plan(call, who, self._scheme, self._watch.cache_epoch(), endpoint.cacheable, asked)
+        asked, epoch = caching.wish(raw.header("Cache-Control")), self._watch.cache_epoch()
+        if asked is not NO_WISH:
+            return caching.plan(call, who, self._scheme, epoch, endpoint.cacheable, asked)
+        holder = caching.holder(who, self._scheme)
+        plan = self._memory.plan(call, holder, epoch)
+        if plan is None:
+            plan = caching.plan(call, who, self._scheme, epoch, endpoint.cacheable, asked)
+            self._memory.keep_plan(call, holder, epoch, plan)
+        return plan
 
     async def _enter(self, plan: Plan, who: Principal, trace: Trace) -> tuple[Mapping[str, str], Answer | None]:
         """Charge the rate and look into the cache: from memory if it has the answer, else both stores at once."""
         hit = self._recall.at_hand(plan)
+        charged = self._admission.in_advance(who) if hit is not None else None
+        if charged is not None:
+            return charged, hit
         started = self._clock.monotonic()
         if hit is not None or not plan.readable:
             rate = await self._admission.admit(who)
@@ -145,3 +154,8 @@ class Pipeline:
             return Landed(failure=computed.problem)
         answer, stored = await self._recall.keep(plan, computed.answer)
         return Landed(answer, stored=stored)
+
+
+def _is_json(content_type: str | None) -> bool:
+    plain = "application/json"
+    return content_type == plain or (content_type or "").partition(";")[0].strip().lower() == plain

@@ -21,22 +21,12 @@ Page = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 class Incoming:
     """A request of aiohttp's as the flow reads it."""
 
-    __slots__ = ("_request",)
+    __slots__ = ("_request", "method", "path", "query")
 
     def __init__(self, request: web.BaseRequest) -> None:
+        url = request.rel_url
         self._request = request
-
-    @property
-    def method(self) -> str:
-        return self._request.method
-
-    @property
-    def path(self) -> str:
-        return self._request.path
-
-    @property
-    def query(self) -> str:
-        return self._request.rel_url.raw_query_string
+        self.method, self.path, self.query = request.method, url.raw_path, url.raw_query_string
 
     def header(self, name: str) -> str | None:
         return self._request.headers.get(name)
@@ -45,11 +35,17 @@ class Incoming:
         length = self._request.content_length
         if length is not None and length > max_bytes:
             return None
-        try:
-            body = await self._request.read()
-        except web.HTTPRequestEntityTooLarge:
-            return None
-        return body if len(body) <= max_bytes else None
+        content = self._request.content
+        content.set_read_chunk_size(max_bytes)  # it is kept whole anyway; smaller steps would stop the sender
+        pieces: list[bytes] = []
+        size = 0
+        while not content.at_eof():
+            piece = await content.readany()
+            size += len(piece)
+            if size > max_bytes:
+                return None
+            pieces.append(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 class Proxy:
@@ -63,13 +59,14 @@ class Proxy:
         self._under_way = 0
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        page = self._pages.get(request.path)
-        if page is not None and request.method in ("GET", "HEAD"):
+        incoming = Incoming(request)
+        page = self._pages.get(incoming.path)
+        if page is not None and incoming.method in ("GET", "HEAD"):
             return await page(request)
         trace = Trace(self._clock.token(9).hex(), self._clock.monotonic())
         self._count(+1)
         try:
-            response = await self._answer(Incoming(request), trace)
+            response = await self._answer(incoming, trace)
         finally:
             self._count(-1)
         self._deliver.account(trace, response)

@@ -39,6 +39,12 @@ class QuietConnection(RequestHandler):
         response.force_close()
         return response
 
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        # aiohttp calls this after every read of a body, and its parser is then fed nothing; only after a pause is
+        # there something to resume (aiohttp 3.14, base_protocol.py).
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
     def log_exception(self, *args: Any, **kw: Any) -> None:
         """Nothing: the handler logs its own faults, and a parser's would quote what was sent."""
 
