@@ -15,6 +15,7 @@ from pathlib import Path
 
 import click
 
+import gateway
 from gateway.adapters.embedded_store import EmbeddedStore, EmbeddedStoreError, Role, open_store
 from gateway.adapters.listening import CannotListen, close_all, open_sockets, spoken
 from gateway.adapters.metrics_listener import MetricsListener
@@ -109,8 +110,9 @@ def worker_command(slot: int, listener: int, ready: int) -> Sequence[str]:
 
 
 def program(*words: str) -> Sequence[str]:
-    """This very program again. -P: the working directory must not stand in for the installed package."""
-    return (sys.executable, "-P", "-m", "gateway", *words)
+    """This very program again: from where it was loaded, not from whatever the working directory holds (-P)."""
+    elsewhere = () if Path(gateway.__file__).parents[1] == Path.cwd() else ("-P",)
+    return (sys.executable, *elsewhere, "-m", "gateway", *words)
 
 
 def say(sentence: str) -> None:
