@@ -116,6 +116,10 @@ class RedisStore:
             self._topology.cancel()
         for client in (self.client, *self._others):
             await client.aclose()
+        if self._cluster is not None:
+            # A cluster's client that is about to learn its topology anew does not close what it has (aclose).
+            await self._cluster.nodes_manager.aclose()
+            await self._cluster.nodes_manager.aclose("startup_nodes")
 
     async def _learn(self) -> None:
         """A cluster's topology, learnt once for all waiters and not cut short by the deadline of any of them.

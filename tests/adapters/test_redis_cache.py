@@ -1,0 +1,157 @@
+"""The cache store when it fails: callers lose no time to it, and it is asked again soon."""
+
+import asyncio
+import time
+
+import pytest
+
+from gateway.adapters.clock import SystemClock
+from gateway.adapters.memory import MemoryClock
+from gateway.adapters.redis_cache import BYTES_PER_DEADLINE, RedisCache
+from gateway.adapters.redis_circuit import FIRST_S, LONGEST_S, Circuit
+from gateway.adapters.redis_connect import connect
+from gateway.ports import StoreUnavailable
+from tests.contracts.proxy import Proxy
+from tests.contracts.servers import Stores
+
+
+def test_a_failure_opens_the_circuit_for_a_while_then_one_call_tries() -> None:
+    clock = MemoryClock([])
+    circuit = Circuit(clock.monotonic)
+    assert circuit.admits()
+    circuit.failed()
+    assert not circuit.admits()
+    clock.advance(FIRST_S)
+    assert [circuit.admits(), circuit.admits()] == [True, False]
+    circuit.succeeded()
+    assert [circuit.admits(), circuit.admits()] == [True, True]
+
+
+def test_a_trial_that_fails_doubles_the_pause_up_to_five_seconds() -> None:
+    clock = MemoryClock([])
+    circuit = Circuit(clock.monotonic)
+    pauses = []
+    circuit.failed()
+    for _ in range(6):
+        began = clock.monotonic()
+        while not circuit.admits():
+            clock.advance(0.125)
+        pauses.append(clock.monotonic() - began)
+        circuit.failed()
+    assert pauses == [FIRST_S, 1.0, 2.0, 4.0, LONGEST_S, LONGEST_S]
+
+
+def test_many_calls_lost_together_are_one_failure() -> None:
+    clock = MemoryClock([])
+    circuit = Circuit(clock.monotonic)
+    for _ in range(50):
+        circuit.failed()
+    clock.advance(FIRST_S)
+    assert circuit.admits()
+
+
+def test_a_trial_whose_caller_went_away_is_left_to_the_next() -> None:
+    clock = MemoryClock([])
+    circuit = Circuit(clock.monotonic)
+    circuit.failed()
+    clock.advance(FIRST_S)
+    assert circuit.admits()
+    circuit.abandoned()
+    assert circuit.admits()
+
+
+def test_a_silent_cache_costs_fifty_milliseconds_once_and_then_nothing(stores: Stores) -> None:
+    async def story() -> None:
+        async with Proxy(stores.cache.socket).listening() as proxy:
+            proxy.losing = "swallow"
+            store = connect(f"redis://127.0.0.1:{proxy.port}", timeout_s=0.05, name="silent")
+            clock = MemoryClock([])
+            cache = RedisCache(store, clock, prefix="silent:")
+            began = time.monotonic()
+            with pytest.raises(StoreUnavailable, match="get"):
+                await cache.get("here")
+            first = time.monotonic() - began
+            began = time.monotonic()
+            for _ in range(100):
+                with pytest.raises(StoreUnavailable, match="claim"):
+                    await cache.claim("here", "ours", 60)
+            # A hundred calls, where each that asked would have cost 50 ms.
+            assert (first < 0.3, time.monotonic() - began < 1.0) == (True, True)
+            assert proxy.work() == []
+            proxy.losing = None
+            clock.advance(FIRST_S)
+            store.timeout_s = 5.0
+            assert await cache.claim("here", "ours", 60) == (True, None)
+            assert await cache.get("here") is None
+            await store.close()
+
+    asyncio.run(story())
+
+
+def test_a_caller_who_hangs_up_on_a_trial_does_not_keep_the_circuit_open(stores: Stores) -> None:
+    async def story() -> None:
+        async with Proxy(stores.cache.socket).listening() as proxy:
+            store = connect(f"redis://127.0.0.1:{proxy.port}", timeout_s=5.0, name="hasty")
+            clock = MemoryClock([])
+            cache = RedisCache(store, clock, prefix="hasty:")
+            proxy.losing, store.timeout_s = "swallow", 0.05
+            with pytest.raises(StoreUnavailable):
+                await cache.get("here")
+            clock.advance(FIRST_S)
+            store.timeout_s = 5.0
+            trial = asyncio.create_task(cache.get("here"))
+            await asyncio.sleep(0)
+            trial.cancel()
+            await asyncio.gather(trial, return_exceptions=True)
+            proxy.losing = None
+            assert await cache.get("here") is None
+            await store.close()
+
+    asyncio.run(story())
+
+
+def test_a_large_answer_gets_a_longer_deadline(stores: Stores) -> None:
+    async def story() -> None:
+        async with Proxy(stores.cache.socket).listening() as proxy:
+            proxy.losing = "swallow"
+            store = connect(f"redis://127.0.0.1:{proxy.port}", timeout_s=0.05, name="large")
+            took = []
+            for size in (1, 10 * BYTES_PER_DEADLINE):
+                cache = RedisCache(store, SystemClock(), prefix="large:")
+                began = time.monotonic()
+                with pytest.raises(StoreUnavailable, match="put"):
+                    await cache.put("here", bytes(size), 60, keep_first=True)
+                took.append(time.monotonic() - began)
+            assert took[0] < 0.4
+            assert took[1] >= 0.45
+            await store.close()
+
+    asyncio.run(story())
+
+
+def test_a_cache_that_evicted_its_epoch_gets_a_larger_one(stores: Stores) -> None:
+    async def story() -> None:
+        store = connect(stores.cache.url, timeout_s=5.0, name="evicted")
+        cache = RedisCache(store, SystemClock(), prefix="evicted:")
+        before = await cache.purge()
+        await store.call("evict", "DEL", "evicted:epoch")
+        # The next millisecond's is the first that can be larger than a purge's in this one.
+        while int(time.time() * 1000) <= before:
+            await asyncio.sleep(0.001)
+        assert await cache.epoch() > before
+        await store.close()
+
+    asyncio.run(story())
+
+
+def test_the_keys_of_an_entry_and_its_lease_live_together_and_end(stores: Stores) -> None:
+    async def story() -> None:
+        store = connect(stores.cache.url, timeout_s=5.0, name="keys")
+        cache = RedisCache(store, SystemClock(), prefix="keys:")
+        await cache.claim("abc", "ours", 60)
+        await cache.put("abc", b"x", 60, keep_first=False)
+        for key in ("keys:c:{abc}", "keys:l:{abc}"):
+            assert 0 < await store.call("ttl", "PTTL", key) <= 60_000
+        await store.close()
+
+    asyncio.run(story())
