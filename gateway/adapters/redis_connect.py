@@ -20,6 +20,7 @@ from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
+from gateway.adapters.redis_lanes import Lanes
 from gateway.adapters.redis_url import StoreAddress, parse_address
 from gateway.ports import StoreUnavailable
 
@@ -77,33 +78,34 @@ class RedisStore:
         self._others = others
         self._cluster = client if isinstance(client, RedisCluster) else None
         self._gate = asyncio.Semaphore(max_connections)
+        # A cluster's client picks a node for each command; there it goes one by one.
+        self._lanes = None if isinstance(client, RedisCluster) else Lanes(client, timeout_s)
         self._topology: asyncio.Task[Any] | None = None
 
     async def call(self, operation: str, *words: Word, timeout_s: float | None = None, **options: Any) -> Any:
-        """One command."""
+        """One command; with a deadline of its own it travels alone."""
         try:
+            if self._lanes is not None and timeout_s is None:
+                return await self._lanes.ask(*words, **options)
             async with asyncio.timeout(timeout_s or self.timeout_s), self._gate:
-                if self._cluster is not None:
-                    await self._learn()
-                return await self.client.execute_command(*words, **options)
+                return await self._alone(*words, **options)
         except FOREIGN as error:
             raise StoreUnavailable(operation) from error
 
-    async def run(
-        self, operation: str, script: Script, keys: Sequence[str], words: Sequence[Word], timeout_s: float | None = None
-    ) -> Any:
+    async def run(self, operation: str, script: Script, keys: Sequence[str], words: Sequence[Word]) -> Any:
         """One script, by its digest; by its text where the server does not know it yet (then nothing was done)."""
         tail = (len(keys), *keys, *words)
         try:
-            async with asyncio.timeout(timeout_s or self.timeout_s), self._gate:
-                if self._cluster is not None:
-                    await self._learn()
-                try:
-                    return await self.client.execute_command("EVALSHA", script.digest, *tail)
-                except NoScriptError:
-                    return await self.client.execute_command("EVAL", script.text, *tail)
-        except FOREIGN as error:
-            raise StoreUnavailable(operation) from error
+            return await self.call(operation, "EVALSHA", script.digest, *tail)
+        except StoreUnavailable as lost:
+            if not isinstance(lost.__cause__, NoScriptError):
+                raise
+        return await self.call(operation, "EVAL", script.text, *tail)
+
+    async def _alone(self, *words: Word, **options: Any) -> Any:
+        if self._cluster is not None:
+            await self._learn()
+        return await self.client.execute_command(*words, **options)
 
     async def info(self, timeout_s: float = TOPOLOGY_S) -> Sequence[Mapping[str, Any]]:
         """INFO of the server, or of every primary of a cluster."""
@@ -114,6 +116,8 @@ class RedisStore:
     async def close(self) -> None:
         if self._topology is not None:
             self._topology.cancel()
+        if self._lanes is not None:
+            await self._lanes.close()
         for client in (self.client, *self._others):
             await client.aclose()
         if self._cluster is not None:
