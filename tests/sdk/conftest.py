@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from esm.sdk import client
-from esm.sdk.forge import ESM3ForgeInferenceClient
+from esm.sdk.forge import ESM3ForgeInferenceClient as Client
 
 from tests.sdk.product import Product, running
 from tests.sdk.tape import Tape, recording
 
 MODEL = "esm3-open-2024-03"
-Connect = Callable[[str], ESM3ForgeInferenceClient]
+Connect = Callable[[str], Client]
 
 
 @pytest.fixture(scope="session")
@@ -28,9 +28,9 @@ def tape() -> Iterator[Tape]:
 @pytest.fixture(scope="session")
 def connect(product: Product) -> Iterator[Connect]:
     """The SDK as a scientist makes it: one line, the gateway's address, a virtual key."""
-    made: list[ESM3ForgeInferenceClient] = []
+    made: list[Client] = []
 
-    def with_key(key: str) -> ESM3ForgeInferenceClient:
+    def with_key(key: str) -> Client:
         made.append(client(model=MODEL, url=product.url, token=key))
         return made[-1]
 
@@ -40,12 +40,12 @@ def connect(product: Product) -> Iterator[Connect]:
 
 
 @pytest.fixture(scope="session")
-def sdk(connect: Connect, product: Product) -> ESM3ForgeInferenceClient:
+def sdk(connect: Connect, product: Product) -> Client:
     return connect(product.key)
 
 
 @pytest.fixture(scope="session")
-def direct(product: Product) -> Iterator[ESM3ForgeInferenceClient]:
+def direct(product: Product) -> Iterator[Client]:
     """The same SDK without a gateway: straight to the upstream."""
     with client(model=MODEL, url=product.sandbox_url, token="any-token") as straight:
         yield straight

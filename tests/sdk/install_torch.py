@@ -98,9 +98,8 @@ def write_stand_ins(folder: Path) -> None:
                 nobodys.add(name)
     for version, owner in owners.items():
         stand_in(folder / owner, version, functions[version])
-    for name in sorted(missing - set(owners.values())):
+    for name in missing - set(owners.values()):
         stand_in(folder / name, "", nobodys)
-        nobodys = set()
 
 
 def main(version: str) -> None:

@@ -21,7 +21,7 @@ class Exchange:
 
     @property
     def endpoint(self) -> str:
-        return self.url.path.removeprefix("/api/v1/")
+        return str(self.url.path).removeprefix("/api/v1/")
 
     @property
     def cache(self) -> list[str]:

@@ -8,14 +8,13 @@ import os
 import pytest
 import torch
 from esm.sdk.api import ESMProteinTensor, LogitsConfig, LogitsOutput
-from esm.sdk.forge import ESM3ForgeInferenceClient
+from esm.sdk.forge import ESM3ForgeInferenceClient as Client
 
 from tests.sdk.likeness import content, outline
 from tests.sdk.product import Product
 from tests.sdk.prompts import protein
 from tests.sdk.tape import Tape
 
-Client = ESM3ForgeInferenceClient
 ASKED = LogitsConfig(sequence=True, return_embeddings=True)
 OLD = os.environ["SDK_TEST_VERSION"].startswith("3.2.")
 

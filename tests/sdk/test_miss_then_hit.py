@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 from esm.sdk.api import ESMProteinTensor, GenerationConfig
-from esm.sdk.forge import ESM3ForgeInferenceClient
+from esm.sdk.forge import ESM3ForgeInferenceClient as Client
 
 from tests.sdk.likeness import content
 from tests.sdk.product import Product
@@ -25,7 +25,7 @@ class Pass:
     upstream_calls: int
 
 
-def one_pass(sdk: ESM3ForgeInferenceClient, product: Product) -> Pass:
+def one_pass(sdk: Client, product: Product) -> Pass:
     before = product.upstream_calls()
     results = {}
     with recording() as tape:
@@ -36,12 +36,12 @@ def one_pass(sdk: ESM3ForgeInferenceClient, product: Product) -> Pass:
 
 
 @pytest.fixture(scope="module")
-def first(sdk: ESM3ForgeInferenceClient, product: Product) -> Pass:
+def first(sdk: Client, product: Product) -> Pass:
     return one_pass(sdk, product)
 
 
 @pytest.fixture(scope="module")
-def second(first: Pass, sdk: ESM3ForgeInferenceClient, product: Product) -> Pass:
+def second(first: Pass, sdk: Client, product: Product) -> Pass:
     return one_pass(sdk, product)
 
 
@@ -89,14 +89,14 @@ def test_only_the_first_pass_reached_the_upstream(first: Pass, second: Pass) -> 
     assert (first.upstream_calls, second.upstream_calls) == (len(CELLS), 0)
 
 
-def test_a_cached_answer_equals_one_from_the_upstream_itself(second: Pass, direct: ESM3ForgeInferenceClient) -> None:
+def test_a_cached_answer_equals_one_from_the_upstream_itself(second: Pass, direct: Client) -> None:
     for name, track in CELLS:
         straight = direct.generate(prompt(name, track), greedy(track))
         assert content(second.results[name, track]) == content(straight), (name, track)
 
 
 def test_the_sdks_own_defaults_at_temperature_0_keep_the_first_answer(
-    sdk: ESM3ForgeInferenceClient, direct: ESM3ForgeInferenceClient, product: Product, tape: Tape
+    sdk: Client, direct: Client, product: Product, tape: Tape
 ) -> None:
     """Random order and annealing: the sampler draws, so the class is `pinned`, and asking again must not draw."""
     asked = GenerationConfig(track="sequence", temperature=0.0)
@@ -109,9 +109,7 @@ def test_the_sdks_own_defaults_at_temperature_0_keep_the_first_answer(
     assert content(direct.generate(prompt("gfp", "sequence"), asked)) != content(drawn)
 
 
-def test_above_temperature_0_every_call_is_computed(
-    sdk: ESM3ForgeInferenceClient, product: Product, tape: Tape
-) -> None:
+def test_above_temperature_0_every_call_is_computed(sdk: Client, product: Product, tape: Tape) -> None:
     asked = GenerationConfig(track="sequence", temperature=0.7, num_steps=4)
     before = product.upstream_calls()
     one, other = (sdk.generate(prompt("insulin", "sequence"), asked) for _ in range(2))

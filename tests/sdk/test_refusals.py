@@ -5,13 +5,12 @@ from typing import Any
 
 import pytest
 from esm.sdk.api import ESMProteinError, ESMProteinTensor
-from esm.sdk.forge import ESM3ForgeInferenceClient
+from esm.sdk.forge import ESM3ForgeInferenceClient as Client
 
 from tests.sdk.product import Product
 from tests.sdk.prompts import greedy, prompt, protein
 from tests.sdk.tape import Tape
 
-Client = ESM3ForgeInferenceClient
 Connect = Callable[[str], Client]
 LONGEST_MESSAGE = 1200
 BEYOND_THE_VOCABULARY = 33
@@ -23,7 +22,7 @@ def refused(answer: Any, status: int) -> str:
     assert answer.error_code == status
     assert len(answer.error_msg) <= LONGEST_MESSAGE
     assert answer.error_msg.startswith("Failure in ")
-    return answer.error_msg
+    return str(answer.error_msg)
 
 
 def tells(text: str, tensor: ESMProteinTensor) -> bool:

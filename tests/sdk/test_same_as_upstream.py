@@ -4,7 +4,7 @@ These calls are forwarded, not remembered, so each must say so (`fwd=bypass`).
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -18,7 +18,8 @@ from esm.sdk.api import (
     SamplingConfig,
     SamplingTrackConfig,
 )
-from esm.sdk.forge import ESM3ForgeInferenceClient, SequenceStructureForgeInferenceClient
+from esm.sdk.forge import ESM3ForgeInferenceClient as Client
+from esm.sdk.forge import SequenceStructureForgeInferenceClient as Fold
 
 from tests.sdk.conftest import MODEL
 from tests.sdk.likeness import content, outline
@@ -26,8 +27,6 @@ from tests.sdk.product import Product
 from tests.sdk.prompts import NAMES, TRACKS, greedy, masked_positions, prompt, protein
 from tests.sdk.tape import Tape
 
-Client = ESM3ForgeInferenceClient
-Fold = SequenceStructureForgeInferenceClient
 MASK_LETTER = "_"
 
 
@@ -100,12 +99,13 @@ def test_sampling_all_tracks_at_once_gives_numbers_not_pickle(sdk: Client, tape:
 
 
 def folder(url: str, key: str) -> Fold:
-    return SequenceStructureForgeInferenceClient(url=url, model=MODEL, token=key)
+    return Fold(url=url, model=MODEL, token=key)
 
 
 @pytest.fixture
-def folders(product: Product) -> tuple[Fold, Fold]:
-    return folder(product.url, product.key), folder(product.sandbox_url, "any-token")
+def folders(product: Product) -> Iterator[tuple[Fold, Fold]]:
+    with folder(product.url, product.key) as through, folder(product.sandbox_url, "any-token") as straight:
+        yield through, straight
 
 
 @pytest.mark.parametrize("name", NAMES)
