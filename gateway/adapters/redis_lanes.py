@@ -90,10 +90,10 @@ class Lanes:
     async def _send(self, together: list[Asked]) -> list[Any]:
         if len(together) == 1:
             asked = together[0]
-            return [await self._client.execute_command(*asked.words, **asked.options)]
+            return [await self._client.execute_command(*asked.words, **asked.options)]  # type: ignore[no-untyped-call]
         pipe = self._client.pipeline(transaction=False)
         for asked in together:
-            pipe.execute_command(*asked.words, **asked.options)  # type: ignore[no-untyped-call]
+            pipe.execute_command(*asked.words, **asked.options)
         answers: list[Any] = await pipe.execute(raise_on_error=False)
         return answers
 

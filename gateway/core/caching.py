@@ -39,17 +39,25 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`address` is None where the cache has no part in this call, and `reason` says why."""
+    """`address` is None where an answer could not be shared at all, and `reason` says why.
+
+    With the store out of sight there is an address still, by which equal calls at once find each other in a process.
+    """
 
     address: str | None
     reason: str
     wish: Wish
     ttl_s: float
     keep_first: bool
+    in_sight: bool = True
+
+    @property
+    def storable(self) -> bool:
+        return self.address is not None and self.in_sight
 
     @property
     def readable(self) -> bool:
-        return self.address is not None and not self.wish.no_cache
+        return self.storable and not self.wish.no_cache
 
 
 NO_WISH = Wish()
@@ -64,14 +72,17 @@ def wish(header: str | None) -> Wish:
 
 def plan(call: Call, who: Principal, scheme: Scheme, epoch: int | None, cacheable: bool, asked: Wish) -> Plan:
     """The plan of one call. `epoch` is None while the cache store is out of sight."""
-    reason = _bypass(call, scheme, epoch, cacheable, asked)
+    reason = _bypass(call, scheme, cacheable, asked)
     if reason is not None:
         return Plan(None, reason, asked, 0.0, keep_first=False)
+    address = _address(call, who, scheme, epoch)
+    if epoch is None:
+        return Plan(address, "store", asked, 0.0, keep_first=False, in_sight=False)
     keep_first = call.determinism.cls is Class.PINNED and not asked.no_cache
-    return Plan(_address(call, who, scheme, epoch), call.determinism.cls, asked, scheme.ttl_s, keep_first)
+    return Plan(address, call.determinism.cls, asked, scheme.ttl_s, keep_first)
 
 
-def _bypass(call: Call, scheme: Scheme, epoch: int | None, cacheable: bool, asked: Wish) -> str | None:
+def _bypass(call: Call, scheme: Scheme, cacheable: bool, asked: Wish) -> str | None:
     if not scheme.enabled:
         return "disabled"
     if not cacheable:
@@ -79,9 +90,7 @@ def _bypass(call: Call, scheme: Scheme, epoch: int | None, cacheable: bool, aske
     if asked.no_store:
         return "no-store"
     cls = call.determinism.cls
-    if cls not in scheme.classes or cls is Class.SAMPLED:
-        return cls
-    return "store" if epoch is None else None
+    return cls if cls not in scheme.classes or cls is Class.SAMPLED else None
 
 
 BYPASS_REASONS = ("disabled", "endpoint", "no-store", "exact", "pinned", "sampled", "unknown", "store")
@@ -109,6 +118,6 @@ def status_hit(cls: Class, ttl_s: float) -> str:
 
 def status_forwarded(plan: Plan, *, stored: bool, collapsed: bool) -> str:
     """Cache-Status of an answer that was computed now."""
-    why = "bypass" if plan.address is None else "request" if plan.wish.no_cache else "miss"
+    why = "bypass" if not plan.storable else "request" if plan.wish.no_cache else "miss"
     marks = ("; stored" if stored else "") + ("; collapsed" if collapsed else "")
     return f"esm-gateway; fwd={why}{marks}; detail={plan.reason}"

@@ -51,12 +51,12 @@ class Coalescer:
         self._check, self._lease_s, self._patience_s = check, lease_s, patience_s
         self._flights: dict[str, Promise[Landed]] = {}
 
-    async def once(self, address: str, lead: Lead) -> tuple[Answer, Came, bool]:
+    async def once(self, address: str, lead: Lead, *, fleet: bool) -> tuple[Answer, Came, bool]:
         """The answer for this address, how it came, and whether it is stored.
 
         It is computed by `lead` in exactly one of those who ask at the same time, and `lead` runs to its end even if
         its caller goes away. Raises the caller's own refusal, the upstream's failure, or 504 where the answer took
-        longer than any upstream call may.
+        longer than any upstream call may. Without `fleet`, other processes are not asked.
         """
         deadline = self._clock.monotonic() + self._patience_s
         while (flight := self._flights.get(address)) is not None:
@@ -67,7 +67,7 @@ class Coalescer:
                 self._meter.count(COALESCED, "process")
                 return landed.answer, "process", landed.stored
         flight = self._flights[address] = self._tasks.promise()
-        return await self._tasks.spawn(self._fly(address, lead, flight))
+        return await self._tasks.spawn(self._fly(address, lead, flight, fleet))
 
     async def _follow(self, flight: Promise[Landed], deadline: float) -> Landed:
         try:
@@ -75,11 +75,11 @@ class Coalescer:
         except TimeoutError:
             raise Problem(UPSTREAM_TIMEOUT, "Another caller's equal call took too long.") from None
 
-    async def _fly(self, address: str, lead: Lead, flight: Promise[Landed]) -> tuple[Answer, Came, bool]:
+    async def _fly(self, address: str, lead: Lead, flight: Promise[Landed], fleet: bool) -> tuple[Answer, Came, bool]:
         owner = self._clock.token(8).hex()
         landed, came = HANDED_OVER, LED
         try:
-            answer, leased = await self._from_fleet(address, owner)
+            answer, leased = await self._from_fleet(address, owner) if fleet else (None, False)
             if leased:
                 self._tasks.spawn(self._hold(address, owner, flight))
             if answer is not None:

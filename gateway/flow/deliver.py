@@ -33,7 +33,7 @@ class Deliver:
     def fresh(
         self, answer: Answer, plan: Plan, rate: Mapping[str, str], trace: Trace, *, stored: bool, collapsed: bool
     ) -> Response:
-        trace.outcome = "shared" if collapsed else "bypass" if plan.address is None else "miss"
+        trace.outcome = "shared" if collapsed else "miss" if plan.storable else "bypass"
         status = caching.status_forwarded(plan, stored=stored, collapsed=collapsed)
         return self._response(answer, status, 0, rate, trace)
 

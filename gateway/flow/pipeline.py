@@ -128,7 +128,7 @@ class Pipeline:
         return self._deliver.hit(hit, plan, rate, trace)
 
     async def _obtain(self, plan: Plan, call: Call, who: Principal, rate: Mapping[str, str], trace: Trace) -> Response:
-        result = "bypass" if plan.address is None else "miss"
+        result = "miss" if plan.storable else "bypass"
         self._meter.count(CACHE, call.endpoint, result, "no-cache" if plan.wish.no_cache else plan.reason)
         lead = partial(self._lead, plan, call, who, trace)
         if plan.address is None or plan.wish.no_cache:
@@ -136,7 +136,7 @@ class Pipeline:
             if landed.answer is None:
                 raise landed.failure or AssertionError("a flight lands with an answer or a failure")
             return self._deliver.fresh(landed.answer, plan, rate, trace, stored=landed.stored, collapsed=False)
-        answer, came, stored = await self._coalescer.once(plan.address, lead)
+        answer, came, stored = await self._coalescer.once(plan.address, lead, fleet=plan.in_sight)
         return self._deliver.fresh(answer, plan, rate, trace, stored=stored, collapsed=came != "led")
 
     async def _lead(self, plan: Plan, call: Call, who: Principal, trace: Trace) -> Landed:

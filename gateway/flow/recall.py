@@ -8,7 +8,6 @@ from gateway.core.caching import Plan
 from gateway.core.metrics import CACHE_BAD_ENTRIES, STORE_ERRORS
 from gateway.core.nouns import Answer
 from gateway.flow.memory import Memory
-from gateway.flow.watch import Watch
 from gateway.ports import CacheStore, Clock, Meter, StoreUnavailable
 
 NONCE_BYTES = 12
@@ -18,25 +17,25 @@ class Recall:
     """The cache as one worker sees it."""
 
     def __init__(
-        self, cache: CacheStore, memory: Memory, watch: Watch, clock: Clock, meter: Meter, key: bytes, max_bytes: int
+        self, cache: CacheStore, memory: Memory, clock: Clock, meter: Meter, key: bytes, max_bytes: int
     ) -> None:
-        self._cache, self._memory, self._watch = cache, memory, watch
+        self._cache, self._memory = cache, memory
         self._clock, self._meter, self._key, self._max_bytes = clock, meter, key, max_bytes
 
     def at_hand(self, plan: Plan) -> Answer | None:
         """The answer from process memory."""
-        if plan.address is None or plan.wish.no_cache:
+        if plan.address is None or not plan.readable:
             return None
         return self._memory.answer(plan.address, self._clock.now())
 
     async def read(self, plan: Plan) -> Answer | None:
         """The answer from the store, checked to be ours and for this very call."""
-        if plan.address is None or plan.wish.no_cache:
+        if plan.address is None or not plan.readable:
             return None
         try:
             blob = await self._cache.get(plan.address)
         except StoreUnavailable:
-            self._lost("get")
+            self._meter.count(STORE_ERRORS, "cache", "get")
             return None
         answer = None if blob is None else await self.checked(plan.address, blob)
         if answer is not None:
@@ -45,7 +44,7 @@ class Recall:
 
     async def keep(self, plan: Plan, answer: Answer) -> tuple[Answer, bool]:
         """Store; answers what stands in the cache now (for `pinned` calls the first answer) and whether it stands."""
-        if plan.address is None or len(answer.body) > self._max_bytes:
+        if plan.address is None or not plan.in_sight or len(answer.body) > self._max_bytes:
             return answer, False
         blob = entries.close(self._key, plan.address, answer, self._clock.token(NONCE_BYTES))
         try:
@@ -54,7 +53,7 @@ class Recall:
             if first is not None and standing is None:
                 await self._cache.put(plan.address, blob, plan.ttl_s, False)
         except StoreUnavailable:
-            self._lost("put")
+            self._meter.count(STORE_ERRORS, "cache", "put")
             return answer, False
         standing = standing or answer
         self._memory.keep_answer(plan.address, standing, standing.created + plan.ttl_s)
@@ -68,9 +67,5 @@ class Recall:
             try:
                 await self._cache.delete(address)
             except StoreUnavailable:
-                self._lost("delete")
+                self._meter.count(STORE_ERRORS, "cache", "delete")
         return answer
-
-    def _lost(self, operation: str) -> None:
-        self._meter.count(STORE_ERRORS, "cache", operation)
-        self._watch.doubt_cache()

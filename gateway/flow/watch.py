@@ -31,10 +31,6 @@ class Watch:
         fresh = self._clock.monotonic() - self._confirmed <= GOOD_FOR_S
         return self._cache_epoch if fresh else None
 
-    def doubt_cache(self) -> None:
-        """The cache store has just failed: take no part in calls until it has answered again."""
-        self._confirmed = float("-inf")
-
     async def look(self) -> None:
         """One look at both stores; a lost one changes nothing but is counted."""
         await self._look_at_keys()
@@ -56,7 +52,7 @@ class Watch:
             epoch = await self._cache.epoch()
         except StoreUnavailable:
             self._meter.count(STORE_ERRORS, "cache", "epoch")
-            self.doubt_cache()
+            self._confirmed = float("-inf")
             return
         if epoch != self._cache_epoch:
             self._cache_epoch = epoch

@@ -66,7 +66,7 @@ def assemble(world: World, settings: Settings, master: bytes, upstream_keys: lis
     deliver = Deliver(permit, w.access, w.clock, w.tasks, w.meter)
     breaker = Breaker(s.breaker.failures, s.breaker.open_s)
     terms = Terms(s.upstream.retries, s.upstream.rest_s, s.upstream.max_answer_bytes)
-    recall = Recall(w.cache, memory, watch, w.clock, w.meter, cache_key, s.cache.max_entry_bytes)
+    recall = Recall(w.cache, memory, w.clock, w.meter, cache_key, s.cache.max_entry_bytes)
     patience_s = s.upstream.total_s + s.cache.lease_s
     pipeline = Pipeline(
         keyring=keyring,

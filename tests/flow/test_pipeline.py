@@ -249,13 +249,24 @@ def test_observing_records_the_refusal_and_lets_the_call_go_on() -> None:
 def test_a_lost_cache_is_a_bypass_and_a_lost_ledger_a_503_with_nothing_upstream() -> None:
     async def play(house: House) -> None:
         house.memory.cache.lost.add("*")
-        assert (await house.ask()).status == 200
+        assert (await house.ask()).headers["Cache-Status"] == "esm-gateway; fwd=miss; detail=exact"
+        await house.flow.watch.look()
         assert (await house.ask()).headers["Cache-Status"] == "esm-gateway; fwd=bypass; detail=store"
         house.memory.ledger.lost.add("*")
         sent = len(house.memory.upstream.requests)
         response = await house.ask({"num_steps": 1})
         assert (response.status, problem(response)) == (503, "state-unavailable")
         assert len(house.memory.upstream.requests) == sent
+
+    run(play, limits=LIMITS)
+
+
+def test_without_the_cache_store_equal_calls_at_once_are_still_one_in_this_process() -> None:
+    async def play(house: House) -> None:
+        house.memory.cache.lost.add("*")
+        await house.flow.watch.look()
+        answers = await asyncio.gather(*(house.ask() for _ in range(20)))
+        assert len({answer.body for answer in answers}) == len(house.memory.upstream.requests) == 1
 
     run(play, limits=LIMITS)
 
