@@ -1,0 +1,45 @@
+"""The smallest worker that the supervisor can start: tells every caller who it is. Started by test_supervisor.py."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+from gateway.adapters import tether
+
+
+async def main(slot: int, listener: int, ready: int) -> None:
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    under_way: set[asyncio.Task[None]] = set()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        under_way.add(task)
+        wish = await reader.readline()
+        if wish == b"deaf\n":
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if wish == b"wait\n":
+            writer.write(b"waiting\n")
+            await reader.readline()
+        writer.write(json.dumps({"pid": os.getpid(), "slot": slot, "brief": BRIEF}).encode())
+        writer.close()
+        under_way.discard(task)
+
+    server = await asyncio.start_server(answer, sock=socket.socket(fileno=listener))
+    os.write(ready, b"R")
+    await stop.wait()
+    server.close()
+    await asyncio.gather(*under_way)
+
+
+if __name__ == "__main__":
+    BRIEF = json.loads(tether.brief())
+    tether.tie(0.5)
+    if Path(BRIEF["fail"]).exists():
+        sys.exit(3)
+    asyncio.run(main(*map(int, sys.argv[1:4])))
