@@ -1,13 +1,17 @@
 """The settings as they are: whether they can be used, what each one is and where it came from."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
 
+from gateway.cli.reference import as_markdown as commands_as_markdown
 from gateway.cli.service import check_stores
 from gateway.cli.shell import Shell, table, with_shell
 from gateway.settings import SettingsFaults, values
 from gateway.settings.reference import as_markdown, as_toml
+
+PAGES: Mapping[str, Callable[[], str]] = {"toml": as_toml, "markdown": as_markdown, "commands": commands_as_markdown}
 
 
 @click.group()
@@ -44,10 +48,10 @@ def show(shell: Shell) -> None:
 
 
 @config.command()
-@click.option("--format", "form", type=click.Choice(["toml", "markdown"]), default="toml", show_default=True)
+@click.option("--format", "form", type=click.Choice(tuple(PAGES)), default="toml", show_default=True)
 def reference(form: str) -> None:
-    """Every setting there is, with its default and meaning: a file to start from, or a page to read."""
-    click.echo(as_toml() if form == "toml" else as_markdown(), nl=False)
+    """Every setting with its default and meaning: a file to start from, or a page to read; or every command."""
+    click.echo(PAGES[form](), nl=False)
 
 
 def _text(value: Any) -> str:

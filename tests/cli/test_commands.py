@@ -1,0 +1,185 @@
+"""The commands that look: configuration, record, cache, usage, health; and the command line itself."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from uuid import uuid4
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from gateway.cli.demo_text import BODY
+from gateway.cli.door import COMMANDS, HIDDEN, main
+from gateway.cli.reference import as_markdown
+from gateway.settings.names import leaves
+from tests.cli.conftest import MASTER, Line
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_a_valid_configuration_is_said_to_be_one(line: Line) -> None:
+    assert str(line.config) in line.said("config", "check")
+    assert line.json("config", "check") == {"valid": True, "faults": []}
+
+
+def test_every_fault_of_a_configuration_is_listed(line: Line) -> None:
+    line.config.write_text(line.config.read_text() + '[listen]\nport = "x"\nworker = 2\n')
+    said = line.refusal("config", "check")
+    assert "listen.port: must be a whole number" in said
+    assert "did you mean listen.workers?" in said
+    result = line.run("config", "check", "--json")
+    assert result.exit_code == 1
+    assert {fault["name"] for fault in json.loads(result.stdout)["faults"]} == {"listen.port", "listen.worker"}
+
+
+def test_a_store_s_address_that_its_client_cannot_read_is_a_fault(line: Line) -> None:
+    text = re.sub(r"state_url = .*", 'state_url = "redis+sentinel://host"', line.config.read_text())
+    line.config.write_text(text)
+    assert "stores.state_url: a redis+sentinel:// address names the service" in line.refusal("config", "check")
+
+
+def test_the_configuration_is_shown_with_its_origins_and_without_secrets(line: Line) -> None:
+    rows = {row["name"]: row for row in line.json("config", "show")}
+    assert set(rows) == {leaf.name for leaf in leaves()}
+    assert (rows["listen.port"]["from"], rows["stores.state_url"]["from"]) == ("default", "file")
+    shown = line.said("config", "show")
+    assert "an-upstream-key" not in shown
+    assert MASTER not in shown
+
+
+def test_the_record_verifies_until_a_byte_of_it_changes(line: Line) -> None:
+    line.said("keys", "create", "--user", "ada")
+    line.said("keys", "create", "--user", "ada")
+    assert line.json("audit", "verify")["witnessed"] is True
+    path = line.directory / "data" / "audit" / "audit.jsonl"
+    whole = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*whole[:1], whole[1].replace(b"ada", b"bob"), *whole[2:]]))
+    assert "line 2: the content does not match its HMAC" in line.refusal("audit", "verify")
+
+
+def test_a_record_whose_end_was_cut_off_does_not_verify_against_the_head_in_the_store(line: Line) -> None:
+    line.said("keys", "create", "--user", "ada")
+    line.said("keys", "create", "--user", "ada")
+    path = line.directory / "data" / "audit" / "audit.jsonl"
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+    assert "are missing" in line.refusal("audit", "verify")
+    assert line.json("audit", "verify", "--no-head")["witnessed"] is False
+
+
+def test_the_latest_records_are_shown_as_many_as_asked(line: Line) -> None:
+    for _ in range(3):
+        line.said("keys", "create", "--user", "ada")
+    assert len(line.said("audit", "tail", "-n", "2").splitlines()) == 2
+    assert line.json("audit", "tail", "-n", "1")[0]["kind"] == "key_created"
+
+
+def test_an_empty_record_is_whole(line: Line) -> None:
+    assert line.json("audit", "tail") == []
+    assert line.json("audit", "verify")["records"] == 0
+
+
+def test_a_body_is_explained_by_its_digest_class_and_price(line: Line, tmp_path: Path) -> None:
+    (tmp_path / "body.json").write_text(json.dumps(BODY))
+    about = line.json("cache", "explain", str(tmp_path / "body.json"))
+    assert (about["class"], about["kept"], about["tokens"], about["flagged"]) == ("exact", True, 21, False)
+    assert about["units"] == 3 * 21
+    same = {**dict(reversed(BODY.items())), "top_p": 1, "invalid_ids": None}
+    assert line.json("cache", "explain", "-", given=json.dumps(same))["digest"] == about["digest"]
+
+
+def test_a_body_that_is_not_exact_is_explained_with_what_would_make_it_so(line: Line) -> None:
+    about = line.json("cache", "explain", "-", given=json.dumps({**BODY, "strategy": "random"}))
+    assert about["class"] == "pinned"
+    assert about["remedy"]
+    assert about["remedy"] in line.said("cache", "explain", "-", given=json.dumps({**BODY, "strategy": "random"}))
+    assert line.json("cache", "explain", "-", given=json.dumps({**BODY, "temperature": 1}))["kept"] is False
+
+
+def test_a_body_that_is_refused_is_told_field_by_field(line: Line, tmp_path: Path) -> None:
+    said = line.refusal("cache", "explain", "-", given=json.dumps({**BODY, "num_steps": 0, "top_p": 2}))
+    assert "/num_steps" in said
+    assert "/top_p" in said
+    assert line.refusal("cache", "explain", "-", given="{")
+    assert "No such file" in line.refusal("cache", "explain", str(tmp_path / "none"), status=2)
+
+
+def test_the_cache_is_counted_and_emptied_on_record(line: Line) -> None:
+    assert set(line.json("cache", "stats")) == {"entries", "bytes", "evicted", "expired", "hits", "misses"}
+    assert "entries" in line.said("cache", "stats")
+    first = line.json("cache", "purge", "--yes", "--by", "grace")["epoch"]
+    assert line.json("cache", "purge", "--yes")["epoch"] > first
+    assert line.json("audit", "tail")[1]["facts"] == {"by": "grace"}
+
+
+def test_the_cache_is_not_emptied_without_a_yes(line: Line) -> None:
+    result = line.run("cache", "purge", given="n\n")
+    assert result.exit_code == 1
+    assert line.json("audit", "tail") == []
+
+
+def test_usage_shows_every_limit_of_a_user_and_of_their_keys(line: Line) -> None:
+    user = f"ada-{uuid4().hex[:8]}"
+    made = line.json("keys", "create", "--user", user, "--units-per-day", "7")
+    rows = line.json("usage", user)
+    assert [(row["of"], row["limit"], row["used"], row["ceiling"]) for row in rows] == [
+        ("user", "user-requests", 0, 600),
+        ("user", "user-concurrent", 0, 32),
+        ("user", "user-units", 0, 5000),
+        (made["public_id"], "key-units", 0, 7),
+    ]
+    assert "units today (UTC)" in line.said("usage", user)
+    assert "no key in force" in line.refusal("usage", "nobody")
+
+
+def test_health_says_why_nothing_is_healthy(line: Line) -> None:
+    assert "No gateway runs on" in line.refusal("health")
+    assert "No gateway answers at http://127.0.0.1:1" in line.refusal("health", "--url", "http://127.0.0.1:1")
+
+
+def test_unknown_commands_and_options_are_misuse() -> None:
+    for words in (["kyes"], ["keys", "list", "--nope"], ["serve", "extra"]):
+        result = CliRunner().invoke(main, words)
+        assert (result.exit_code, result.stdout) == (2, "")
+
+
+def test_the_module_and_the_console_script_are_the_same_door() -> None:
+    module = subprocess.run([sys.executable, "-m", "gateway", "--version"], capture_output=True, text=True, check=True)
+    assert re.fullmatch(r"esm-gateway, version \d+\.\d+\.\d+\n", module.stdout)
+
+
+def test_no_command_takes_a_secret_as_an_argument() -> None:
+    for command in _all(main, "esm-gateway"):
+        names = {param.name for param in command.params}
+        assert not names & {"key", "secret", "token", "password", "master"}, command.name
+
+
+def test_every_command_is_in_the_docs_as_it_is() -> None:
+    """Written by `esm-gateway config reference --format commands > docs/commands.md`."""
+    assert (ROOT / "docs" / "commands.md").read_text() == as_markdown()
+
+
+def test_commands_for_our_own_processes_are_not_listed() -> None:
+    listed = CliRunner().invoke(main, ["--help"]).stdout
+    for name in COMMANDS:
+        assert (re.search(rf"^  {name} ", listed, re.MULTILINE) is None) == (name in HIDDEN)
+
+
+def _all(command: click.Command, name: str) -> list[click.Command]:
+    found = [command]
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for inner in command.list_commands(context):
+            each = command.get_command(context, inner)
+            assert each is not None
+            found += _all(each, inner)
+    return found
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in HIDDEN])
+def test_every_command_explains_itself(name: str) -> None:
+    result = CliRunner().invoke(main, [name, "--help"])
+    assert result.exit_code == 0
+    assert len(result.stdout.splitlines()) > 3
