@@ -1,0 +1,120 @@
+"""Dashboard, alerts and docs/metrics.md against core.metrics: nothing missing, nothing made up."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from grafana_foundation_sdk.cog import plugins
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from gateway.core.metrics import METRICS, Metric
+from gateway.core.problems import KINDS, PRECONDITION_UNMET
+
+ROOT = Path(__file__).parents[2]
+BOARD_FILE = ROOT / "grafana/dashboards/overview.json"
+BOARD: dict[str, Any] = json.loads(BOARD_FILE.read_text())
+PANELS: list[dict[str, Any]] = [panel for panel in BOARD["panels"] if panel["type"] != "row"]
+RULES: list[dict[str, Any]] = yaml.safe_load((ROOT / "deploy/prometheus/rules.yml").read_text())["groups"][0]["rules"]
+PAGE = (ROOT / "docs/metrics.md").read_text()
+QUERIES = [target["expr"] for panel in PANELS for target in panel["targets"]]
+BY_NAME = {metric.name: metric for metric in METRICS}
+
+
+def shown(metric: Metric) -> tuple[str, ...]:
+    """The names under which Prometheus knows a metric."""
+    parts = ("_bucket", "_sum", "_count")
+    return tuple(metric.name + part for part in parts) if metric.kind == "histogram" else (metric.name,)
+
+
+KNOWN = {name: metric for metric in METRICS for name in shown(metric)}
+
+
+def named(text: str) -> set[str]:
+    return set(re.findall(r"esmgw_\w+", text))
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
+def test_every_metric_is_watched_and_described(metric: Metric) -> None:
+    watched = named(" ".join([*QUERIES, *(rule["expr"] for rule in RULES)]))
+    assert watched & set(shown(metric))
+    assert metric.name in named(PAGE)
+
+
+def test_nothing_is_watched_that_does_not_exist() -> None:
+    assert named(" ".join([*QUERIES, *(rule["expr"] for rule in RULES)])) <= KNOWN.keys()
+    assert named(PAGE) <= BY_NAME.keys()
+
+
+@pytest.mark.parametrize("expr", [*QUERIES, *(rule["expr"] for rule in RULES)])
+def test_series_are_narrowed_only_by_labels_that_they_have(expr: str) -> None:
+    for name, conditions in re.findall(r"(esmgw_\w+)\{([^}]*)\}", expr):
+        labels = set(re.findall(r"(\w+)\s*[=!]~?\s*\"", conditions))
+        assert labels <= {*KNOWN[name].labels, "instance", "le"}
+
+
+def test_series_are_added_up_only_by_labels_that_one_of_them_has() -> None:
+    for expr in [*QUERIES, *(rule["expr"] for rule in RULES)]:
+        known = {label for name in named(expr) for label in KNOWN[name].labels} | {"instance", "le"}
+        for labels in re.findall(r"\bby \(([^)]*)\)", expr):
+            assert {label.strip() for label in labels.split(",")} <= known
+
+
+def test_errors_mean_the_same_in_the_dashboard_and_in_the_alert() -> None:
+    faults = {kind.slug for kind in KINDS if kind.status >= 500 and kind is not PRECONDITION_UNMET}
+    alert = next(rule["expr"] for rule in RULES if rule["alert"] == "EsmGatewayErrorRatioHigh")
+    panels = [target["expr"] for panel in PANELS if panel["title"] == "Error ratio" for target in panel["targets"]]
+    assert len(panels) == 2
+    for expr in [alert, *panels]:
+        assert {frozenset(each.split("|")) for each in re.findall(r'outcome=~"([^"]+)"', expr)} == {frozenset(faults)}
+
+
+@pytest.mark.parametrize("panel", PANELS, ids=lambda panel: str(panel["title"]))
+def test_a_panel_says_what_it_shows_and_in_which_unit(panel: dict[str, Any]) -> None:
+    assert panel["description"].endswith(".")
+    assert panel["fieldConfig"]["defaults"]["unit"] in {"short", "percentunit", "reqps", "ops", "s", "bytes"}
+    assert panel["targets"]
+    assert all(target["expr"] and target["legendFormat"] for target in panel["targets"])
+    assert all("$instance" in target["expr"] for target in panel["targets"])
+
+
+def test_panels_lie_side_by_side_and_have_numbers_of_their_own() -> None:
+    taken: set[tuple[int, int]] = set()
+    for place in (panel["gridPos"] for panel in BOARD["panels"]):
+        cells = {(place["x"] + dx, place["y"] + dy) for dx in range(place["w"]) for dy in range(place["h"])}
+        assert place["x"] + place["w"] <= 24
+        assert not cells & taken
+        taken |= cells
+    numbers = [panel["id"] for panel in BOARD["panels"]]
+    assert sorted(numbers) == sorted(set(numbers))
+    assert 0 not in numbers
+
+
+def test_the_committed_files_are_what_their_sources_say() -> None:
+    done = subprocess.run(
+        [sys.executable, "grafana/generate.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_dashboard_is_one_that_grafanas_own_model_can_read() -> None:
+    plugins.register_default_plugins()
+    again = JSONEncoder(sort_keys=True, indent=2).encode(Dashboard.from_json(BOARD))
+    assert json.loads(again) == BOARD
+
+
+def test_grafana_is_told_where_dashboard_and_numbers_are() -> None:
+    provisioning = ROOT / "grafana/provisioning"
+    source = yaml.safe_load((provisioning / "datasources/prometheus.yaml").read_text())["datasources"][0]
+    provider = yaml.safe_load((provisioning / "dashboards/esm-gateway.yaml").read_text())["providers"][0]
+    grafana = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())["services"]["grafana"]
+    variables = {variable["name"]: variable for variable in BOARD["templating"]["list"]}
+    assert source["type"] == variables["datasource"]["query"] == "prometheus"
+    assert source["url"] == "${PROMETHEUS_URL}"
+    assert "PROMETHEUS_URL" in grafana["environment"]
+    assert f"../grafana/dashboards:{provider['options']['path']}:ro" in grafana["volumes"]
