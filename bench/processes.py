@@ -1,11 +1,13 @@
 """The processes of a run: started, found, and ended again, all of them, whatever happens.
 
-A server is ready when it prints its one JSON line. Nothing is told by argument or environment that is secret.
+A server is ready when it has written its one JSON line. What it writes after that (an access log) goes to the same
+file, so that reading it costs the bench nothing. Nothing secret is told by argument or environment.
 """
 
 import asyncio
 import json
 import sys
+import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -16,37 +18,49 @@ import orjson
 
 from bench.load import Figures, Order
 
-READY_S, END_S = 30.0, 15.0
+READY_S, END_S = 60.0, 20.0
 ROOT = Path(__file__).resolve().parent.parent
 
 
+class BrokenError(Exception):
+    """The bench could not measure: a process did not start or ended, or an answer was not what was ordered."""
+
+
 class Child:
-    """A process that prints one JSON line once it is ready (`ready`), and ends on SIGTERM."""
+    """A server in a process of its own; `ready` is the JSON line that it wrote. It ends on SIGTERM."""
 
     def __init__(self, process: Process, ready: dict[str, Any]) -> None:
         self.process, self.ready = process, ready
 
     @classmethod
-    async def start(cls, *arguments: str, errors: Path) -> "Child":
-        with errors.open("ab") as stream:
-            # Lines of the access log are small; the limit is for the one JSON line of the bench itself.
+    async def start(cls, *arguments: str, log: Path) -> "Child":
+        with log.open("wb") as out, log.with_suffix(".err").open("wb") as err:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, *arguments, stdin=PIPE, stdout=PIPE, stderr=stream, cwd=ROOT, limit=2**20
+                sys.executable, *arguments, stdin=asyncio.subprocess.DEVNULL, stdout=out, stderr=err, cwd=ROOT
             )
-        assert process.stdout is not None
-        try:
-            line = await asyncio.wait_for(process.stdout.readline(), READY_S)
-            return cls(process, json.loads(line))
-        except (TimeoutError, ValueError):
-            await end(process)
-            raise RuntimeError(f"{arguments[1]} did not start: {errors.read_text()[-2000:]}") from None
+        deadline = time.monotonic() + READY_S
+        while process.returncode is None and time.monotonic() < deadline:
+            line, whole, _ = await asyncio.to_thread(_first_line, log)
+            if whole:
+                return cls(process, json.loads(line))
+            await asyncio.sleep(0.02)
+        await end(process)
+        raise BrokenError(f"{' '.join(arguments)} did not start: {log.with_suffix('.err').read_text()[-2000:]}")
 
     @property
     def url(self) -> str:
         return str(self.ready["url"])
 
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
     async def stop(self) -> None:
         await end(self.process)
+
+
+def _first_line(log: Path) -> tuple[bytes, bytes, bytes]:
+    return log.read_bytes().partition(b"\n")
 
 
 class Load:
@@ -68,8 +82,11 @@ class Load:
         self._process.stdin.write(orjson.dumps(asdict(order)) + b"\n")
         line = await asyncio.wait_for(self._process.stdout.readline(), order.seconds + 180)
         if not line:
-            raise RuntimeError("the load generator ended")
-        return Figures(**orjson.loads(line))
+            raise BrokenError("the load generator ended")
+        figures = Figures(**orjson.loads(line))
+        if figures.fault or not figures.requests:
+            raise BrokenError(f"{order.url} {order.body}: {figures.fault or 'nothing was answered'}")
+        return figures
 
     async def stop(self) -> None:
         await end(self._process)

@@ -1,147 +1,151 @@
-"""Where a worker's CPU goes: one worker in this process under a profiler, the load generator in another.
+"""Where a worker's CPU goes: one real worker in this process under a profiler, stores, upstream and load in others.
 
 `python -m bench.profile_worker` prints, for hits and misses with both bodies, CPU per request without a profiler, then
 the functions that a tracing profiler (cProfile) charges most. It overcharges small Python functions: use it to find
-what to look at and the first line to see whether it helped. Stores are memory, so the stores' own cost is not in it;
-`python -m bench` measures the whole.
+what to look at, and the unprofiled line to see whether it helped. `--gc` adds what garbage collection takes.
 """
 
 import asyncio
 import cProfile
+import gc
 import io
 import os
 import pstats
+import socket
 import tempfile
 import time
+import tomllib
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 import uvloop
-from aiohttp import web
 
 from bench.bodies import BODIES, PATH
-from bench.load import Figures, Order
+from bench.load import Order
 from bench.processes import Child, Load
-from gateway.adapters.access_log import StreamAccessLog
-from gateway.adapters.clock import SystemClock
-from gateway.adapters.memory import Memory
-from gateway.adapters.prometheus import PrometheusMeter
-from gateway.adapters.tasks import AsyncTasks
-from gateway.adapters.upstream_http import HttpUpstream
-from gateway.core import credentials
-from gateway.core.nouns import KeyRecord
-from gateway.flow.dispatch import UpstreamKey
+from bench.under_test import create_key, write_config
 from gateway.settings import Settings
-from gateway.web.proxy import Proxy
-from gateway.web.server import Server
-from gateway.wiring import World, assemble, pepper
+from gateway.wiring import run_worker
+from gateway.wiring.stores import with_stores
 
-MASTER = b"m" * 32
-AMPLE = {"requests_per_minute": 60_000_000, "burst": 1_000_000, "concurrent": 1000, "units_per_day": 2**50}
+MARKS = {"hit": "esm-gateway; hit", "miss": "esm-gateway; fwd=miss"}
 
 
-class Worker:
-    """A gateway worker on memory stores, in this process, with a real clock, real metrics, log, door and upstream."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to profile and how to show it."""
 
-    def __init__(self, upstream_url: str, directory: Path) -> None:
-        self.settings = Settings.model_validate({"upstream": {"url": upstream_url}, "limits": {"default": AMPLE}})
-        self.key = credentials.mint(os.urandom(44))
-        memory, clock, up = Memory(), SystemClock(), self.settings.upstream
-        record = KeyRecord(self.key.public_id, credentials.digest(pepper(MASTER), self.key), "bench", "bench", 0.0)
-        memory.directory.records[record.public_id] = record
-        memory.ledger.rules._now = clock.now
-        memory.cache._now = clock.now
-        upstream = HttpUpstream(
-            upstream_url,
-            connect_s=up.connect_s,
-            first_byte_s=up.first_byte_s,
-            total_s=up.total_s,
-            max_concurrent=up.max_concurrent,
-            keepalive_s=up.keepalive_s,
-        )
-        self.upstream = upstream
-        log = os.open(directory / "access.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        self.world = World(
-            memory.directory,
-            memory.ledger,
-            memory.cache,
-            upstream,
-            memory.audit,
-            PrometheusMeter("bench", directory),
-            StreamAccessLog(log),
-            clock,
-            AsyncTasks(),
-        )
-        self.flow = assemble(self.world, self.settings, MASTER, [UpstreamKey("bench", "upstream-key")])
-
-    async def serve(self) -> str:
-        proxy = Proxy(self.flow.pipeline, self.flow.deliver, {}, self.world.clock, self.world.meter)
-        server = Server(proxy, max_body_bytes=self.settings.request.max_body_bytes, keepalive_s=75.0)
-        runner = web.ServerRunner(server)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        self.behind = [asyncio.ensure_future(part.forever()) for part in (self.flow.watch, self.flow.admission)]
-        await asyncio.sleep(0.05)
-        return f"http://127.0.0.1:{runner.addresses[0][1]}"
+    seconds: float
+    top: int
+    sort: str
+    only: str
+    connections: int
 
 
-async def _measured(load: Load, order: Order) -> str:
-    began = time.process_time()
-    figures = await load.measure(order)
-    # Warm-up is not counted in the figures, so the worker's CPU is read by the load generator, too.
-    if figures.fault:
-        raise SystemExit(f"wrong answer: {figures.fault}")
-    return _line(figures, time.process_time() - began)
+class Collections:
+    """What garbage collection takes meanwhile."""
+
+    def __init__(self) -> None:
+        self.count, self.seconds, self._began = 0, 0.0, 0.0
+
+    def seen(self, phase: str, _: dict[str, int]) -> None:
+        if phase == "start":
+            self._began = time.perf_counter()
+        else:
+            self.count += 1
+            self.seconds += time.perf_counter() - self._began
 
 
-def _line(figures: Figures, _: float) -> str:
-    cpu = figures.cpu_s["worker"] / figures.requests * 1e6
-    return f"{figures.requests} requests, {cpu:.0f} us CPU each, p50 {figures.p50_ms:.3f} ms"
+@contextmanager
+def collecting() -> Iterator[Collections]:
+    collections = Collections()
+    gc.callbacks.append(collections.seen)
+    try:
+        yield collections
+    finally:
+        gc.callbacks.remove(collections.seen)
 
 
-async def main(seconds: float, top: int, sort: str, only: str) -> None:
-    with tempfile.TemporaryDirectory(prefix="esmgw-profile-") as name:
-        sandbox = await Child.start("-m", "gateway.sandbox", "--port", "0", errors=Path(name, "sandbox.log"))
+async def main(wanted: Wanted) -> None:
+    async with AsyncExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="esmgw-profile-")))
+        sandbox = await Child.start("-m", "gateway.sandbox", "--port", "0", log=directory / "sandbox.log")
+        stack.push_async_callback(sandbox.stop)
+        config = write_config(directory, sandbox.url)
+        settings = await with_stores(Settings.model_validate(tomllib.loads(config.read_text())), stack)
+        settings.metrics_dir.mkdir(parents=True)
+        key = await create_key(config)
         load = await Load.start()
-        try:
-            worker = Worker(sandbox.url, Path(name))
-            url = await worker.serve() + PATH
-            for body in BODIES:
-                for mark in ("hit", "miss"):
-                    if only in f"{body} {mark}":
-                        await _profile(load, worker, url, body, mark, seconds, top, sort)
-        finally:
-            await load.stop()
-            await sandbox.stop()
+        stack.push_async_callback(load.stop)
+        url = await _worker(settings, stack)
+        for body in BODIES:
+            for mark in MARKS:
+                if wanted.only in f"{body} {mark}":
+                    await _profile(load, url, key, body, mark, wanted)
 
 
-async def _profile(
-    load: Load, worker: Worker, url: str, body: str, mark: str, seconds: float, top: int, sort: str
-) -> None:
-    def order(serial: int) -> Order:
-        headers = {"Authorization": f"Bearer {worker.key.text}"}
-        expected = "esm-gateway; hit" if mark == "hit" else "esm-gateway; fwd=miss"
-        first = None if mark == "hit" else serial
-        watch = {"worker": os.getpid()}
-        return Order(url, body, 1, seconds, mark=expected, first_serial=first, headers=headers, watch=watch)
+async def _worker(settings: Settings, stack: AsyncExitStack) -> str:
+    """A worker as the supervisor starts it, on this loop. Its access log, on standard output, goes nowhere."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setblocking(False)
+    ready, stop = asyncio.Event(), asyncio.Event()
+    quiet = settings.model_copy(update={"log": settings.log.model_copy(update={"access": False})})
+    task = asyncio.create_task(run_worker(quiet, 0, [listener], ready.set, stop))
 
-    print(f"\n== {body} {mark}: {await _measured(load, order(0))}; again {await _measured(load, order(1_000_000))}")
+    async def ended() -> None:
+        stop.set()
+        await task
+
+    stack.push_async_callback(ended)
+    await ready.wait()
+    return f"http://127.0.0.1:{listener.getsockname()[1]}{PATH}"
+
+
+async def _profile(load: Load, url: str, key: str, body: str, mark: str, wanted: Wanted) -> None:
+    serial = int.from_bytes(os.urandom(2)) * 100
+
+    async def once() -> str:
+        nonlocal serial
+        order = Order(
+            url=url,
+            body=body,
+            connections=wanted.connections,
+            seconds=wanted.seconds,
+            mark=MARKS[mark],
+            first_serial=None if mark == "hit" else serial,
+            headers={"Authorization": f"Bearer {key}"},
+            watch={"worker": os.getpid()},
+        )
+        with collecting() as collections:
+            figures = await load.measure(order)
+        serial = figures.next_serial
+        cpu, collected = figures.cpu_s["worker"] / figures.requests, collections.seconds / figures.requests
+        return (
+            f"{cpu * 1e6:.0f} us CPU each ({collected * 1e6:.0f} of it collecting garbage), p50 {figures.p50_ms:.3f} ms"
+        )
+
+    print(f"\n== {body} {mark}: {await once()}; again {await once()}")
     profiler = cProfile.Profile()
     profiler.enable()
-    line = await _measured(load, order(2_000_000))
+    profiled = await once()
     profiler.disable()
     out = io.StringIO()
-    pstats.Stats(profiler, stream=out).sort_stats(sort).print_stats(top)
-    print(f"profiled: {line}\n" + "\n".join(out.getvalue().splitlines()[2:]))
+    pstats.Stats(profiler, stream=out).sort_stats(wanted.sort).print_stats(wanted.top)
+    print(f"profiled: {profiled}\n" + "\n".join(out.getvalue().splitlines()[2:]))
 
 
 @click.command()
 @click.option("--seconds", default=2.0, show_default=True)
 @click.option("--top", default=40, show_default=True)
 @click.option("--sort", default="tottime", show_default=True)
-@click.option("--only", default="", help="for instance: small hit")
-def command(seconds: float, top: int, sort: str, only: str) -> None:
-    uvloop.run(main(seconds, top, sort, only))
+@click.option("--connections", default=1, show_default=True)
+@click.option("--only", default="", help="For instance: small hit.")
+def command(seconds: float, top: int, sort: str, connections: int, only: str) -> None:
+    """Where a worker's CPU goes."""
+    uvloop.run(main(Wanted(seconds, top, sort, only, connections)))
 
 
 if __name__ == "__main__":
