@@ -110,6 +110,9 @@ class EmbeddedStore:
         """Start the server and hand the lock over to it."""
         _shorten(self.log)
         self.socket = _choose_socket(self._home)
+        if self._child is not None:
+            # Its lock is free, so it has ended, whether or not that was seen yet.
+            self._child.wait()
         try:
             with self.log.open("ab") as log:
                 self._child = subprocess.Popen(
