@@ -48,7 +48,7 @@ def main(
     click.echo(report.as_text(result))
     text = orjson.dumps(result, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     results.mkdir(parents=True, exist_ok=True)
-    names = (f"{datetime.now(UTC):%Y-%m-%d}.json", *(("latest.json",) if latest else ()))
+    names = (f"{datetime.now(UTC):%Y-%m-%d}.local.json", *(("latest.json",) if latest else ()))
     for name in names:
         (results / name).write_bytes(text)
     click.echo(f"\n{result['took_s']:.0f} s; figures in {results / names[-1]}")

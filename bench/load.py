@@ -1,8 +1,9 @@
 """The load generator: a process of its own that sends prepared bytes over kept connections and reads by length.
 
 It takes orders as JSON lines on standard input and answers each with one line of figures, so a key never stands in an
-argument and no start-up falls into a measurement. Closed loop: a connection sends its next request when the answer to
-the last one is whole. Every answer is checked: status 200, the mark that was ordered, the announced length.
+argument and no start-up falls into a measurement. Closed loop: a connection sends its next request when the answer
+to the last one is whole. Every answer is checked: anything but a 200 ends the measurement; a 200 without the mark that
+was ordered (a hit that was a miss, say, because a store was late) is counted as astray.
 """
 
 import asyncio
@@ -24,7 +25,7 @@ _LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: *(\d+)\r\n")
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One measurement. `mark` must stand in the head of every answer; with `first_serial` no two bodies are equal."""
+    """One measurement. `mark` should stand in the head of every answer; with `first_serial` no two bodies are equal."""
 
     url: str
     body: str

@@ -2,7 +2,7 @@
 
 `python -m bench.profile_worker` prints, for hits and misses with both bodies, CPU per request without a profiler, then
 the functions that a tracing profiler (cProfile) charges most. It overcharges small Python functions: use it to find
-what to look at, and the unprofiled line to see whether it helped. `--gc` adds what garbage collection takes.
+what to look at, and the unprofiled line to see whether it helped.
 """
 
 import asyncio
