@@ -21,19 +21,24 @@ GONE_WITHIN_S = 30
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """A running gateway with its sandbox upstream; `log` is what it wrote to stderr."""
+    """A running gateway with its sandbox upstream; everything that it writes is in `folder`."""
 
     url: str
     key: str
     approved_key: str
     sandbox_url: str
-    log: Path
+    folder: Path
 
     def upstream(self) -> dict[str, Any]:
         """What the upstream has received until now."""
         with urllib.request.urlopen(f"{self.sandbox_url}/__sandbox/calls", timeout=10) as answer:
             found: dict[str, Any] = json.load(answer)
         return found
+
+    def written(self) -> str:
+        """Its diagnostics, its access log and its audit record."""
+        logs = [self.folder / "stderr.log", *sorted(self.folder.rglob("*.jsonl"))]
+        return "\n".join(path.read_text("utf-8") for path in logs)
 
     def upstream_calls(self) -> int:
         return int(self.upstream()["total"])
@@ -70,7 +75,7 @@ def running(folder: Path) -> Iterator[Product]:
             if not line.strip():
                 raise RuntimeError(f"no gateway within {READY_WITHIN_S} s: {log.read_text()[-2000:]}")
             told = json.loads(line)
-            yield Product(told["url"], told["key"], told["approved_key"], told["sandbox_url"], log)
+            yield Product(told["url"], told["key"], told["approved_key"], told["sandbox_url"], folder)
         finally:
             end(process)
 
@@ -78,7 +83,7 @@ def running(folder: Path) -> Iterator[Product]:
 def end(process: subprocess.Popen[str]) -> None:
     process.send_signal(signal.SIGTERM)
     try:
-        process.wait(GONE_WITHIN_S)
+        left_with = process.wait(GONE_WITHIN_S)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -86,3 +91,5 @@ def end(process: subprocess.Popen[str]) -> None:
     finally:
         if process.stdout is not None:
             process.stdout.close()
+    if left_with != 0:
+        raise RuntimeError(f"the gateway ended with status {left_with}")
