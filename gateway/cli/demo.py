@@ -28,7 +28,13 @@ from gateway.settings import Settings, load_here
     help="Where everything of this demo is kept; the same one finds its keys, quotas and cache again.",
 )
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 64), help="Worker processes.")
-@click.option("--latency", default=0.0, show_default=True, type=click.FloatRange(0, 600), help="Of the stand-in, s.")
+@click.option(
+    "--latency",
+    default=0.0,
+    show_default=True,
+    type=click.FloatRange(0, 600),
+    help="Seconds that the stand-in takes for a call.",
+)
 @click.option("--units-per-day", type=click.IntRange(min=0), help="A ceiling for the ordinary key's user.")
 @click.option("--requests-per-minute", type=click.IntRange(min=1), help="Another ceiling for that user.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line once it is ready, for programs.")

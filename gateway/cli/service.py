@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
@@ -26,6 +27,7 @@ from gateway.adapters.supervisor import Server, StartFailed, Supervisor
 from gateway.cli.shell import Failure, run
 from gateway.settings import Settings, master_secret
 
+T = TypeVar("T")
 Prepare = Callable[[Settings], Awaitable[None]]
 
 
@@ -153,7 +155,16 @@ async def _open_stores(settings: Settings, stack: AsyncExitStack) -> list[Embedd
         wanted.append(("state", 0))
     if settings.stores.cache_url is None:
         wanted.append(("cache", settings.stores.cache_mb))
-    return await asyncio.gather(*(opened(role, megabytes, settings.data_dir) for role, megabytes in wanted))
+    return await _to_its_end(asyncio.gather(*(opened(role, size, settings.data_dir) for role, size in wanted)))
+
+
+async def _to_its_end(work: "asyncio.Future[T]") -> T:
+    """Work that a signal must not leave half done: a server that was just started would be nobody's to stop."""
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await asyncio.wait([work])
+        raise
 
 
 def _with_urls(settings: Settings, stores: Sequence[EmbeddedStore]) -> Settings:
