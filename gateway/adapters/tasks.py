@@ -66,7 +66,8 @@ class AsyncTasks:
         """Both results; where one fails the other is cancelled, awaited, and the first error raised."""
         tasks = (asyncio.ensure_future(one), asyncio.ensure_future(two))
         try:
-            return await asyncio.gather(*tasks)
+            first, second = await asyncio.gather(*tasks)
+            return first, second
         except BaseException:
             for task in tasks:
                 task.cancel()

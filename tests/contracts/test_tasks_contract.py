@@ -1,0 +1,172 @@
+"""Work side by side: it outlives its caller, its errors are not lost, and a stop waits for it."""
+
+import asyncio
+import logging
+
+import pytest
+
+from gateway.adapters.clock import SystemClock
+from gateway.adapters.memory import Memory, MemoryClock
+from gateway.adapters.tasks import AsyncTasks
+
+
+async def number(value: int, *, after: int = 0) -> int:
+    for _ in range(after):
+        await asyncio.sleep(0)
+    return value
+
+
+async def broken() -> int:
+    raise ValueError("a sequence that must not be in a log")
+
+
+def test_work_goes_on_when_its_caller_has_gone() -> None:
+    async def story() -> None:
+        tasks, go, done = AsyncTasks(), asyncio.Event(), asyncio.Event()
+
+        async def work() -> None:
+            await go.wait()
+            done.set()
+
+        async def caller() -> None:
+            await tasks.spawn(work())
+
+        gone = asyncio.create_task(caller())
+        await asyncio.sleep(0)
+        gone.cancel()
+        await asyncio.gather(gone, return_exceptions=True)
+        assert not done.is_set()
+        go.set()
+        assert await tasks.drain(5.0) == 0
+        assert done.is_set()
+        assert len(tasks) == 0
+
+    asyncio.run(story())
+
+
+def test_a_stop_waits_for_work_that_started_more_work_and_cancels_what_never_ends() -> None:
+    async def story() -> None:
+        tasks, order = AsyncTasks(), list[str]()
+
+        async def first() -> None:
+            await asyncio.sleep(0)
+            tasks.spawn(second())
+            order.append("first")
+
+        async def second() -> None:
+            await asyncio.sleep(0)
+            order.append("second")
+
+        tasks.spawn(first())
+        assert await tasks.drain(5.0) == 0
+        assert order == ["first", "second"]
+        tasks.spawn(asyncio.sleep(3600))
+        assert await tasks.drain(0.01) == 1
+        assert len(tasks) == 0
+
+    asyncio.run(story())
+
+
+def test_an_error_that_nobody_awaits_is_logged_without_its_text(caplog: pytest.LogCaptureFixture) -> None:
+    async def story() -> None:
+        tasks = AsyncTasks()
+        tasks.spawn(broken())
+        await tasks.drain(5.0)
+        seen = tasks.spawn(broken())
+        with pytest.raises(ValueError, match="sequence"):
+            await seen
+
+    with caplog.at_level(logging.ERROR):
+        asyncio.run(story())
+    assert [record.getMessage() for record in caplog.records] == ["background work failed: ValueError"]
+
+
+def test_both_gives_both_or_ends_the_other() -> None:
+    async def story() -> None:
+        tasks, ended = AsyncTasks(), asyncio.Event()
+        assert await tasks.both(number(1, after=3), number(2)) == (1, 2)
+
+        async def long() -> int:
+            try:
+                await asyncio.sleep(3600)
+            finally:
+                ended.set()
+            return 0
+
+        with pytest.raises(ValueError):
+            await tasks.both(long(), broken())
+        assert ended.is_set()
+
+    asyncio.run(story())
+
+
+def test_work_that_takes_too_long_is_cancelled() -> None:
+    async def story() -> None:
+        tasks = AsyncTasks()
+        assert await tasks.within(5.0, number(7)) == 7
+        work = asyncio.ensure_future(asyncio.sleep(3600))
+        with pytest.raises(TimeoutError):
+            await tasks.within(0.01, work)
+        assert work.cancelled()
+
+    asyncio.run(story())
+
+
+def test_a_promise_is_kept_once_for_all_who_wait() -> None:
+    async def story() -> None:
+        promise = AsyncTasks().promise()
+        waiting = [asyncio.ensure_future(promise.wait()) for _ in range(3)]
+        await asyncio.sleep(0)
+        waiting[0].cancel()
+        await asyncio.sleep(0)
+        assert not promise.done()
+        promise.set("first")
+        promise.set("second")
+        promise.fail(ValueError("too late"))
+        assert await asyncio.gather(*waiting[1:]) == ["first", "first"]
+        failed = AsyncTasks().promise()
+        failed.fail(ValueError("x"))
+        with pytest.raises(ValueError):
+            await failed.wait()
+        AsyncTasks().promise().fail(ValueError("nobody waits, and nobody is told"))
+
+    asyncio.run(story())
+
+
+def test_the_clocks_tell_time_and_chance() -> None:
+    async def story() -> None:
+        clock = SystemClock()
+        assert abs(clock.now() - SystemClock().now()) < 5
+        before = clock.monotonic()
+        await clock.sleep(0.002)
+        assert clock.monotonic() - before >= 0.002
+        assert len({clock.token(12) for _ in range(50)}) == 50
+        assert len(clock.token(33)) == 33
+
+    asyncio.run(story())
+
+
+def test_the_clock_of_tests_moves_when_told_and_wakes_sleepers_in_order() -> None:
+    async def story() -> None:
+        memory = Memory()
+        start = memory.clock.now()
+        await memory.clock.sleep(30)
+        assert memory.clock.now() == start + 30
+        assert memory.effects() == ["clock.sleep"]
+        clock, woken = MemoryClock([], automatic=False), list[int]()
+
+        async def sleeper(seconds: int) -> None:
+            await clock.sleep(seconds)
+            woken.append(seconds)
+
+        sleepers = [asyncio.create_task(sleeper(seconds)) for seconds in (3, 1, 2)]
+        await asyncio.sleep(0)
+        clock.advance(2.5)
+        await asyncio.sleep(0)
+        assert woken == [1, 2]
+        clock.advance(1)
+        await asyncio.gather(*sleepers)
+        assert woken == [1, 2, 3]
+        assert len({clock.token(40) for _ in range(9)}) == 9
+
+    asyncio.run(story())
