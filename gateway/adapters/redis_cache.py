@@ -16,6 +16,9 @@ T = TypeVar("T")
 
 # What may be sent within one deadline; larger values get as many deadlines as they have of this.
 BYTES_PER_DEADLINE = 262_144
+# A look-up is given up soon, since the upstream can answer too. The rest saves upstream calls or makes a purge known,
+# and a store that is only busy is worth waiting for; a dead one refuses at once and opens the circuit.
+PATIENT = 10
 STATS_S = 1.0
 FIELDS = {
     "bytes": "used_memory",
@@ -32,6 +35,7 @@ class RedisCache:
     def __init__(self, store: RedisStore, clock: Clock, *, prefix: str = "esmgw:") -> None:
         self._store = store
         self._prefix = prefix
+        self._patient_s = PATIENT * store.timeout_s
         self._circuit = Circuit(clock.monotonic)
         self._claim = load_script("claim")
         self._lease = load_script("lease")
@@ -42,7 +46,7 @@ class RedisCache:
         return blob
 
     async def put(self, address: str, blob: bytes, ttl_s: float, keep_first: bool) -> bytes | None:
-        deadline = self._store.timeout_s * max(1.0, len(blob) / BYTES_PER_DEADLINE)
+        deadline = self._patient_s * max(1.0, len(blob) / BYTES_PER_DEADLINE)
         words = ("SET", self._entry_key(address), blob, "PX", max(1, round(ttl_s * 1000)))
         if not keep_first:
             await self._try("put", self._store.call("put", *words, timeout_s=deadline))
@@ -57,27 +61,27 @@ class RedisCache:
 
     async def claim(self, address: str, owner: str, lease_s: float) -> tuple[bool, bytes | None]:
         keys = (self._entry_key(address), self._lease_key(address))
-        call = self._store.run("claim", self._claim, keys, (owner, max(1, round(lease_s * 1000))))
+        call = self._store.run("claim", self._claim, keys, (owner, max(1, round(lease_s * 1000))), self._patient_s)
         row: list[Any] = await self._try("claim", call)
         return row[0] == 1, row[1] if len(row) > 1 else None
 
     async def renew(self, address: str, owner: str, lease_s: float) -> bool:
         words = (owner, max(1, round(lease_s * 1000)))
-        call = self._store.run("renew", self._lease, (self._lease_key(address),), words)
+        call = self._store.run("renew", self._lease, (self._lease_key(address),), words, self._patient_s)
         held: int = await self._try("renew", call)
         return held == 1
 
     async def release(self, address: str, owner: str) -> None:
-        call = self._store.run("release", self._lease, (self._lease_key(address),), (owner, 0))
+        call = self._store.run("release", self._lease, (self._lease_key(address),), (owner, 0), self._patient_s)
         await self._try("release", call)
 
     async def epoch(self) -> int:
-        call = self._store.run("epoch", self._epoch, (f"{self._prefix}epoch",), ("",))
+        call = self._store.run("epoch", self._epoch, (f"{self._prefix}epoch",), ("",), self._patient_s)
         number: int = await self._try("epoch", call)
         return number
 
     async def purge(self) -> int:
-        call = self._store.run("purge", self._epoch, (f"{self._prefix}epoch",), ("purge",))
+        call = self._store.run("purge", self._epoch, (f"{self._prefix}epoch",), ("purge",), self._patient_s)
         number: int = await self._try("purge", call)
         return number
 

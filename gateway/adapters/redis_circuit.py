@@ -6,6 +6,8 @@ and knows no operations. Used for the cache alone: without quotas and keys nothi
 
 from collections.abc import Callable
 
+# Failures beside successes are a store that is busy; only after this long without any is it taken for lost.
+SILENT_S = 0.25
 FIRST_S = 0.5
 LONGEST_S = 5.0
 
@@ -13,13 +15,14 @@ LONGEST_S = 5.0
 class Circuit:
     """Ask `admits()` before a call, tell `succeeded()`, `failed()` or `abandoned()` after it."""
 
-    __slots__ = ("_monotonic", "_pause", "_trial", "_until")
+    __slots__ = ("_monotonic", "_pause", "_succeeded", "_trial", "_until")
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
         self._pause = 0.0
         self._until = 0.0
         self._trial = False
+        self._succeeded = float("-inf")
 
     def __repr__(self) -> str:
         return f"<Circuit {'open' if self._pause else 'closed'}>"
@@ -33,11 +36,14 @@ class Circuit:
         return True
 
     def succeeded(self) -> None:
+        self._succeeded = self._monotonic()
         self._pause = 0.0
         self._trial = False
 
     def failed(self) -> None:
         now = self._monotonic()
+        if not self._pause and now - self._succeeded < SILENT_S:
+            return
         if self._pause and not self._trial and now < self._until:
             # One of many that were under way when the store was lost: that is still the same loss.
             return

@@ -79,28 +79,30 @@ class RedisStore:
         self._cluster = client if isinstance(client, RedisCluster) else None
         self._gate = asyncio.Semaphore(max_connections)
         # A cluster's client picks a node for each command; there it goes one by one.
-        self._lanes = None if isinstance(client, RedisCluster) else Lanes(client, timeout_s)
+        self._lanes = None if isinstance(client, RedisCluster) else Lanes(client)
         self._topology: asyncio.Task[Any] | None = None
 
     async def call(self, operation: str, *words: Word, timeout_s: float | None = None, **options: Any) -> Any:
-        """One command; with a deadline of its own it travels alone."""
+        """One command."""
         try:
-            if self._lanes is not None and timeout_s is None:
-                return await self._lanes.ask(*words, **options)
+            if self._lanes is not None:
+                return await self._lanes.ask(timeout_s or self.timeout_s, *words, **options)
             async with asyncio.timeout(timeout_s or self.timeout_s), self._gate:
                 return await self._alone(*words, **options)
         except FOREIGN as error:
             raise StoreUnavailable(operation) from error
 
-    async def run(self, operation: str, script: Script, keys: Sequence[str], words: Sequence[Word]) -> Any:
+    async def run(
+        self, operation: str, script: Script, keys: Sequence[str], words: Sequence[Word], timeout_s: float | None = None
+    ) -> Any:
         """One script, by its digest; by its text where the server does not know it yet (then nothing was done)."""
         tail = (len(keys), *keys, *words)
         try:
-            return await self.call(operation, "EVALSHA", script.digest, *tail)
+            return await self.call(operation, "EVALSHA", script.digest, *tail, timeout_s=timeout_s)
         except StoreUnavailable as lost:
             if not isinstance(lost.__cause__, NoScriptError):
                 raise
-        return await self.call(operation, "EVAL", script.text, *tail)
+        return await self.call(operation, "EVAL", script.text, *tail, timeout_s=timeout_s)
 
     async def _alone(self, *words: Word, **options: Any) -> Any:
         if self._cluster is not None:

@@ -9,7 +9,7 @@ once more before it calls the store lost.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,37 +26,52 @@ LOOKS = 4
 class Asked:
     words: tuple[Any, ...]
     options: Mapping[str, Any]
+    timeout_s: float
     answer: "asyncio.Future[Any]"
+
+    def give_up(self) -> None:
+        """Nobody waits for this answer any more; if it comes, it is read and dropped."""
+        if not self.answer.done():
+            self.answer.set_exception(TimeoutError())
 
 
 class Lanes:
     """The way to one server. Errors of a single command reach its caller; a lost connection reaches all it carried."""
 
-    def __init__(self, client: Redis, timeout_s: float) -> None:
-        self._client, self._timeout_s = client, timeout_s
+    def __init__(self, client: Redis) -> None:
+        self._client = client
         self._waiting: list[Asked] = []
         self._lanes: set[asyncio.Task[None]] = set()
         self._starting = False
 
-    async def ask(self, *words: Any, **options: Any) -> Any:
-        """One command, once. Whoever stops waiting before it was sent takes it back."""
+    async def ask(self, timeout_s: float, *words: Any, **options: Any) -> Any:
+        """One command, once; TimeoutError after that long. Given up before it was sent, it is never sent."""
         loop = asyncio.get_running_loop()
-        asked = Asked(words, options, loop.create_future())
+        asked = Asked(words, options, timeout_s, loop.create_future())
         self._waiting.append(asked)
         if not self._starting and len(self._lanes) < MOST_LANES:
             self._starting = True
             lane = loop.create_task(self._drive())
             self._lanes.add(lane)
-            lane.add_done_callback(self._lanes.discard)
-        return await asked.answer
+        patience = Patience(timeout_s, asked.give_up)
+        try:
+            return await asked.answer
+        finally:
+            patience.close()
 
     async def _drive(self) -> None:
         self._starting = False
-        while self._waiting:
-            together, self._waiting = self._waiting[:MOST_TOGETHER], self._waiting[MOST_TOGETHER:]
-            together = [asked for asked in together if not asked.answer.done()]
-            if together:
-                await self._carry(together)
+        lane = asyncio.current_task()
+        assert lane is not None
+        try:
+            while self._waiting:
+                together, self._waiting = self._waiting[:MOST_TOGETHER], self._waiting[MOST_TOGETHER:]
+                together = [asked for asked in together if not asked.answer.done()]
+                if together:
+                    await self._carry(together)
+        finally:
+            # At once and not when the task is seen to have ended: who asks in between would wait for nobody.
+            self._lanes.discard(lane)
 
     async def _carry(self, together: list[Asked]) -> None:
         try:
@@ -77,11 +92,15 @@ class Lanes:
                 asked.answer.set_result(answer)
 
     async def _in_time(self, together: list[Asked]) -> list[Any]:
-        patience = Patience(self._timeout_s)
+        """The answers; a connection that keeps silent for longer than anybody waits is closed."""
+        lane = asyncio.current_task()
+        assert lane is not None
+        patience = Patience(1.2 * max(asked.timeout_s for asked in together), lane.cancel)
         try:
             return await self._send(together)
         except asyncio.CancelledError:
             if patience.ended:
+                lane.uncancel()
                 raise TimeoutError from None
             raise
         finally:
@@ -104,15 +123,14 @@ class Lanes:
 
 
 class Patience:
-    """Cancels the task that made it once the deadline has passed in earnest; `ended` then tells the reason."""
+    """Calls `then` once the deadline has passed in earnest, and says that it has `ended`."""
 
-    def __init__(self, seconds: float) -> None:
+    __slots__ = ("_due", "_looks", "_loop", "_seconds", "_then", "_timer", "ended")
+
+    def __init__(self, seconds: float, then: Callable[[], object]) -> None:
         self.ended = False
-        self._seconds = seconds
+        self._seconds, self._then = seconds, then
         self._loop = asyncio.get_running_loop()
-        task = asyncio.current_task()
-        assert task is not None
-        self._task = task
         self._looks = 0
         self._due = self._loop.time() + seconds
         self._timer = self._loop.call_at(self._due, self._look)
@@ -126,12 +144,10 @@ class Patience:
             self._timer = self._loop.call_at(self._due, self._look)
             return
         self.ended = True
-        self._task.cancel()
+        self._then()
 
     def close(self) -> None:
         self._timer.cancel()
-        if self.ended:
-            self._task.uncancel()
 
 
 def _as_told(error: BaseException) -> Exception:

@@ -87,7 +87,7 @@ class Stores(Part):
     cache_url: Text | None = Field(None, description="Answers; may evict, may be lost.")
     cache_password_file: FilePath | None = Field(None, description="File with the password for cache_url.")
     cache_mb: Annotated[int, Field(ge=16)] = Field(512, description="Memory of the embedded cache, in MiB.")
-    state_timeout_s: Seconds = Field(0.25, description="A state store slower than this counts as lost: 503.")
+    state_timeout_s: Seconds = Field(1.0, description="A state store slower than this counts as lost: 503.")
     cache_timeout_s: Seconds = Field(0.05, description="A cache slower than this is bypassed.")
 
 

@@ -70,10 +70,10 @@ OPERATIONS: dict[str, Operation] = {
 def test_a_command_whose_reply_is_lost_reached_the_server_once(stores: Stores, losing: str) -> None:
     async def lose(operation: Operation) -> list[bytes]:
         async with Proxy(stores.state.socket).listening() as proxy:
-            store = connect(f"redis://127.0.0.1:{proxy.port}", timeout_s=5.0, name="lost")
+            store = connect(f"redis://127.0.0.1:{proxy.port}", timeout_s=1.0, name="lost")
             await operation(store)
             proxy.commands.clear()
-            proxy.losing, store.timeout_s = losing, 0.4
+            proxy.losing = losing
             with pytest.raises(StoreUnavailable):
                 await operation(store)
             await store.close()
@@ -89,12 +89,12 @@ def test_a_command_whose_reply_is_lost_reached_the_server_once(stores: Stores, l
 def test_a_clusters_client_sends_once_too() -> None:
     async def story(node: int, port: int) -> None:
         async with Proxy(node).listening(port) as proxy:
-            store = connect(f"redis+cluster://127.0.0.1:{port}", timeout_s=5.0, name="lost")
+            store = connect(f"redis+cluster://127.0.0.1:{port}", timeout_s=0.7, name="lost")
             for name, losing in itertools.product(("charge_rate", "get", "put_key"), ("swallow", "cut")):
-                proxy.losing, store.timeout_s = None, 5.0
+                proxy.losing = None
                 await OPERATIONS[name](store)
                 proxy.commands.clear()
-                proxy.losing, store.timeout_s = losing, 0.3
+                proxy.losing = losing
                 with pytest.raises(StoreUnavailable):
                     await OPERATIONS[name](store)
                 assert len(proxy.work()) == 1
