@@ -58,15 +58,30 @@ def test_a_refused_request_is_charged_to_no_limit(world: World) -> None:
     play(world.ledger(), story)
 
 
-def test_the_wait_satisfies_every_limit_that_refused(world: World) -> None:
+@pytest.mark.parametrize("slow_first", [True, False])
+def test_the_wait_satisfies_every_limit_that_refused(world: World, slow_first: bool) -> None:
     quick, slow = rate(amount=6, burst=1), rate(amount=2, burst=1, name="key-requests")
+    limits = (slow, quick) if slow_first else (quick, slow)
 
     async def story(ledger: Ledger) -> None:
-        await ledger.charge_rate("ada", (quick, slow), 0)
-        refused = await ledger.charge_rate("ada", (quick, slow), 0)
-        assert (refused.refused_by, refused.retry_after_s) == (quick, 30)
+        await ledger.charge_rate("ada", limits, 0)
+        refused = await ledger.charge_rate("ada", limits, 0)
+        assert (refused.refused_by, refused.retry_after_s) == (limits[0], 30)
         world.clock.advance(refused.retry_after_s)
-        assert (await ledger.charge_rate("ada", (quick, slow), 0)).admitted
+        assert (await ledger.charge_rate("ada", limits, 0)).admitted
+
+    play(world.ledger(), story)
+
+
+@pytest.mark.parametrize("budget_first", [True, False])
+def test_the_wait_for_a_reservation_satisfies_every_limit_that_refused(world: World, budget_first: bool) -> None:
+    limits = (units(10), concurrency(1)) if budget_first else (concurrency(1), units(10))
+    world.clock.time -= world.clock.time % DAY_S
+
+    async def story(ledger: Ledger) -> None:
+        await ledger.reserve(call("one", *limits, cost=10), 60)
+        refused = await ledger.reserve(call("two", *limits, cost=1), 60)
+        assert (refused.refused_by, refused.retry_after_s) == (limits[0], DAY_S)
 
     play(world.ledger(), story)
 
