@@ -107,15 +107,17 @@ def parent(pid: int) -> int:
 @contextmanager
 def demo(directory: Path, *options: str) -> Iterator[Product]:
     """`esm-gateway demo` on any free port until the block ends; everything must be gone afterwards."""
-    process = subprocess.Popen(
-        [*COMMAND, "demo", "--port", "0", "--data-dir", str(directory), "--json", *options],
-        stdout=subprocess.PIPE,
-        stderr=(directory.parent / f"{directory.name}.stderr").open("ab"),
-    )
+    complaints = directory.parent / f"{directory.name}.stderr"
+    with complaints.open("ab") as stderr:
+        process = subprocess.Popen(
+            [*COMMAND, "demo", "--port", "0", "--data-dir", str(directory), "--json", *options],
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+        )
     assert process.stdout is not None
     try:
         line = process.stdout.readline()
-        assert line, (directory.parent / f"{directory.name}.stderr").read_text()[-2000:]
+        assert line, complaints.read_text()[-2000:]
         yield Product(process, json.loads(line), directory)
     finally:
         if process.poll() is None:
