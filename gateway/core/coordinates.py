@@ -1,10 +1,11 @@
 """Coordinates as the model reads them: float32, unknown is NaN, -0.0 is 0.0.
 
-Walks no number in Python: a 560 kB body has 28,000 of them. What numpy would accept and JSON did not mean (text,
-booleans, ragged rows) is found by type and shape.
+A 560 kB body has 28,000 numbers, so they are flattened, typed and converted by what runs in C. What numpy would accept
+and JSON did not mean (text, booleans, ragged rows) is found by type and length.
 """
 
 from itertools import chain
+from math import nan
 from typing import Any
 
 import numpy as np
@@ -20,14 +21,25 @@ _NUMBERS = {int, float, type(None)}
 def read(value: Any, at: str, atom_counts: tuple[int, ...] = ATOM_COUNTS) -> NDArray[np.float32] | list[Fault]:
     """[n][atoms][3] of numbers (ångström) or null, as a float32 array of that shape; or what is wrong, and where."""
     try:
-        if set(map(type, chain.from_iterable(chain.from_iterable(value)))) <= _NUMBERS:
-            with np.errstate(over="ignore"):
-                array = np.array(value, dtype=np.float64).astype(np.float32) + np.float32(0)
-            if array.ndim == 3 and array.shape[1] in atom_counts and array.shape[2] == 3 and not np.isinf(array).any():
-                return array
+        array = _array(value, atom_counts)
     except (TypeError, ValueError, OverflowError):
-        pass
+        array = None
+    if array is not None:
+        return array
     return _faults(value, at, atom_counts) or [Fault(at, "rows must all have the same number of atoms")]
+
+
+def _array(value: Any, atom_counts: tuple[int, ...]) -> NDArray[np.float32] | None:
+    widths, atoms = set(map(len, value)), list(chain.from_iterable(value))
+    numbers = list(chain.from_iterable(atoms))
+    types = set(map(type, numbers))
+    if len(widths) != 1 or not widths <= set(atom_counts) or set(map(len, atoms)) != {3} or not types <= _NUMBERS:
+        return None
+    if type(None) in types:
+        numbers = [nan if number is None else number for number in numbers]
+    with np.errstate(over="ignore"):
+        array: NDArray[np.float32] = np.array(numbers, dtype=np.float64).astype(np.float32) + np.float32(0)
+    return None if np.isinf(array).any() else array.reshape(len(value), -1, 3)
 
 
 def as_json(array: NDArray[np.float32]) -> NDArray[np.float64]:
