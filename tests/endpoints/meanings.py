@@ -133,7 +133,7 @@ def _array(items: list[Any], say: Callable[[Any], str]) -> str:
 
 def _with_zeros(row: list[int], chance: Random) -> list[int]:
     row = list(row)
-    for _ in range(chance.randint(0, 12)):
+    for _ in range(chance.randint(0, 16 - len(row))):
         row.insert(chance.randint(0, len(row)), 0)
     return row
 
