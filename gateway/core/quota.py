@@ -39,13 +39,15 @@ class Standing:
 class Verdict:
     """The ledger's answer. `refused_by` is the first limit that said no; then nothing at all was charged.
 
-    `granted` is how many requests of rate were charged: 1, or more where some were taken in advance.
+    `granted` is how many requests of rate were charged: 1, or more where some were taken in advance. `waited_s` is how
+    long the caller stood in line for this answer.
     """
 
     refused_by: Limit | None
     retry_after_s: float
     standings: tuple[Standing, ...]
     granted: int = 1
+    waited_s: float = 0.0
 
     @property
     def admitted(self) -> bool:

@@ -14,6 +14,7 @@ from gateway.core.nouns import Principal
 from gateway.core.problems import RATE_EXCEEDED, STATE_UNAVAILABLE, Problem
 from gateway.core.quota import Limit, LimitBook, Verdict
 from gateway.flow.line import Line
+from gateway.flow.trace import Trace
 from gateway.ports import Clock, Ledger, Meter, StoreUnavailable, Tasks
 
 GOOD_FOR_S = 0.25
@@ -42,7 +43,7 @@ class Admission:
         self._clock, self._tasks, self._meter = clock, tasks, meter
         self._allowances: dict[str, _Allowance] = {}
 
-    async def admit(self, who: Principal) -> Mapping[str, str]:
+    async def admit(self, who: Principal, trace: Trace) -> Mapping[str, str]:
         """Charge one request; answers the RateLimit fields.
 
         A 429 problem when the line is too long or the wait would be; 503 if nobody can tell.
@@ -54,6 +55,7 @@ class Admission:
         if not limits:
             return NO_LIMITS
         verdict = await self._line.pass_through(f"rate {who.user}", lambda: self._charge(who, limits))
+        trace.queue_s += verdict.waited_s
         if verdict.refused_by is not None:
             raise self._refused(who, verdict, verdict.refused_by)
         return self._shown(who, verdict)

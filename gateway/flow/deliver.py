@@ -60,7 +60,9 @@ class Deliver:
         took = self._clock.monotonic() - trace.started
         self._meter.count(REQUESTS, trace.endpoint, trace.outcome)
         self._meter.observe(LATENCY, took, trace.endpoint, "total")
-        self._meter.observe(LATENCY, max(0.0, took - trace.upstream_s), trace.endpoint, "gateway")
+        self._meter.observe(LATENCY, max(0.0, took - trace.upstream_s - trace.queue_s), trace.endpoint, "gateway")
+        if trace.queue_s:
+            self._meter.observe(LATENCY, trace.queue_s, trace.endpoint, "queue")
         if trace.store_s:
             self._meter.observe(LATENCY, trace.store_s, trace.endpoint, "store")
         self._access.write(self._line(trace, response, took))

@@ -3,7 +3,7 @@
 `compute` takes a call and nothing about who asked: an answer may be shared, so it can carry nothing about a caller.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,9 +65,10 @@ class Dispatcher:
         terms: Terms,
         clock: Clock,
         meter: Meter,
+        say: Callable[[str], None],
     ) -> None:
         self._upstream, self._keys, self._breaker, self._terms = upstream, tuple(keys), breaker, terms
-        self._clock, self._meter = clock, meter
+        self._clock, self._meter, self._say = clock, meter, say
         self._under_way = 0
         self.show()
 
@@ -127,6 +128,7 @@ class Dispatcher:
         now = self._clock.monotonic()
         if judgement.outcome == "dead":
             key.dead_until = now + DEAD_FOR_S
+            self._say(f"the upstream refuses the upstream key {key.name}; it is set aside for {DEAD_FOR_S:g} s")
         elif judgement.outcome == "rest":
             asked = reply.retry_after_s if isinstance(reply, UpstreamReply) else None
             key.rests_until = now + min(LONGEST_REST_S, self._terms.rest_s if asked is None else max(0.0, asked))

@@ -6,9 +6,10 @@ loses none of its tasks, an instant one loses all (measured). One line a user an
 
 from collections import deque
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
-from gateway.core.metrics import LATENCY, QUEUE_WAITS
+from gateway.core.metrics import QUEUE_WAITS
 from gateway.core.quota import Verdict
 from gateway.ports import Clock, Meter, Promise, Tasks
 
@@ -52,8 +53,7 @@ class Line:
             self._waiting -= 1
             self._leave(name, line, turn)
         self._meter.count(QUEUE_WAITS, "admitted" if verdict.admitted else "refused")
-        self._meter.observe(LATENCY, self._clock.monotonic() - arrived, "any", "queue")
-        return verdict
+        return replace(verdict, waited_s=self._clock.monotonic() - arrived)
 
     async def _turn(self, turn: Promise[Any], arrived: float) -> None:
         left = arrived + self._max_wait_s - self._clock.monotonic()

@@ -116,10 +116,10 @@ class Pipeline:
             return charged, hit
         started = self._clock.monotonic()
         if hit is not None or not plan.readable:
-            rate = await self._admission.admit(who)
+            rate = await self._admission.admit(who, trace)
         else:
-            rate, hit = await self._tasks.both(self._admission.admit(who), self._recall.read(plan))
-        trace.store_s += self._clock.monotonic() - started
+            rate, hit = await self._tasks.both(self._admission.admit(who, trace), self._recall.read(plan))
+        trace.store_s += self._clock.monotonic() - started - trace.queue_s
         return rate, hit
 
     def _hit(self, hit: Answer, plan: Plan, call: Call, rate: Mapping[str, str], trace: Trace) -> Response:
@@ -136,12 +136,15 @@ class Pipeline:
             if landed.answer is None:
                 raise landed.failure or AssertionError("a flight lands with an answer or a failure")
             return self._deliver.fresh(landed.answer, plan, rate, trace, stored=landed.stored, collapsed=False)
+        started = self._clock.monotonic()
         answer, came, stored = await self._coalescer.once(plan.address, lead, fleet=plan.in_sight)
+        if came != "led":
+            trace.upstream_s = self._clock.monotonic() - started  # the upstream worked, for somebody else
         return self._deliver.fresh(answer, plan, rate, trace, stored=stored, collapsed=came != "led")
 
     async def _lead(self, plan: Plan, call: Call, who: Principal, trace: Trace) -> Landed:
         """Pay, compute, keep. The computation itself is not told who pays."""
-        held = await self._reserver.reserve(who, call)
+        held = await self._reserver.reserve(who, call, trace)
         worked = True  # whatever interrupts the computation, the upstream may have worked: the charge stands
         started = self._clock.monotonic()
         try:

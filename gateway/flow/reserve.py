@@ -12,6 +12,7 @@ from gateway.core.problems import CONCURRENCY_EXCEEDED, QUOTA_EXHAUSTED, STATE_U
 from gateway.core.quota import Limit, LimitBook, Reservation, Verdict
 from gateway.core.ratelimit import policy_field, state_field
 from gateway.flow.line import POLL_S, Line
+from gateway.flow.trace import Trace
 from gateway.ports import Clock, Ledger, Meter, StoreUnavailable, Tasks
 
 SETTLE_TRIES = 12
@@ -35,7 +36,7 @@ class Reserver:
         self._ledger, self._book, self._line = ledger, book, line
         self._clock, self._tasks, self._meter, self._lease_s = clock, tasks, meter, lease_s
 
-    async def reserve(self, who: Principal, call: Call) -> Held:
+    async def reserve(self, who: Principal, call: Call, trace: Trace) -> Held:
         """Everything that the call will cost, or a problem: 403 units spent, 429 too many at once, 503 no ledger."""
         limits = self._book.work(who)
         reservation = Reservation(self._clock.token(12).hex(), who.user, limits, call.units)
@@ -44,6 +45,7 @@ class Reserver:
         verdict = await self._line.pass_through(
             f"work {who.user}", lambda: self._attempt(reservation), waits_for=_is_concurrency
         )
+        trace.queue_s += verdict.waited_s
         if verdict.refused_by is not None:
             raise self._refused(who, call, verdict, verdict.refused_by)
         self._meter.count(UNITS, call.endpoint, "reserved", by=call.units)

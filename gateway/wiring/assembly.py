@@ -1,5 +1,6 @@
 """The flow of one worker on a given world: which part gets which, and nothing opened."""
 
+import logging
 from dataclasses import dataclass
 
 from gateway.core import envelope
@@ -20,6 +21,8 @@ from gateway.flow.reserve import Reserver
 from gateway.flow.watch import Watch
 from gateway.ports import AccessLog, AuditLog, CacheStore, Clock, Directory, Ledger, Meter, Tasks, Upstream
 from gateway.settings import Settings
+
+log = logging.getLogger("gateway")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ def assemble(world: World, settings: Settings, master: bytes, upstream_keys: lis
         recall=recall,
         coalescer=Coalescer(w.cache, w.clock, w.tasks, w.meter, recall.checked, s.cache.lease_s, patience_s),
         reserver=Reserver(w.ledger, book, line, w.clock, w.tasks, w.meter, s.admission.reservation_lease_s),
-        dispatcher=Dispatcher(w.upstream, upstream_keys, breaker, terms, w.clock, w.meter),
+        dispatcher=Dispatcher(w.upstream, upstream_keys, breaker, terms, w.clock, w.meter, log.warning),
         deliver=deliver,
         scheme=_scheme(s, master),
         rules=Rules(s.models, s.request.max_tokens, s.request.defaults),
