@@ -13,6 +13,7 @@ from gateway.flow.deliver import Deliver
 from gateway.flow.pipeline import Pipeline
 from gateway.flow.trace import Trace
 from gateway.ports import Clock, Meter
+from gateway.web.reply import reply
 
 log = logging.getLogger(__name__)
 Page = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -70,7 +71,7 @@ class Proxy:
         finally:
             self._count(-1)
         self._deliver.account(trace, response)
-        return _sent(response)
+        return reply(request, response)
 
     async def _answer(self, incoming: Incoming, trace: Trace) -> Response:
         try:
@@ -89,9 +90,3 @@ class Proxy:
     def _count(self, change: int) -> None:
         self._under_way += change
         self._meter.gauge(IN_FLIGHT, self._under_way, "requests")
-
-
-def _sent(response: Response) -> web.Response:
-    # The SDK compares the media type for equality, so no charset may follow it.
-    headers = {"Content-Type": response.media_type, "Server": "esm-gateway", **response.headers}
-    return web.Response(status=response.status, body=response.body, headers=headers)

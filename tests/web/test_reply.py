@@ -1,0 +1,69 @@
+"""Answers as they leave, byte by byte: the quick way and the older ones say the same."""
+
+import asyncio
+import re
+
+import pytest
+from aiohttp import web
+
+from gateway.core.nouns import Response
+from gateway.web.reply import reply
+from gateway.web.server import Server
+
+POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n"
+
+
+def answered(response: Response, *requests: bytes) -> bytes:
+    """Everything that the server sends for these requests until it closes the one connection."""
+
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        return reply(request, response)
+
+    async def whole() -> bytes:
+        runner = web.ServerRunner(Server(handler, max_body_bytes=1000, keepalive_s=0.05))
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        reader, writer = await asyncio.open_connection(*runner.addresses[0][:2])
+        for request in requests:
+            writer.write(request)
+        got = await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+        await writer.wait_closed()
+        await runner.cleanup()
+        return got
+
+    return asyncio.run(whole())
+
+
+def fields(head: bytes) -> dict[str, str]:
+    return dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:])
+
+
+@pytest.mark.parametrize("size", [1, 70_000, 3_000_000])
+def test_two_answers_follow_each_other_whole_on_one_connection(size: int) -> None:
+    body = b"x" * size
+    got = answered(Response(200, body, {"Age": "3"}), POST + b"\r\n", POST + b"Connection: close\r\n\r\n")
+    first, second = re.findall(rb"HTTP/1.1 200 OK\r\n.*?\r\n\r\n", got, re.DOTALL)
+    assert got == first + body + second + body
+    assert fields(first[:-4])["Content-Length"] == str(size)
+
+
+def test_both_ways_say_the_same() -> None:
+    response = Response(429, b"{}", {"Retry-After": "2"}, "application/problem+json")
+    quick, _, _ = answered(response, POST + b"\r\n", POST + b"Connection: close\r\n\r\n").partition(b"\r\n\r\n")
+    old, _, _ = answered(response, POST + b"Connection: close\r\n\r\n").partition(b"\r\n\r\n")
+    assert quick.startswith(b"HTTP/1.1 429 Too Many Requests\r\n")
+    assert {**fields(quick), "Connection": "close", "Date": ""} == {**fields(old), "Date": ""}
+
+
+def test_older_clients_and_other_methods_get_what_they_understand() -> None:
+    response = Response(200, b"{}", {})
+    assert answered(response, b"POST / HTTP/1.0\r\nContent-Length: 0\r\n\r\n").startswith(b"HTTP/1.0 200 OK\r\n")
+    head = answered(response, b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert head.endswith(b"\r\n\r\n")
+    assert b"Content-Length: 2\r\n" in head
+
+
+@pytest.mark.parametrize("value", ["a\r\nSet-Cookie: b", "a\nb", "a\rb"])
+def test_a_field_with_a_line_break_never_leaves(value: str) -> None:
+    assert answered(Response(200, b"{}", {"Age": value}), POST + b"\r\n") == b""
