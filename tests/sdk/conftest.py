@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from esm.sdk import client
 from esm.sdk.forge import ESM3ForgeInferenceClient as Client
+from esm.sdk.forge import SequenceStructureForgeInferenceClient as Fold
 
 from tests.sdk.product import Product, running
 from tests.sdk.tape import Tape, recording
@@ -49,3 +50,13 @@ def direct(product: Product) -> Iterator[Client]:
     """The same SDK without a gateway: straight to the upstream."""
     with client(model=MODEL, url=product.sandbox_url, token="any-token") as straight:
         yield straight
+
+
+@pytest.fixture
+def folders(product: Product) -> Iterator[tuple[Fold, Fold]]:
+    """The SDK's folding client, through the gateway and straight."""
+    with (
+        Fold(url=product.url, model=MODEL, token=product.key) as through,
+        Fold(url=product.sandbox_url, model=MODEL, token="any-token") as straight,
+    ):
+        yield through, straight

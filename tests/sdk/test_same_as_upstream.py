@@ -4,7 +4,7 @@ These calls are forwarded, not remembered, so each must say so (`fwd=bypass`).
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -21,9 +21,7 @@ from esm.sdk.api import (
 from esm.sdk.forge import ESM3ForgeInferenceClient as Client
 from esm.sdk.forge import SequenceStructureForgeInferenceClient as Fold
 
-from tests.sdk.conftest import MODEL
 from tests.sdk.likeness import content, outline
-from tests.sdk.product import Product
 from tests.sdk.prompts import NAMES, TRACKS, greedy, masked_positions, prompt, protein
 from tests.sdk.tape import Tape
 
@@ -95,17 +93,8 @@ def test_sampling_all_tracks_at_once_gives_numbers_not_pickle(sdk: Client, tape:
     sampled = sampled_once(sdk, "insulin")
     assert isinstance(sampled, ForwardAndSampleOutput)
     assert sampled.protein_tensor.sequence.shape == (112,)
+    assert torch.tensor(sampled.per_residue_embedding).shape[-2] == 112  # JSON: the SDK leaves lists here
     assert tape[-1].headers["Content-Type"] == "application/json"
-
-
-def folder(url: str, key: str) -> Fold:
-    return Fold(url=url, model=MODEL, token=key)
-
-
-@pytest.fixture
-def folders(product: Product) -> Iterator[tuple[Fold, Fold]]:
-    with folder(product.url, product.key) as through, folder(product.sandbox_url, "any-token") as straight:
-        yield through, straight
 
 
 @pytest.mark.parametrize("name", NAMES)
