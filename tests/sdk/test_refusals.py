@@ -1,12 +1,15 @@
 """What a scientist reads in the terminal when the gateway says no: clear, short, without the protein, at once."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from esm.sdk.api import ESMProteinError, ESMProteinTensor
+from esm.sdk.api import ESMProtein, ESMProteinError, ESMProteinTensor
 from esm.sdk.forge import ESM3ForgeInferenceClient as Client
+from esm.sdk.forge import SequenceStructureForgeInferenceClient as Fold
 
+from tests.sdk.conftest import MODEL
 from tests.sdk.product import Product
 from tests.sdk.prompts import greedy, prompt, protein
 from tests.sdk.tape import Tape
@@ -14,6 +17,7 @@ from tests.sdk.tape import Tape
 Connect = Callable[[str], Client]
 LONGEST_MESSAGE = 1200
 BEYOND_THE_VOCABULARY = 33
+OLD = os.environ["SDK_TEST_VERSION"].startswith("3.2.")
 
 
 def refused(answer: Any, status: int) -> str:
@@ -62,6 +66,16 @@ def test_with_an_approval_the_declaration_reaches_the_upstream(
     assert not tape[0].hit
 
 
+def test_the_sdk_forgets_a_declaration_so_it_must_be_made_again(
+    connect: Connect, product: Product, flagged: ESMProteinTensor
+) -> None:
+    """Not the gateway's doing: tests/sdk/README.md warns of it, and this notices when a version changes."""
+    approved = connect(product.approved_key)
+    assert approved.generate(flagged, greedy("sequence")).potential_sequence_of_concern is False
+    declared = ESMProtein(sequence=protein("gfp").sequence, potential_sequence_of_concern=True)
+    assert approved.encode(declared).potential_sequence_of_concern is not OLD
+
+
 def test_a_declared_call_and_an_undeclared_one_share_no_answer(
     connect: Connect, sdk: Client, product: Product, tape: Tape, flagged: ESMProteinTensor
 ) -> None:
@@ -95,6 +109,16 @@ def test_a_wrong_key_is_named_as_the_reason(
     assert wrong not in text
     assert len(tape) == 1
     assert product.upstream_calls() == before
+
+
+def test_a_refused_fold_is_raised_by_older_sdks_and_returned_by_newer_ones(product: Product) -> None:
+    with Fold(url=product.url, model=MODEL, token=other_key(product.key)) as wrong:
+        try:
+            answer, raised = wrong.fold(protein("gfp").sequence), False
+        except ESMProteinError as error:
+            answer, raised = error, True
+    assert "key-refused" in refused(answer, 401)
+    assert raised is OLD
 
 
 def test_a_bad_token_is_named_by_its_place_and_nothing_more(sdk: Client, product: Product, tape: Tape) -> None:
