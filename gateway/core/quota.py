@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from gateway.core.nouns import Limits, Principal
+from gateway.core.nouns import KeyRecord, Limits, Principal
 
 DAY_S = 86_400
 Kind = Literal["rate", "concurrency", "units"]
@@ -81,8 +81,12 @@ class LimitBook:
 
     def all(self, who: Principal) -> tuple[Limit, ...]:
         """Every limit of a principal, the user's first."""
-        user = self.users.get(who.user, self.default)
-        return _of("user", f"u:{who.user}", user) + _of("key", f"k:{who.key.public_id}", who.key.limits)
+        return self.of(who.key)
+
+    def of(self, record: KeyRecord) -> tuple[Limit, ...]:
+        """Every limit that a call with this key meets."""
+        user = self.users.get(record.user, self.default)
+        return _of("user", f"u:{record.user}", user) + _of("key", f"k:{record.public_id}", record.limits)
 
 
 def _of(scope: str, holder: str, limits: Limits) -> tuple[Limit, ...]:
