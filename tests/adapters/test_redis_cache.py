@@ -8,7 +8,7 @@ import pytest
 from gateway.adapters.clock import SystemClock
 from gateway.adapters.memory import MemoryClock
 from gateway.adapters.redis_cache import BYTES_PER_DEADLINE, RedisCache
-from gateway.adapters.redis_circuit import FIRST_S, LONGEST_S, Circuit
+from gateway.adapters.redis_circuit import FIRST_S, LONGEST_S, SILENT_S, Circuit
 from gateway.adapters.redis_connect import connect
 from gateway.ports import StoreUnavailable
 from tests.contracts.proxy import Proxy
@@ -57,6 +57,19 @@ def test_many_calls_lost_together_are_one_failure() -> None:
         circuit.failed()
     clock.advance(FIRST_S)
     assert circuit.admits()
+
+
+def test_failures_beside_successes_are_a_busy_store_and_not_a_lost_one() -> None:
+    clock = MemoryClock([])
+    circuit = Circuit(clock.monotonic)
+    for _ in range(20):
+        circuit.succeeded()
+        clock.advance(SILENT_S / 2)
+        circuit.failed()
+        assert circuit.admits()
+    clock.advance(SILENT_S / 2)
+    circuit.failed()
+    assert not circuit.admits()
 
 
 def test_a_trial_whose_caller_went_away_is_left_to_the_next() -> None:

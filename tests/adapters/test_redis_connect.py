@@ -65,12 +65,16 @@ OPERATIONS: dict[str, Operation] = {
     "grants": lambda store: directory(store).grants("ada"),
 }
 
+OF_THE_CACHE = ("get", "put", "put first", "delete", "claim", "renew", "release", "cache epoch", "purge")
+
 
 @pytest.mark.parametrize("losing", ["swallow", "cut"])
 def test_a_command_whose_reply_is_lost_reached_the_server_once(stores: Stores, losing: str) -> None:
-    async def lose(operation: Operation) -> list[bytes]:
+    async def lose(name: str, operation: Operation) -> list[bytes]:
         async with Proxy(stores.state.socket).listening() as proxy:
-            store = connect(f"redis://127.0.0.1:{proxy.port}", timeout_s=1.0, name="lost")
+            # Most of what is asked of a cache waits for ten deadlines.
+            timeout_s = 0.1 if name in OF_THE_CACHE else 1.0
+            store = connect(f"redis://127.0.0.1:{proxy.port}", timeout_s=timeout_s, name="lost")
             await operation(store)
             proxy.commands.clear()
             proxy.losing = losing
@@ -80,7 +84,7 @@ def test_a_command_whose_reply_is_lost_reached_the_server_once(stores: Stores, l
             return proxy.work()
 
     async def story() -> None:
-        reached = await asyncio.gather(*(lose(operation) for operation in OPERATIONS.values()))
+        reached = await asyncio.gather(*(lose(*each) for each in OPERATIONS.items()))
         assert {name: len(work) for name, work in zip(OPERATIONS, reached, strict=True)} == dict.fromkeys(OPERATIONS, 1)
 
     asyncio.run(story())

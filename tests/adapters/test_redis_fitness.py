@@ -8,7 +8,7 @@ import pytest
 
 from gateway.adapters.redis_connect import RedisStore, connect
 from gateway.adapters.redis_fitness import UnfitStore, check_cache_store, check_state_store
-from tests.contracts.servers import Stores, running_cluster
+from tests.contracts.servers import Stores
 
 
 class Said(RedisStore):
@@ -46,9 +46,8 @@ def test_a_cache_that_would_fill_its_machine_is_warned_about(stores: Stores) -> 
     assert "maxmemory" in check(stores.state.url, "cache")[0]
 
 
-def test_every_primary_of_a_cluster_is_looked_at() -> None:
-    with running_cluster(1) as (port,):
-        warnings = check(f"redis+cluster://127.0.0.1:{port}", "state")
+def test_every_primary_of_a_cluster_is_looked_at(cluster: str) -> None:
+    warnings = check(cluster, "state")
     assert len(warnings) == 1
     assert "append-only" in warnings[0]
     good = {"redis_version": "7.2.0", "aof_enabled": 1}

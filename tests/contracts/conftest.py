@@ -1,17 +1,8 @@
 """Every contract runs on memory, on an embedded server and on a cluster of three."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.contracts.servers import running_cluster
 from tests.contracts.worlds import World
-
-
-@pytest.fixture(scope="session")
-def cluster() -> Iterator[str]:
-    with running_cluster(3) as ports:
-        yield "redis+cluster://" + ",".join(f"127.0.0.1:{port}" for port in ports)
 
 
 @pytest.fixture(params=["memory", "embedded", "cluster"])
