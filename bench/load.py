@@ -2,8 +2,8 @@
 
 It takes orders as JSON lines on standard input and answers each with one line of figures, so a key never stands in an
 argument and no start-up falls into a measurement. Closed loop: a connection sends its next request when the answer
-to the last one is whole. Every answer is checked: anything but a 200 ends the measurement; a 200 without the mark that
-was ordered (a hit that was a miss, say, because a store was late) is counted as astray.
+to the last one is whole. Every answer is checked: what is no 200, or lacks the mark that was ordered (a hit that was a
+miss, say, because a store was late), is counted as astray, and the first of them is told. A lost connection ends it.
 """
 
 import asyncio
@@ -20,6 +20,8 @@ import uvloop
 
 from bench.bodies import BODIES, Body, serial
 
+# What a problem or a Cache-Status says of itself.
+_SAID = re.compile(rb'(?:"type":"|\r\nCache-Status: )([^"\r]*)')
 _LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: *(\d+)\r\n")
 
 
@@ -50,6 +52,7 @@ class Figures:
     next_serial: int
     cpu_s: Mapping[str, float]
     astray: int = 0
+    first_astray: str = ""
     fault: str = ""
 
 
@@ -65,6 +68,7 @@ class Run:
         self.took: list[int] = []
         self.answer_bytes = 0
         self.astray = 0
+        self.first_astray = ""
         self.fault = ""
         self.busy = 0
         self.idle = asyncio.Event()
@@ -73,6 +77,12 @@ class Run:
         self.busy -= 1
         if self.busy == 0:
             self.idle.set()
+
+    def went_astray(self, answer: bytes) -> None:
+        self.astray += 1
+        if not self.first_astray:
+            said = _SAID.search(answer)
+            self.first_astray = f"{answer[9:12].decode()} {said.group(1).decode() if said else ''}"
 
     def failed(self, fault: str) -> None:
         self.fault = self.fault or fault
@@ -127,16 +137,17 @@ class Connection(asyncio.Protocol):
                 self._part = data
                 return
             self._part = b""
-            self._missing = self._check(data[: end + 2]) - (len(data) - end - 4)
+            self._missing = self._check(data[: end + 2], data) - (len(data) - end - 4)
         if self._missing == 0:
             self._answered()
 
-    def _check(self, head: bytes) -> int:
+    def _check(self, head: bytes, answer: bytes) -> int:
         run = self._run
         length = _LENGTH.search(head)
-        if not head.startswith(b"HTTP/1.1 200") or length is None:
-            run.failed(f"answered {head[9:40]!r}")
-        run.astray += run.mark not in head
+        if length is None:
+            run.failed("an answer without a length")
+        if not head.startswith(b"HTTP/1.1 200") or run.mark not in head:
+            run.went_astray(answer[:2000])
         run.answer_bytes = int(length.group(1)) if length else 0
         return run.answer_bytes
 
@@ -177,7 +188,8 @@ async def measure(order: Order, body: Body) -> Figures:
     connections = [connection for _, connection in made]
     run.mark = b""
     await _drive(run, connections, order.warm_s)
-    run.mark, run.took, run.astray = order.mark.encode(), [], 0
+    run.mark, run.took = order.mark.encode(), []
+    run.astray, run.first_astray = 0, ""
     cpu, began = _clocks(order.watch), time.perf_counter()
     await _drive(run, connections, order.seconds)
     seconds, used = time.perf_counter() - began, _clocks(order.watch)
@@ -193,6 +205,7 @@ async def measure(order: Order, body: Body) -> Figures:
         next_serial=run.serial or 0,
         cpu_s={name: used[name] - cpu[name] for name in used},
         astray=run.astray,
+        first_astray=run.first_astray,
         fault=run.fault,
     )
 

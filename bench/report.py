@@ -27,7 +27,7 @@ SERVER = {"hit": "worker", "miss": "worker", "bare": "bare", "sandbox": "sandbox
 @dataclass(frozen=True, slots=True)
 class Cell:
     """One side of a comparison: medians over rounds. `cpu_us` is per request, by process; `astray` the share of
-    answers that were not what they were meant to be: hits that were misses, misses that could not be stored."""
+    answers that were not what they were meant to be: refusals, hits that were misses, misses that were not stored."""
 
     what: str
     body: str
@@ -37,6 +37,7 @@ class Cell:
     p50_ms: float
     p99_ms: float
     astray: float
+    first_astray: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ def _cell(group: Sequence[Seen]) -> Cell:
         p50_ms=round(median(figures.p50_ms for figures in all_figures), 3),
         p99_ms=round(median(figures.p99_ms for figures in all_figures), 3),
         astray=round(sum(figures.astray for figures in all_figures) / sum(f.requests for f in all_figures), 4),
+        first_astray=next((figures.first_astray for figures in all_figures if figures.first_astray), ""),
     )
 
 
@@ -204,6 +206,7 @@ def _cell_table(rows: Iterable[dict[str, Any]]) -> str:
         rest = [f"{cpu[name]:.0f}" if row["what"] in BESIDE else "" for name in ("state", "cache", "sandbox")]
         lines.append(
             f"{row['what']:9}{row['body']:6}{row['connections']:>5}{mine:>9.0f}{rest[0]:>7}{rest[1]:>7}{rest[2]:>8}"
-            f"{row['requests_per_s']:>9.0f}{row['p50_ms']:>9.3f}{row['p99_ms']:>9.3f}{row['astray']:>8.1%}"
+            f"{row['requests_per_s']:>9.0f}{row['p50_ms']:>9.3f}{row['p99_ms']:>9.3f}"
+            f"{row['astray']:>8.1%} {row['first_astray']}".rstrip()
         )
     return "\n".join(lines)
