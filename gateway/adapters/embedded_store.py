@@ -62,7 +62,7 @@ class EmbeddedStore:
         self._maxmemory_mb = maxmemory_mb
         self._users: int | None = users
         self._child: subprocess.Popen[bytes] | None = None
-        self._ensuring = asyncio.Lock()
+        self._changing = asyncio.Lock()
         self.socket = _recorded_socket(home)
 
     @property
@@ -70,8 +70,13 @@ class EmbeddedStore:
         return f"unix://{quote(str(self.socket))}"
 
     async def ensure(self) -> bool:
-        """Bring the server back where it has died, on the same socket. Answers whether that was needed."""
-        async with self._ensuring:
+        """Bring the server back where it has died, on the same socket. Answers whether that was needed.
+
+        After `stop` or `leave` it is nobody's to bring back: False.
+        """
+        async with self._changing:
+            if self._users is None:
+                return False
             if await self._answers():
                 _shorten(self.log)
                 return False
@@ -86,16 +91,17 @@ class EmbeddedStore:
 
     async def stop(self) -> None:
         """Settle and end the server if nobody else uses it; wait until it is gone."""
-        if self._users is None:
-            return
-        try:
-            # The shared lock becomes an exclusive one only for the last user; whoever comes now waits for the end.
-            fcntl.flock(self._users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            await self._end()
-        except BlockingIOError:
-            return
-        finally:
-            self.leave()
+        async with self._changing:
+            if self._users is None:
+                return
+            try:
+                # The shared lock becomes an exclusive one only for the last user; who comes now waits for the end.
+                fcntl.flock(self._users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                await self._end()
+            except BlockingIOError:
+                return
+            finally:
+                self.leave()
 
     def leave(self) -> None:
         """Stop using the server and leave it running."""

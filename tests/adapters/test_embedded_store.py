@@ -75,6 +75,8 @@ def test_it_starts_answers_and_leaves_nothing_running(tmp_path: Path) -> None:
         assert not alive(store.pid)
         assert not store.socket.exists()
         await store.stop()
+        assert await store.ensure() is False
+        assert not store.socket.exists()
 
     asyncio.run(story())
 
