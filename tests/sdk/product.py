@@ -17,6 +17,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 READY_WITHIN_S = 60
 GONE_WITHIN_S = 30
+# A port that was free when it was chosen may be another program's when it is used; then all is begun again.
+STARTS = 3
+PORT_TAKEN = "address already in use"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,29 +64,40 @@ def first_line(process: subprocess.Popen[str]) -> str:
         return ""
 
 
-@contextmanager
-def running(folder: Path) -> Iterator[Product]:
+def start(folder: Path) -> tuple[subprocess.Popen[str], str]:
+    """The process and what it said when it was ready; "" if it never was."""
     command = os.environ.get("SDK_TEST_GATEWAY", str(ROOT / ".venv" / "bin" / "esm-gateway"))
-    log = folder / "stderr.log"
     arguments = ["demo", "--port", str(free_port()), "--data-dir", str(folder / "data"), "--json"]
-    with log.open("w") as stderr:
+    with (folder / "stderr.log").open("w") as stderr:
         process = subprocess.Popen(
             [command, *arguments], stdout=subprocess.PIPE, stderr=stderr, text=True, start_new_session=True
         )
-        try:
-            line = first_line(process)
-            if not line.strip():
-                raise RuntimeError(f"no gateway within {READY_WITHIN_S} s: {log.read_text()[-2000:]}")
-            told = json.loads(line)
-            yield Product(told["url"], told["key"], told["approved_key"], told["sandbox_url"], folder)
-        finally:
-            end(process)
+    return process, first_line(process).strip()
 
 
-def end(process: subprocess.Popen[str]) -> None:
+@contextmanager
+def running(folder: Path) -> Iterator[Product]:
+    for _ in range(STARTS):
+        process, line = start(folder)
+        said = (folder / "stderr.log").read_text()
+        if line or PORT_TAKEN not in said:
+            break
+        end(process)
+    try:
+        if not line:
+            raise RuntimeError(f"the gateway did not start: {said[-2000:]}")
+        told = json.loads(line)
+        yield Product(told["url"], told["key"], told["approved_key"], told["sandbox_url"], folder)
+    finally:
+        left_with = end(process)
+    if left_with != 0:
+        raise RuntimeError(f"the gateway ended with status {left_with}")
+
+
+def end(process: subprocess.Popen[str]) -> int:
     process.send_signal(signal.SIGTERM)
     try:
-        left_with = process.wait(GONE_WITHIN_S)
+        return process.wait(GONE_WITHIN_S)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -91,5 +105,3 @@ def end(process: subprocess.Popen[str]) -> None:
     finally:
         if process.stdout is not None:
             process.stdout.close()
-    if left_with != 0:
-        raise RuntimeError(f"the gateway ended with status {left_with}")
