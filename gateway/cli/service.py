@@ -155,7 +155,13 @@ async def _open_stores(settings: Settings, stack: AsyncExitStack) -> list[Embedd
         wanted.append(("state", 0))
     if settings.stores.cache_url is None:
         wanted.append(("cache", settings.stores.cache_mb))
-    return await _to_its_end(asyncio.gather(*(opened(role, size, settings.data_dir) for role, size in wanted)))
+    opening = (opened(role, size, settings.data_dir) for role, size in wanted)
+    stores: list[EmbeddedStore] = []
+    for store in await _to_its_end(asyncio.gather(*opening, return_exceptions=True)):
+        if isinstance(store, BaseException):
+            raise store
+        stores.append(store)
+    return stores
 
 
 async def _to_its_end(work: "asyncio.Future[T]") -> T:
