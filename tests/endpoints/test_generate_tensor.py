@@ -25,7 +25,7 @@ from tests.endpoints.examples import (
 )
 
 NAME = "generate_tensor"
-LONG = [0, *[32] * 98, 2]  # 100 positions, 98 masks
+LONG = [0, *[32] * 118, 2]  # 120 positions, 118 masks
 OLD = Rules(models=RULES.models, defaults="2024-06-25")
 
 
@@ -327,10 +327,10 @@ def test_units_are_effective_steps_times_positions(track: str, changes: Json, st
 
 
 def test_units_of_a_long_protein_by_hand() -> None:
-    assert call(NAME, sequence(*LONG)).units == 20 * 100
-    assert call(NAME, sequence(*LONG, num_steps=100)).units == 98 * 100
-    assert call(NAME, sequence(*LONG), rules=OLD).units == 8 * 100
-    assert call(NAME, {**sequence(*LONG), "model": ESMC}).units == 10 * 100
+    assert call(NAME, sequence(*LONG)).units == 20 * 120
+    assert call(NAME, sequence(*LONG, num_steps=100)).units == 100 * 120
+    assert call(NAME, sequence(*LONG), rules=OLD).units == 8 * 120
+    assert call(NAME, {**sequence(*LONG), "model": ESMC}).units == 10 * 120
 
 
 @pytest.mark.parametrize(
@@ -347,6 +347,10 @@ def test_units_of_a_long_protein_by_hand() -> None:
 )
 def test_the_class_is_that_of_the_spelled_out_call(changes: Json, cls: Class) -> None:
     assert call(NAME, generation(**changes)).determinism.cls is cls
+
+
+def test_its_answers_may_be_kept() -> None:
+    assert generate_tensor.ENDPOINT.cacheable
 
 
 def test_one_masked_position_is_one_step_whatever_was_asked() -> None:
