@@ -114,17 +114,17 @@ class Coalescer:
         return None, False
 
     async def _hold(self, address: str, owner: str, flight: Promise[Landed]) -> None:
-        """Keep the lease while the flight is under way; let go of it afterwards."""
+        """Keep the lease while the flight is under way; let go of it if no entry has come to stand before it."""
         try:
-            while not await self._landed(flight):
+            while (landed := await self._landed(flight)) is None:
                 await self._cache.renew(address, owner, self._lease_s)
-            await self._cache.release(address, owner)
+            if not landed.stored:
+                await self._cache.release(address, owner)
         except StoreUnavailable:
             self._meter.count(STORE_ERRORS, "cache", "lease")
 
-    async def _landed(self, flight: Promise[Landed]) -> bool:
+    async def _landed(self, flight: Promise[Landed]) -> Landed | None:
         try:
-            await self._tasks.within(self._lease_s / 3, flight.wait())
+            return await self._tasks.within(self._lease_s / 3, flight.wait())
         except TimeoutError:
-            return False
-        return True
+            return None

@@ -41,7 +41,7 @@ def test_a_miss_is_charged_before_it_is_sent_and_settled_after() -> None:
             "upstream.send",
             "cache.put",
         ]
-        assert sorted(effects[7:]) == ["cache.release", "ledger.settle"]
+        assert effects[7:] == ["ledger.settle"]
         assert next(entry for entry in house.memory.journal if entry[0] == "ledger.reserve")[2] == "10"
 
     run(play, limits=LIMITS)
@@ -84,6 +84,17 @@ def test_equal_calls_at_once_are_one_upstream_call_and_one_charge() -> None:
         assert len(collapsed) == 49
 
     run(play, limits=Limits(units_per_day=1000))
+
+
+def test_a_flight_without_an_entry_lets_go_of_its_lease() -> None:
+    async def play(house: House) -> None:
+        house.memory.upstream.replies.append(UpstreamReply(500, "application/json", None, b"{}"))
+        await house.ask()
+        assert (await house.settled())[-1] == "cache.release"
+        assert not house.memory.cache.leases
+        assert (await house.ask()).status == 200
+
+    run(play, limits=LIMITS)
 
 
 def test_a_leader_without_units_hands_over_and_takes_nobody_down() -> None:
