@@ -132,6 +132,7 @@ class MemoryCache(Recorder):
     async def delete(self, address: str) -> None:
         with self.effect("delete", address):
             self.entries.pop(address, None)
+            self.leases.pop(address, None)
 
     async def claim(self, address: str, owner: str, lease_s: float) -> tuple[bool, bytes | None]:
         with self.effect("claim", address, owner):

@@ -57,7 +57,9 @@ class RedisCache:
         return standing
 
     async def delete(self, address: str) -> None:
-        await self._try("delete", self._store.call("delete", "UNLINK", self._entry_key(address)))
+        await self._try(
+            "delete", self._store.call("delete", "UNLINK", self._entry_key(address), self._lease_key(address))
+        )
 
     async def claim(self, address: str, owner: str, lease_s: float) -> tuple[bool, bytes | None]:
         keys = (self._entry_key(address), self._lease_key(address))

@@ -90,7 +90,7 @@ def test_a_flight_without_an_entry_lets_go_of_its_lease() -> None:
     async def play(house: House) -> None:
         house.memory.upstream.replies.append(UpstreamReply(500, "application/json", None, b"{}"))
         await house.ask()
-        assert (await house.settled())[-1] == "cache.release"
+        assert "cache.release" in await house.settled()
         assert not house.memory.cache.leases
         assert (await house.ask()).status == 200
 
