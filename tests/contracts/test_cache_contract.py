@@ -66,6 +66,16 @@ def test_a_deleted_entry_is_gone(world: World) -> None:
     play(world.cache(), story)
 
 
+def test_deleting_an_entry_frees_the_lease_of_the_flight_that_made_it(world: World) -> None:
+    async def story(cache: CacheStore) -> None:
+        assert await cache.claim("here", "one", 60) == (True, None)
+        await cache.put("here", b"x", 60, keep_first=False)
+        await cache.delete("here")
+        assert await cache.claim("here", "two", 60) == (True, None)
+
+    play(world.cache(), story)
+
+
 def test_one_owner_at_a_time_holds_a_lease(world: World) -> None:
     async def story(cache: CacheStore) -> None:
         claims = await asyncio.gather(*(cache.claim("here", f"owner{i}", 60) for i in range(20)))
