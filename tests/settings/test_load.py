@@ -185,6 +185,12 @@ def test_two_upstream_keys_need_two_names_and_none_is_too_few(tmp_path: Path, ke
     assert "at least one" in faults(file(tmp_path, "", ""), {})["upstream.keys"]
 
 
+def test_faulty_keys_do_not_hide_the_faults_of_those_beside_them(tmp_path: Path) -> None:
+    bad = '[[upstream.keys]]\nfile = "none"\n'
+    told = faults(file(tmp_path, "", bad * 2 + '[[upstream.keys]]\nid = "lab"\nfile = "none"\n'), {})
+    assert set(told) == {"upstream.keys[0].id", "upstream.keys[1].id", 'upstream.keys["lab"].file'}
+
+
 def test_a_consequence_of_a_fault_is_not_reported_as_another(tmp_path: Path) -> None:
     assert list(faults(file(tmp_path, "", '[[upstream.keys]]\nfile = "key"\n'), {})) == ["upstream.keys[0].id"]
     told = faults(file(tmp_path, "[models]\nesm3 = -1", ""), {})
