@@ -81,11 +81,12 @@ class Deliver:
             "bytes": len(response.body),
         }
         if trace.who is not None:
-            line.update(user=trace.who.user, team=trace.who.team, key=trace.who.key.public_id)
+            key = trace.who.key
+            line["user"], line["team"], line["key"] = key.user, key.team, key.public_id
         if trace.call is not None:
             call = trace.call
-            line.update(model=call.model, units=call.units, length=call.length, cls=call.determinism.cls.value)
-            line["reason"] = call.determinism.reason
+            line["model"], line["units"], line["length"] = call.model, call.units, call.length
+            line["cls"], line["reason"] = call.determinism.cls, call.determinism.reason
             line["flagged"] = call.flagged
         if trace.upstream_s:
             line["upstream_ms"] = round(trace.upstream_s * 1000, 3)

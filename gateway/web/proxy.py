@@ -3,6 +3,7 @@
 import logging
 import traceback
 from collections.abc import Awaitable, Callable
+from itertools import count
 
 from aiohttp import web
 
@@ -37,6 +38,9 @@ class Incoming:
         if length is not None and length > max_bytes:
             return None
         content = self._request.content
+        if content.is_eof():
+            body = content.read_nowait()
+            return body if len(body) <= max_bytes else None
         content.set_read_chunk_size(max_bytes)  # it is kept whole anyway; smaller steps would stop the sender
         pieces: list[bytes] = []
         size = 0
@@ -58,13 +62,15 @@ class Proxy:
         self._pipeline, self._deliver, self._pages = pipeline, deliver, pages
         self._clock, self._meter = clock, meter
         self._under_way = 0
+        # Unpredictable once, then counted: unique over workers and restarts without a system call a request.
+        self._first_id, self._ids = clock.token(6).hex(), count(1)
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         incoming = Incoming(request)
         page = self._pages.get(incoming.path)
         if page is not None and incoming.method in ("GET", "HEAD"):
             return await page(request)
-        trace = Trace(self._clock.token(9).hex(), self._clock.monotonic())
+        trace = Trace(f"{self._first_id}{next(self._ids):06x}", self._clock.monotonic())
         self._count(+1)
         try:
             response = await self._answer(incoming, trace)
