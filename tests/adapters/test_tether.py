@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-BUSY = "while True: pass"
-DEAF = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n{BUSY}"
+DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
 
 
-def child(then: str, patience_s: float) -> "subprocess.Popen[bytes]":
-    script = f"from gateway.adapters import tether\nprint(tether.brief(), flush=True)\ntether.tie({patience_s})\n{then}"
+def child(first: str, patience_s: float) -> "subprocess.Popen[bytes]":
+    """A process that is busy for ever, once it has said what it was told."""
+    script = (
+        f"from gateway.adapters import tether\n{first}\nsaid = tether.brief()\ntether.tie({patience_s})\n"
+        "print(said, flush=True)\nwhile True: pass"
+    )
     return subprocess.Popen(
         [sys.executable, "-c", script],
         stdin=subprocess.PIPE,
@@ -24,9 +27,9 @@ def child(then: str, patience_s: float) -> "subprocess.Popen[bytes]":
     )
 
 
-@pytest.mark.parametrize("then, status", [(BUSY, -signal.SIGTERM), (DEAF, 1)])
-def test_a_busy_process_ends_by_signal_and_a_deaf_one_by_force(then: str, status: int) -> None:
-    with child(then, 0.2) as process:
+@pytest.mark.parametrize("first, status", [("", -signal.SIGTERM), (DEAF, 1)])
+def test_a_busy_process_ends_by_signal_and_a_deaf_one_by_force(first: str, status: int) -> None:
+    with child(first, 0.2) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(b"settings\n")
@@ -34,11 +37,19 @@ def test_a_busy_process_ends_by_signal_and_a_deaf_one_by_force(then: str, status
         assert process.stdout.readline() == b"b'settings\\n'\n"
         assert process.poll() is None
         process.stdin.close()
-        assert process.wait(timeout=20) == status
+        assert _end(process) == status
 
 
 def test_a_process_whose_starter_is_gone_before_the_first_word_does_not_start() -> None:
-    with child(BUSY, 0.2) as process:
+    with child("", 0.2) as process:
         assert process.stdin is not None
         process.stdin.close()
-        assert process.wait(timeout=20) == 1
+        assert _end(process) == 1
+
+
+def _end(process: "subprocess.Popen[bytes]") -> int:
+    """The status with which it ends by itself."""
+    try:
+        return process.wait(timeout=20)
+    finally:
+        process.kill()
