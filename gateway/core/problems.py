@@ -31,6 +31,7 @@ CONCERN_REFUSED = Kind(
 )
 QUOTA_EXHAUSTED = Kind("quota-exhausted", 403, "The day's units are spent.")
 BODY_UNREADABLE = Kind("body-unreadable", 400, "The body is not one well-formed JSON object.")
+BODY_TOO_SLOW = Kind("body-too-slow", 408, "The body did not arrive in time.")
 BODY_TOO_LARGE = Kind("body-too-large", 413, "The body is larger than this endpoint accepts.")
 MEDIA_TYPE_REFUSED = Kind("media-type-refused", 415, "The body must be application/json, not encoded.")
 CALL_INVALID = Kind("call-invalid", 422, "The call is not valid.")
@@ -56,6 +57,7 @@ KINDS: tuple[Kind, ...] = (
     CONCERN_REFUSED,
     QUOTA_EXHAUSTED,
     BODY_UNREADABLE,
+    BODY_TOO_SLOW,
     BODY_TOO_LARGE,
     MEDIA_TYPE_REFUSED,
     CALL_INVALID,

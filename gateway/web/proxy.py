@@ -1,5 +1,6 @@
 """Between aiohttp and the flow: requests in, responses out, problems and faults at their one border."""
 
+import asyncio
 import logging
 import traceback
 from collections.abc import Awaitable, Callable
@@ -9,7 +10,7 @@ from aiohttp import web
 
 from gateway.core.metrics import IN_FLIGHT
 from gateway.core.nouns import Response
-from gateway.core.problems import INTERNAL, Problem
+from gateway.core.problems import BODY_TOO_SLOW, INTERNAL, Problem
 from gateway.flow.deliver import Deliver
 from gateway.flow.pipeline import Pipeline
 from gateway.flow.trace import Trace
@@ -17,6 +18,8 @@ from gateway.ports import Clock, Meter
 from gateway.web.reply import reply
 
 log = logging.getLogger(__name__)
+# For a whole body; whoever sends a byte a minute would otherwise hold a connection for ever.
+BODY_S = 120.0
 Page = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
@@ -42,6 +45,14 @@ class Incoming:
             body = content.read_nowait()
             return body if len(body) <= max_bytes else None
         content.set_read_chunk_size(max_bytes)  # it is kept whole anyway; smaller steps would stop the sender
+        try:
+            async with asyncio.timeout(BODY_S):
+                return await self._pieces(max_bytes)
+        except TimeoutError:
+            raise Problem(BODY_TOO_SLOW) from None
+
+    async def _pieces(self, max_bytes: int) -> bytes | None:
+        content = self._request.content
         pieces: list[bytes] = []
         size = 0
         while not content.at_eof():

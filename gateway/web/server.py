@@ -24,6 +24,16 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 class QuietConnection(RequestHandler):
     """A connection whose faults are answered by problem documents, and logged by name only."""
 
+    def __init__(self, manager: "Server", *, header_s: float, **options: Any) -> None:
+        super().__init__(manager, **options)
+        self._header_s = header_s
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # The first request has a time of its own; aiohttp has one for everything (web_protocol.py, 3.14).
+        kept, self._keepalive_timeout = self._keepalive_timeout, self._header_s
+        super().connection_made(transport)
+        self._keepalive_timeout = kept
+
     def handle_error(
         self,
         request: web.BaseRequest,
@@ -52,9 +62,9 @@ class QuietConnection(RequestHandler):
 class Server(web.Server):
     """One handler for every request; bodies up to `max_body_bytes`."""
 
-    def __init__(self, handler: Handler, *, max_body_bytes: int, keepalive_s: float) -> None:
+    def __init__(self, handler: Handler, *, max_body_bytes: int, keepalive_s: float, header_s: float) -> None:
         super().__init__(handler, request_factory=self._request, access_log=None, keepalive_timeout=keepalive_s)
-        self._max_body_bytes = max_body_bytes
+        self._max_body_bytes, self._header_s = max_body_bytes, header_s
 
     def _request(
         self,
@@ -70,4 +80,4 @@ class Server(web.Server):
         )
 
     def __call__(self) -> RequestHandler:
-        return QuietConnection(self, loop=self._loop, **self._kwargs)
+        return QuietConnection(self, header_s=self._header_s, loop=self._loop, **self._kwargs)

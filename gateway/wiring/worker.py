@@ -76,7 +76,12 @@ async def _serve(
     loops = [asyncio.ensure_future(forever) for forever in (flow.watch.forever(), flow.admission.forever())]
     proxy = Proxy(flow.pipeline, flow.deliver, pages(partial(_ready, world)), world.clock, world.meter)
     listen = settings.listen
-    server = Server(proxy, max_body_bytes=settings.request.max_body_bytes, keepalive_s=listen.keepalive_s)
+    server = Server(
+        proxy,
+        max_body_bytes=settings.request.max_body_bytes,
+        keepalive_s=listen.keepalive_s,
+        header_s=listen.header_timeout_s,
+    )
     runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=listen.drain_s)
     await runner.setup()
     for listener in sockets:

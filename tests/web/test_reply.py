@@ -20,7 +20,7 @@ def answered(response: Response, *requests: bytes) -> bytes:
         return reply(request, response)
 
     async def whole() -> bytes:
-        runner = web.ServerRunner(Server(handler, max_body_bytes=1000, keepalive_s=0.05))
+        runner = web.ServerRunner(Server(handler, max_body_bytes=1000, keepalive_s=0.05, header_s=0.05))
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         reader, writer = await asyncio.open_connection(*runner.addresses[0][:2])

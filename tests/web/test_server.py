@@ -19,14 +19,15 @@ AUTH = {"Authorization": f"Bearer {KEY.text}"}
 Play = Callable[[House, aiohttp.ClientSession, str], Awaitable[None]]
 
 
-def run(play: Play, *, ready: bool = True, keepalive_s: float = 75.0, **house: Any) -> None:
+def run(play: Play, *, ready: bool = True, keepalive_s: float = 75.0, header_s: float = 15.0, **house: Any) -> None:
     async def checks() -> dict[str, bool]:
         return {"state": ready, "cache": False}
 
     async def whole() -> None:
         h = await House(limits=LIMITS, **house).opened()
         proxy = Proxy(h.flow.pipeline, h.flow.deliver, pages(checks), h.memory.clock, h.memory.meter)
-        server = Server(proxy, max_body_bytes=h.settings.request.max_body_bytes, keepalive_s=keepalive_s)
+        limit = h.settings.request.max_body_bytes
+        server = Server(proxy, max_body_bytes=limit, keepalive_s=keepalive_s, header_s=header_s)
         runner = web.ServerRunner(server)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -128,8 +129,30 @@ def test_silent_connections_are_closed() -> None:
     async def play(_: House, session: aiohttp.ClientSession, url: str) -> None:
         async with asyncio.timeout(5):
             assert await exchange(url, b"") == b""
+            assert await exchange(url, b"POST / HTTP/1.1\r\nHo") == b""
 
-    run(play, keepalive_s=0.1)
+    run(play, header_s=0.1)
+
+
+def test_idle_connections_are_closed_after_their_answer() -> None:
+    async def play(_: House, session: aiohttp.ClientSession, url: str) -> None:
+        async with asyncio.timeout(5):
+            assert b'{"alive":true}' in await exchange(url, b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+
+    run(play, keepalive_s=0.2, header_s=0.1)
+
+
+def test_a_body_that_never_ends_is_given_up(monkeypatch: Any) -> None:
+    monkeypatch.setattr("gateway.web.proxy.BODY_S", 0.1)
+
+    async def play(house: House, session: aiohttp.ClientSession, url: str) -> None:
+        head = f"POST /api/v1/generate_tensor HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY.text}\r\n"
+        sent = head.encode() + b"Content-Type: application/json\r\nContent-Length: 100\r\nConnection: close\r\n\r\n{"
+        async with asyncio.timeout(15):
+            assert (await exchange(url, sent)).startswith(b"HTTP/1.1 408 ")
+        assert not house.memory.upstream.requests
+
+    run(play)
 
 
 def test_health_pages_say_which_part_is_missing() -> None:
