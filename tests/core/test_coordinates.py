@@ -113,3 +113,9 @@ def test_faults_repeat_nothing_of_the_value() -> None:
     value = residues(1)
     value[0][0][0] = "MKTAYIAK"
     assert "MKTAYIAK" not in str(faults(value))
+
+
+def test_an_atom_with_a_number_too_many_does_not_make_up_for_one_with_too_few() -> None:
+    value = residues(3)
+    value[1][7], value[1][8] = [1.0, 2.0], [1.0, 2.0, 3.0, 4.0]
+    assert [fault.pointer for fault in faults(value)] == ["/c/1/7", "/c/1/8"]

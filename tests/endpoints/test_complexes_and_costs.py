@@ -79,6 +79,7 @@ def test_a_ligand_has_smiles_or_components_and_nothing_of_a_polymer(chain: Json)
         ("distogram_conditioning", [{"chain_id": "A", "distogram": [[True]]}], "/0/distogram"),
         ("distogram_conditioning", [{"chain_id": "A", "distogram": [[None]]}], "/0/distogram"),
         ("distogram_conditioning", [{"chain_id": "A", "distogram": None}], "/0/distogram"),
+        ("distogram_conditioning", [{"chain_id": "A", "distogram": 5}], "/0/distogram"),
         ("distogram_conditioning", [{"chain_id": "A"}], "/0/distogram"),
         ("templates", None, ""),
     ],

@@ -280,6 +280,7 @@ def test_decode_takes_the_surface_as_the_numbers_that_forward_and_sample_returne
     assert b"[0.0,25.0,0.0]" in call("decode", least("decode", inputs={"sasa": [0.0, 25.0, 0.0]})).body
     assert b"[0,18,0]" in call("decode", least("decode", inputs={"sasa": [0, 18, 0]})).body
     assert odd("decode", inputs={"sasa": [0.0, -0.5, 0.0]}) == ["/inputs/sasa/1"]
+    assert odd("decode", inputs={"sasa": [-1, 0.5, 0.0]}) == ["/inputs/sasa/0"]
     assert odd("logits", inputs={"sasa": areas}) == ["/inputs/sasa/1", "/inputs/sasa/2", "/inputs/sasa/3"]
 
 
