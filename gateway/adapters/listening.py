@@ -8,6 +8,7 @@ knowing of each other, so a port on which anybody listens already is refused.
 import asyncio
 import contextlib
 import errno
+import random
 import socket
 import time
 
@@ -15,6 +16,7 @@ BACKLOG = 1024
 # A predecessor that was killed lets go of the port a moment after its end.
 PATIENCE_S = 3.0
 PAUSE_S = 0.05
+QUIET_PORTS = range(20_000, 32_000)
 
 
 class CannotListen(Exception):
@@ -74,15 +76,19 @@ async def wait_until_free(host: str, port: int) -> None:
 
 
 async def free_port(host: str, wanted: int) -> int:
-    """The wanted port if nobody listens there, or soon no more; else any free one."""
-    try:
-        await wait_until_free(host, wanted)
-    except CannotListen:
-        wanted = 0
-    family, address = await _resolve(host, wanted)
-    with contextlib.closing(_bind(family, address)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
+    """The wanted port if nobody listens there, or soon no more; else a free one.
+
+    It is taken by another process a moment later, so it comes from below the ports that systems hand out for outgoing
+    connections (Linux: 32768 and up), where it might be gone by then.
+    """
+    for port in (wanted, *random.sample(QUIET_PORTS, 20)):
+        try:
+            if port:
+                await wait_until_free(host, port)
+                return port
+        except CannotListen:
+            continue
+    raise CannotListen(f"No port could be found on {host}.")
 
 
 def rebound(listener: socket.socket) -> socket.socket:
