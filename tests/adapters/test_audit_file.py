@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import fcntl
 import os
 import stat
 import subprocess
@@ -26,6 +27,8 @@ from gateway.adapters.clock import SystemClock
 from gateway.core.audit import Event
 async def main():
     log = FileAudit(Path(sys.argv[1]), b"audit", SystemClock())
+    print("ready", flush=True)
+    sys.stdin.readline()
     for i in range(25):
         await log.append(Event("key_created", 1.0, {"who": sys.argv[2], "n": i}))
 asyncio.run(main())
@@ -63,8 +66,22 @@ def test_the_first_record_says_that_the_chain_starts(tmp_path: Path) -> None:
 
 def test_processes_of_one_machine_write_one_chain(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
-    others = [subprocess.Popen([sys.executable, "-c", ANOTHER, str(path), name]) for name in ("a", "b", "c")]
-    assert [other.wait() for other in others] == [0, 0, 0]
+    others = [
+        subprocess.Popen(
+            [sys.executable, "-c", ANOTHER, str(path), name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for name in ("a", "b", "c")
+    ]
+    for other in others:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "ready\n"
+    for other in others:
+        assert other.stdin is not None
+        other.stdin.write("go\n")
+        other.stdin.flush()
+    for other in others:
+        other.communicate()
+    assert [other.returncode for other in others] == [0, 0, 0]
     head = verify(SECRET, read_lines(path))
     assert isinstance(head, Head)
     assert head.seq == 76
@@ -151,6 +168,20 @@ def test_a_record_that_the_disk_took_only_in_part_is_taken_off_again(
             add(log)
     assert path.read_bytes() == before
     assert add(log) == [4]
+
+
+def test_nobody_writes_while_another_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "audit.jsonl"
+    log = opened(path)
+    add(log)
+    before = path.read_bytes()
+    monkeypatch.setattr("gateway.adapters.audit_file.LOCK_S", 0.05)
+    with path.open("rb") as another:
+        fcntl.flock(another, fcntl.LOCK_EX)
+        with pytest.raises(AuditUnavailable):
+            add(log)
+    assert path.read_bytes() == before
+    assert add(log) == [3]
 
 
 def test_a_directory_in_its_place_is_an_unavailable_audit(tmp_path: Path) -> None:
