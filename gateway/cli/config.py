@@ -6,10 +6,10 @@ from typing import Any
 import click
 
 from gateway.cli.reference import as_markdown as commands_as_markdown
-from gateway.cli.service import check_stores
-from gateway.cli.shell import Shell, table, with_shell
+from gateway.cli.shell import Failure, Shell, table, with_shell
 from gateway.settings import SettingsFaults, values
 from gateway.settings.reference import as_markdown, as_toml
+from gateway.wiring.service import CannotServe, check_stores
 
 PAGES: Mapping[str, Callable[[], str]] = {"toml": as_toml, "markdown": as_markdown, "commands": commands_as_markdown}
 
@@ -32,7 +32,10 @@ def check(ctx: click.Context, shell: Shell) -> None:
         rows = [{"name": fault.name, "says": fault.says} for fault in faults.faults]
         shell.show({"valid": False, "faults": rows}, ())
         ctx.exit(1)
-    check_stores(loaded.settings)
+    try:
+        check_stores(loaded.settings)
+    except CannotServe as error:
+        raise Failure(str(error)) from None
     shell.show({"valid": True, "faults": []}, [f"The settings ({loaded.file or 'no file'}) can be used."])
 
 

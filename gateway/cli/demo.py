@@ -9,12 +9,12 @@ from pathlib import Path
 import click
 import orjson
 
-from gateway.adapters.listening import free_port
 from gateway.cli.demo_place import Wishes, find_or_make_keys, remember_port, remembered_port, write_settings
 from gateway.cli.demo_text import for_people
 from gateway.cli.demo_upstream import HOST, DemoUpstream
-from gateway.cli.service import Plan, Serving, holding, run_until_signal, serve_until_stopped
+from gateway.cli.program import run_until_signal, say, worker_command
 from gateway.settings import Settings, load_here
+from gateway.wiring.service import Plan, Serving, free_port, holding, serve_until_stopped
 
 
 @click.command()
@@ -69,7 +69,7 @@ async def _demo(wishes: Wishes, latency_s: float, as_json: bool) -> int:
             click.echo(orjson.dumps(told).decode() if as_json else for_people(told, wishes.directory))
 
         with (wishes.directory / "access.jsonl").open("ab") as access:
-            plan = Plan(announce, prepare, [upstream], access.fileno())
+            plan = Plan(worker_command, say, announce, prepare, [upstream], access.fileno())
             return await serve_until_stopped(settings, plan, place)
 
 

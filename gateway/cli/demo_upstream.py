@@ -3,7 +3,7 @@
 import asyncio
 from asyncio.subprocess import PIPE, Process
 
-from gateway.cli.service import program
+from gateway.cli.program import program
 from gateway.cli.shell import Failure
 
 START_S = 30.0

@@ -2,9 +2,10 @@
 
 import click
 
-from gateway.cli.service import Plan, Serving, holding, run_until_signal, say, serve_until_stopped
+from gateway.cli.program import run_until_signal, say, worker_command
 from gateway.cli.shell import Shell, with_shell
 from gateway.settings import Settings
+from gateway.wiring.service import Plan, Serving, holding, serve_until_stopped
 
 
 @click.command()
@@ -19,7 +20,7 @@ def serve(ctx: click.Context, shell: Shell) -> None:
         else:
             say(f"ready at {serving.url}; metrics at {serving.metrics_url}")
 
-    ctx.exit(run_until_signal(_serve(shell.settings(), Plan(announce))))
+    ctx.exit(run_until_signal(_serve(shell.settings(), Plan(worker_command, say, announce))))
 
 
 async def _serve(settings: Settings, plan: Plan) -> int:

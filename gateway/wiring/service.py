@@ -1,12 +1,12 @@
 """A whole gateway on one machine, from settings to its end: its stores, its sockets, its metrics page, its workers.
 
 The process that runs this serves no calls itself. Whatever it started ends before it does, in reverse order; should
-it be killed, workers end by themselves, and the stores live on until the next start adopts them.
+it be killed, workers end by themselves, and the stores live on until the next start adopts them. Nothing here speaks
+to people: what is to be said goes to the plan's `say`, and what keeps a gateway from serving is one exception.
 """
 
 import asyncio
 import signal
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -14,21 +14,22 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-import click
-
-import gateway
+from gateway.adapters import listening
 from gateway.adapters.embedded_store import EmbeddedStore, EmbeddedStoreError, Role, open_store
 from gateway.adapters.listening import CannotListen, close_all, open_sockets, spoken
 from gateway.adapters.metrics_listener import MetricsListener
 from gateway.adapters.place import Place, PlaceTaken
 from gateway.adapters.prometheus import clear_slots, render_slots
 from gateway.adapters.redis_url import parse_address
-from gateway.adapters.supervisor import Server, StartFailed, Supervisor
-from gateway.cli.shell import Failure, run
+from gateway.adapters.supervisor import Command, Say, Server, StartFailed, Supervisor
 from gateway.settings import Settings, master_secret
 
 T = TypeVar("T")
 Prepare = Callable[[Settings], Awaitable[None]]
+
+
+class CannotServe(Exception):
+    """Why no gateway can be served, in one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +42,11 @@ class Serving:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do around the serving. `prepare` runs when the stores are there and no worker is yet; `servers` are
-    watched beside the stores."""
+    """What to do around the serving. `worker` is the command line of a worker; `say` tells the operator what happens;
+    `prepare` runs when the stores are there and no worker is yet; `servers` are watched beside the stores."""
 
+    worker: Command
+    say: Say
     announce: Callable[[Serving], None]
     prepare: Prepare | None = None
     servers: Sequence[Server] = ()
@@ -64,15 +67,7 @@ async def holding(directory: Path) -> AsyncIterator[Place]:
         finally:
             place.leave()
     except (PlaceTaken, CannotListen, EmbeddedStoreError, StartFailed) as error:
-        raise Failure(str(error)) from None
-
-
-def run_until_signal(work: Awaitable[int]) -> int:
-    """The exit status; a start that a signal undid has ended well."""
-    try:
-        return run(work)
-    except asyncio.CancelledError:
-        return 0
+        raise CannotServe(str(error)) from None
 
 
 async def serve_until_stopped(settings: Settings, plan: Plan, place: Place) -> int:
@@ -94,7 +89,8 @@ async def _serve(settings: Settings, plan: Plan, place: Place, stack: AsyncExitS
     if plan.prepare is not None:
         await plan.prepare(settings)
     brief = settings.model_dump_json(exclude_unset=True).encode()
-    supervisor = Supervisor(worker_command, brief, sockets, [*stores, *plan.servers], listen.drain_s, say, plan.stdout)
+    servers = [*stores, *plan.servers]
+    supervisor = Supervisor(plan.worker, brief, sockets, servers, listen.drain_s, plan.say, plan.stdout)
     serving = Serving(
         spoken(listen.host, sockets[0].getsockname()[1]), spoken(listen.metrics_host, metrics_port) + "/metrics"
     )
@@ -106,22 +102,6 @@ async def _serve(settings: Settings, plan: Plan, place: Place, stack: AsyncExitS
     return await supervisor.run(on_ready)
 
 
-def worker_command(slot: int, listener: int, ready: int) -> Sequence[str]:
-    """How a worker is started: this very program, with what it inherits."""
-    return program("worker", "--slot", str(slot), "--listener", str(listener), "--ready", str(ready))
-
-
-def program(*words: str) -> Sequence[str]:
-    """This very program again: from where it was loaded, not from whatever the working directory holds (-P)."""
-    elsewhere = () if Path(gateway.__file__).parents[1] == Path.cwd() else ("-P",)
-    return (sys.executable, *elsewhere, "-m", "gateway", *words)
-
-
-def say(sentence: str) -> None:
-    """To the operator, on standard error."""
-    click.echo(f"esm-gateway: {sentence}", err=True)
-
-
 def check_stores(settings: Settings) -> None:
     """Store addresses that only their client can judge."""
     for name, url in (("state_url", settings.stores.state_url), ("cache_url", settings.stores.cache_url)):
@@ -129,7 +109,12 @@ def check_stores(settings: Settings) -> None:
             if url is not None:
                 parse_address(url)
         except ValueError as error:
-            raise Failure(f"stores.{name}: {error}") from None
+            raise CannotServe(f"stores.{name}: {error}") from None
+
+
+async def free_port(host: str, wanted: int) -> int:
+    """The wanted port if nobody listens there, else any free one."""
+    return await listening.free_port(host, wanted)
 
 
 async def _open_metrics(settings: Settings, stack: AsyncExitStack) -> int:
