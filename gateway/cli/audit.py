@@ -1,21 +1,16 @@
 """The chained record of what mattered: whether it is whole, and its latest lines."""
 
 from collections import deque
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 import orjson
 
-from gateway.adapters.audit_file import read_lines
 from gateway.cli.shell import Failure, Shell, run, with_shell
 from gateway.cli.times import shown
-from gateway.core import envelope
-from gateway.core.audit import Broken, Head, verify
-from gateway.settings import Settings, master_secret
-from gateway.wiring import open_parts
-from gateway.wiring.stores import chain_name
+from gateway.core.audit import Broken, Head
+from gateway.wiring.record import record_lines, verify_record, witnessed_head
 
 
 @click.group()
@@ -31,8 +26,8 @@ def verify_chain(shell: Shell, file: Path | None, witness: bool) -> None:
     """Follow the chain of FILE (or of the settings) and name the first broken link."""
     settings = shell.settings()
     path = file or settings.audit_file
-    head = run(_head(settings)) if witness else None
-    found = verify(envelope.derive(master_secret(settings), "audit-chain"), _lines(path), head)
+    head = run(witnessed_head(settings)) if witness else None
+    found = verify_record(settings, path, head)
     if isinstance(found, Broken):
         raise Failure(f"{path}, line {found.line}: {found.reason}.")
     shell.show({"records": found.seq, "head": found.mac, "witnessed": head is not None}, [_whole(path, found, head)])
@@ -43,12 +38,8 @@ def verify_chain(shell: Shell, file: Path | None, witness: bool) -> None:
 @with_shell
 def tail(shell: Shell, count: int) -> None:
     """The latest records."""
-    records = [_record(line) for line in deque(_lines(shell.settings().audit_file), maxlen=count)]
+    records = [_record(line) for line in deque(record_lines(shell.settings().audit_file), maxlen=count)]
     shell.show(records, [_spoken(record) for record in records])
-
-
-def _lines(path: Path) -> Iterator[bytes]:
-    return read_lines(path) if path.exists() else iter(())
 
 
 def _record(line: bytes) -> dict[str, Any]:
@@ -72,8 +63,3 @@ def _plain(value: Any) -> str:
 def _whole(path: Path, found: Head, head: Head | None) -> str:
     remark = "" if head is not None else " (its end was not compared with a head kept elsewhere)"
     return f"{path}: {found.seq} records, the chain is whole{remark}."
-
-
-async def _head(settings: Settings) -> Head | None:
-    async with open_parts(settings) as parts:
-        return await parts.heads.get(chain_name(settings))

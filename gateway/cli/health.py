@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 
 import click
 
-from gateway.adapters.place import where_served
 from gateway.cli.shell import Failure, Shell, with_shell
+from gateway.wiring.place import served_at
 
 
 @click.command()
@@ -43,7 +43,7 @@ def ask(url: str, timeout_s: float) -> tuple[int, dict[str, bool]]:
 
 def _address(shell: Shell) -> str:
     settings = shell.settings()
-    served = where_served(settings.data_dir)
+    served = served_at(settings)
     if served is None:
         raise Failure(f"No gateway runs on {settings.data_dir}.")
     return served

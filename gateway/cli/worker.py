@@ -1,16 +1,15 @@
 """A worker of `serve`: started by the supervisor, never by a person. It ends when the supervisor does."""
 
 import asyncio
-import os
 import signal
 import socket
+from functools import partial
 
 import click
 
-from gateway.adapters import tether
-from gateway.adapters.supervisor import GRACE_S, READY
 from gateway.settings import Settings
 from gateway.wiring import run_worker
+from gateway.wiring.child import say_ready, worker_settings
 
 try:
     from uvloop import run
@@ -24,17 +23,10 @@ except ImportError:  # Windows has no uvloop
 @click.option("--ready", type=int, required=True, help="The inherited pipe to say that we are ready.")
 def worker(slot: int, listener: int, ready: int) -> None:
     """Serve calls on an inherited socket; settings come on standard input."""
-    settings = Settings.model_validate_json(tether.brief())
-    tether.tie(settings.listen.drain_s + GRACE_S)
-    run(_work(settings, slot, socket.socket(fileno=listener), ready))
+    run(_work(worker_settings(), slot, socket.socket(fileno=listener), ready))
 
 
 async def _work(settings: Settings, slot: int, listener: socket.socket, ready: int) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-
-    def on_ready() -> None:
-        os.write(ready, READY)
-        os.close(ready)
-
-    await run_worker(settings, slot, [listener], on_ready, stop)
+    await run_worker(settings, slot, [listener], partial(say_ready, ready), stop)

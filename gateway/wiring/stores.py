@@ -50,10 +50,15 @@ async def open_audit(settings: Settings, master: bytes, heads: RedisAuditHead, c
         with suppress(StoreUnavailable):
             await heads.put(chain, at)
 
-    audit = FileAudit(settings.audit_file, envelope.derive(master, "audit-chain"), clock, witness=witness)
+    audit = FileAudit(settings.audit_file, audit_secret(master), clock, witness=witness)
     with suppress(StoreUnavailable):
         audit.expect(await heads.get(chain) or Head())
     return audit
+
+
+def audit_secret(master: bytes) -> bytes:
+    """The secret under which the records of the chain are linked."""
+    return envelope.derive(master, "audit-chain")
 
 
 def chain_name(settings: Settings) -> str:

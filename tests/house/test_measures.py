@@ -68,7 +68,7 @@ def test_nothing_unpickles_and_only_the_settings_read_the_environment(path: Path
         assert not re.search(r"os\.(environ|getenv)|from os import .*environ", text)
 
 
-def test_imports_run_downwards_only() -> None:
+def test_imports_run_downwards_only_and_commands_know_no_adapters() -> None:
     linter = Path(sys.executable).with_name("lint-imports")
     done = subprocess.run([linter, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
