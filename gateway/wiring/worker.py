@@ -88,12 +88,28 @@ async def _serve(
         await web.SockSite(runner, listener, backlog=BACKLOG).start()
     on_ready()
     await stop.wait()
-    await runner.cleanup()  # accepts nothing new, waits for what is under way
-    await tasks.drain(listen.drain_s)
+    await _finish(runner, server, tasks, listen.drain_s)
     for loop in loops:
         loop.cancel()
     await asyncio.gather(*loops, return_exceptions=True)
     await flow.admission.close()
+
+
+async def _finish(runner: web.ServerRunner, server: Server, tasks: AsyncTasks, drain_s: float) -> None:
+    """Accept nothing new and wait for what is under way: answers and background work for `drain_s` together.
+
+    Left alone, aiohttp waits that long twice for its answers (RequestHandler.shutdown, 3.14), by when the supervisor
+    has ended this worker by force.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + drain_s
+    try:
+        async with asyncio.timeout_at(deadline):
+            await runner.cleanup()
+    except TimeoutError:
+        for connection in server.connections:
+            connection.force_close()
+    await tasks.drain(max(0.0, deadline - loop.time()))
 
 
 async def _ready(world: World) -> Mapping[str, bool]:

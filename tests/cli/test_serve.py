@@ -1,22 +1,27 @@
 """`serve` from a settings file: ready, healthy, and gone with everything that it started."""
 
 import signal
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.client import RemoteDisconnected
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Line
-from tests.cli.started import Started, fetch, started, until
+from tests.cli.started import PATIENCE_S, Started, fetch, started, until
 
 
-def settings(directory: Path) -> Path:
-    """On embedded stores, before an upstream that nobody calls."""
+def settings(directory: Path, upstream_port: int = 9, listen: str = "") -> Path:
+    """On embedded stores, before an upstream that nobody calls unless another port is given."""
     (directory / "key").touch(0o600)
     (directory / "key").write_text("an-upstream-key")
     text = (
         'data_dir = "data"\n[listen]\nport = 0\nmetrics_port = 0\nworkers = 2\n'
-        '[upstream]\nurl = "http://127.0.0.1:9"\n[[upstream.keys]]\nid = "lab"\nfile = "key"\n'
+        f'{listen}[upstream]\nurl = "http://127.0.0.1:{upstream_port}"\n[[upstream.keys]]\nid = "lab"\nfile = "key"\n'
     )
     (directory / "gateway.toml").write_text(text)
     return directory / "gateway.toml"
@@ -64,3 +69,29 @@ def test_settings_that_cannot_be_used_start_nothing(tmp_path: Path) -> None:
     assert (one.process.returncode, out) == (1, b"")
     assert "breaker.failures: must be at least 1" in err.decode()
     assert not (tmp_path / "data").exists()
+
+
+def test_a_call_that_does_not_end_in_time_ends_with_its_worker_and_not_by_force(tmp_path: Path) -> None:
+    """Status 0: no worker was killed, though the upstream never answered."""
+    with socket.create_server(("127.0.0.1", 0)) as mute, ThreadPoolExecutor() as callers:
+        mute.settimeout(PATIENCE_S)
+        config = settings(tmp_path, mute.getsockname()[1], "drain_s = 2\n")
+        with started("serve", "--config", str(config), "--json") as one:
+            one.home = str(tmp_path / "data")
+            one.ready()
+            key = Line(tmp_path).json("keys", "create", "--user", "ada")["key"]
+            one.told = {**one.told, "key": key}
+            calling = callers.submit(one.ask)
+            with mute.accept()[0]:
+                assert one.end()[0] == 0
+            with pytest.raises((RemoteDisconnected, ConnectionResetError)):
+                calling.result(PATIENCE_S)
+            assert one.tree() == {}
+
+
+def test_asking_for_health_loads_neither_the_server_nor_the_clients_of_the_stores() -> None:
+    """Containers ask every few seconds, on the processors that calls need."""
+    heavy = "{'aiohttp', 'redis', 'prometheus_client'}"
+    code = f"import sys, gateway.cli.door, gateway.cli.health; print({heavy} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
