@@ -132,7 +132,10 @@ class Ledger(Protocol):
 
 
 class CacheStore(Protocol):
-    """Sealed bytes by address (cache store). Lost: StoreUnavailable within 50 ms; the flow goes on without it."""
+    """Sealed bytes by address (cache store). Lost: StoreUnavailable, and the flow goes on without it.
+
+    A look-up says so within 50 ms; what saves upstream calls may wait ten times as long for a store that is busy.
+    """
 
     async def get(self, address: str) -> bytes | None: ...
     async def put(self, address: str, blob: bytes, ttl_s: float, keep_first: bool) -> bytes | None:

@@ -6,7 +6,6 @@ knowing of each other, so a port on which anybody listens already is refused.
 """
 
 import asyncio
-import contextlib
 import errno
 import random
 import socket
