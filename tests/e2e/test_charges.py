@@ -104,3 +104,20 @@ def test_a_revoked_key_is_refused_by_every_worker_within_two_seconds(tmp_path: P
 
     with demo(tmp_path / "d", "--workers", "4") as product:
         asyncio.run(play(product))
+
+
+def test_a_stop_lets_the_calls_under_way_end(tmp_path: Path) -> None:
+    async def play(product: Product) -> None:
+        async with many() as session:
+            asking = [asyncio.ensure_future(product.ask(session, {"temperature": 1 + n})) for n in range(8)]
+
+            async def computing() -> bool:
+                return int((await product.calls(session))["in_flight"]) == 8
+
+            await until(computing)
+            product.process.send_signal(signal.SIGTERM)
+            assert [status for status, _, _ in await asyncio.gather(*asking)] == [200] * 8
+
+    with demo(tmp_path / "d", "--workers", "2", "--latency", "1.0") as product:
+        asyncio.run(play(product))
+        assert product.process.wait(timeout=20) == 0
