@@ -9,7 +9,8 @@ from gateway.cli.reference import as_markdown as commands_as_markdown
 from gateway.cli.shell import Failure, Shell, table, with_shell
 from gateway.settings import SettingsFaults, values
 from gateway.settings.reference import as_markdown, as_toml
-from gateway.wiring.service import CannotServe, check_stores
+from gateway.wiring.service import check_stores
+from gateway.wiring.trouble import CannotServe
 
 PAGES: Mapping[str, Callable[[], str]] = {"toml": as_toml, "markdown": as_markdown, "commands": commands_as_markdown}
 

@@ -12,7 +12,7 @@ import click
 
 import gateway
 from gateway.cli.shell import Failure, run
-from gateway.wiring.service import CannotServe
+from gateway.wiring.trouble import CannotServe
 
 
 def program(*words: str) -> Sequence[str]:

@@ -20,6 +20,7 @@ from gateway.core.problems import Problem
 from gateway.flow.administer import Refused
 from gateway.ports import AuditUnavailable, StoreUnavailable
 from gateway.settings import Loaded, Settings, SettingsFaults, load_here
+from gateway.wiring.trouble import CannotServe
 
 T = TypeVar("T")
 
@@ -28,7 +29,7 @@ class Failure(Exception):
     """A failure with its sentence."""
 
 
-TELLABLE = (Failure, Refused, SettingsFaults, StoreUnavailable, AuditUnavailable, Problem, OSError)
+TELLABLE = (Failure, CannotServe, Refused, SettingsFaults, StoreUnavailable, AuditUnavailable, Problem, OSError)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,13 +23,11 @@ from gateway.adapters.prometheus import clear_slots, render_slots
 from gateway.adapters.redis_url import parse_address
 from gateway.adapters.supervisor import Command, Say, Server, StartFailed, Supervisor
 from gateway.settings import Settings, master_secret
+from gateway.wiring.stores import check_fitness
+from gateway.wiring.trouble import CannotServe
 
 T = TypeVar("T")
 Prepare = Callable[[Settings], Awaitable[None]]
-
-
-class CannotServe(Exception):
-    """Why no gateway can be served, in one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +84,7 @@ async def _serve(settings: Settings, plan: Plan, place: Place, stack: AsyncExitS
     metrics_port = await _open_metrics(settings, stack)
     stores = await _open_stores(settings, stack)
     settings = _with_urls(settings, stores)
+    await check_fitness(settings, plan.say)
     if plan.prepare is not None:
         await plan.prepare(settings)
     brief = settings.model_dump_json(exclude_unset=True).encode()

@@ -1,16 +1,19 @@
 """Clients of the two stores and of the audit chain, as the settings name them."""
 
 import platform
+from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 
 from gateway.adapters.audit_file import FileAudit
-from gateway.adapters.embedded_store import Role, open_store
+from gateway.adapters.embedded_store import EmbeddedStoreError, Role, open_store
 from gateway.adapters.redis_audit_head import RedisAuditHead
 from gateway.adapters.redis_connect import RedisStore, connect
+from gateway.adapters.redis_fitness import UnfitStore, check_cache_store, check_state_store
 from gateway.core import envelope
 from gateway.core.audit import Head
 from gateway.ports import Clock, StoreUnavailable
 from gateway.settings import Settings, read_secret
+from gateway.wiring.trouble import CannotServe
 
 
 async def with_stores(settings: Settings, stack: AsyncExitStack) -> Settings:
@@ -20,7 +23,10 @@ async def with_stores(settings: Settings, stack: AsyncExitStack) -> Settings:
     for role in roles:
         if urls[f"{role}_url"] is None:
             megabytes = settings.stores.cache_mb if role == "cache" else 0
-            store = await open_store(settings.data_dir, role, maxmemory_mb=megabytes)
+            try:
+                store = await open_store(settings.data_dir, role, maxmemory_mb=megabytes)
+            except EmbeddedStoreError as error:
+                raise CannotServe(str(error)) from None
             stack.push_async_callback(store.stop)
             urls[f"{role}_url"] = store.url
     return settings.model_copy(update={"stores": settings.stores.model_copy(update=urls)})
@@ -39,6 +45,20 @@ async def clients(settings: Settings, stack: AsyncExitStack) -> tuple[RedisStore
         stack.push_async_callback(client.close)
         opened.append(client)
     return opened[0], opened[1]
+
+
+async def check_fitness(settings: Settings, say: Callable[[str], None]) -> None:
+    """Refuse a store that would forget what was spent or revoked; one that is away for now is only mentioned."""
+    async with AsyncExitStack() as stack:
+        state, cache = await clients(settings, stack)
+        for name, store, check in (("state", state, check_state_store), ("cache", cache, check_cache_store)):
+            try:
+                for warning in await check(store):
+                    say(warning)
+            except UnfitStore as unfit:
+                raise CannotServe(f"{unfit}.") from None
+            except StoreUnavailable:
+                say(f"the {name} store does not answer yet")
 
 
 async def open_audit(settings: Settings, master: bytes, heads: RedisAuditHead, clock: Clock) -> FileAudit:

@@ -21,7 +21,8 @@ from tests.e2e.product import COMMAND, Product, demo, until
 class Server:
     """A store of the operator's own: nobody starts it again but the test."""
 
-    def __init__(self, directory: Path, name: str) -> None:
+    def __init__(self, directory: Path, name: str, *options: str) -> None:
+        self.options = options
         self.home = directory / name
         self.home.mkdir(parents=True)
         self.socket = self.home / "s"
@@ -31,7 +32,7 @@ class Server:
     def start(self) -> None:
         command = [str(get_binary_path()), "--port", "0", "--unixsocket", str(self.socket), "--appendonly", "yes"]
         self.process = subprocess.Popen(
-            [*command, "--dir", str(self.home)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [*command, "--dir", str(self.home), *self.options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
 
     def kill(self) -> None:
@@ -47,9 +48,8 @@ def serving(directory: Path) -> Iterator[tuple[Product, Server, Server]]:
         state, cache = Server(directory, "state"), Server(directory, "cache")
         port = free_port()
         config = directory / "serve.toml"
-        made = (product.directory / "gateway.toml").read_text()
         (directory / "data").mkdir()
-        config.write_text(edited(made, product, port, state, cache, directory))
+        config.write_text(settings_text(product.sandbox, port, state, cache, directory))
         process = subprocess.Popen([*COMMAND, "serve", "--config", str(config)], stdout=subprocess.DEVNULL)
         try:
             served = Product(process, {**product.said, "url": f"http://127.0.0.1:{port}"}, directory / "data")
@@ -63,7 +63,7 @@ def serving(directory: Path) -> Iterator[tuple[Product, Server, Server]]:
             cache.kill()
 
 
-def edited(made: str, product: Product, port: int, state: Server, cache: Server, directory: Path) -> str:
+def settings_text(sandbox: str, port: int, state: Server, cache: Server, directory: Path) -> str:
     keys = "\n".join(
         f'[[upstream.keys]]\nid = "k{n}"\nfile = "{file}"\nconcern = {"true" if n else "false"}'
         for n, file in enumerate(upstream_files(directory))
@@ -78,7 +78,7 @@ port = {port}
 metrics_port = 0
 workers = 2
 [upstream]
-url = "{product.sandbox}"
+url = "{sandbox}"
 {keys}
 [stores]
 state_url = "unix://{state.socket}"
@@ -187,3 +187,21 @@ def test_embedded_stores_that_are_killed_come_back_with_what_they_held(tmp_path:
 
     with demo(tmp_path / "d") as product:
         asyncio.run(play(product))
+
+
+def test_a_state_store_that_evicts_is_refused_with_a_reason(tmp_path: Path) -> None:
+    state = Server(tmp_path, "state", "--maxmemory", "50mb", "--maxmemory-policy", "allkeys-lru")
+    cache = Server(tmp_path, "cache")
+    try:
+        (tmp_path / "data").mkdir()
+        config = tmp_path / "serve.toml"
+        config.write_text(settings_text("http://127.0.0.1:1", free_port(), state, cache, tmp_path))
+        done = subprocess.run(
+            [*COMMAND, "serve", "--config", str(config)], capture_output=True, text=True, check=False, timeout=30
+        )
+        assert done.returncode == 1
+        assert "allkeys-lru" in done.stderr
+        assert "Traceback" not in done.stderr
+    finally:
+        state.kill()
+        cache.kill()
