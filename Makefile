@@ -6,7 +6,7 @@ PORT ?= 8080
 DATA ?= .data/demo
 UV_FLAGS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q
 
-.PHONY: run test check format bench test-sdk dashboards pins clean help
+.PHONY: run test check format bench test-sdk alerts dashboards pins clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo "make test      every test that needs no SDK"
 	@echo "make test-sdk  the real esm SDK through the gateway (installs CPU torch)"
 	@echo "make check     format, lint, types, layers"
+	@echo "make alerts    promtool on the alert rules, their tests and the dashboard's queries"
 	@echo "make bench     ratios against a bare aiohttp server, in one run"
 
 # The stamp changes with the pins, so a machine that has been set up is not set up again.
@@ -46,6 +47,9 @@ bench: $(VENV)/.ready
 
 test-sdk: $(VENV)/.ready
 	bash tests/sdk/run.sh
+
+alerts: $(VENV)/.ready
+	PATH="$(CURDIR)/$(BIN):$$PATH" bash deploy/prometheus/check.sh
 
 dashboards: $(VENV)/.ready
 	$(BIN)/python grafana/generate.py
