@@ -1,7 +1,7 @@
 """The access log: one JSON line a request, gathered for a tenth of a second and written in whole lines.
 
 The standard library's logging would double the CPU of a request. A crash may lose the last tenth of a second; a reader
-that does not keep up loses the oldest lines, and a line says how many.
+that does not keep up loses lines, and a line says how many.
 """
 
 import asyncio
@@ -22,17 +22,17 @@ class StreamAccessLog:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._lines: list[bytes] = []
-        self._held = 0
+        self.held = 0
         self._dropped = 0
         self._writing = False
 
     def write(self, fields: Mapping[str, Any]) -> None:
-        if self._held > MOST_HELD:
+        if self.held > MOST_HELD:
             self._dropped += 1
             return
         line = orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE)
         self._lines.append(line)
-        self._held += len(line)
+        self.held += len(line)
         if not self._writing:
             self._writing = True
             asyncio.get_running_loop().call_later(GATHER_S, self._start)
@@ -48,7 +48,7 @@ class StreamAccessLog:
             asyncio.get_running_loop().call_later(GATHER_S, self._start)
 
     def _flush(self) -> None:
-        lines, self._lines, self._held = self._lines, [], 0
+        lines, self._lines, self.held = self._lines, [], 0
         if self._dropped:
             lines.append(orjson.dumps({"dropped_lines": self._dropped}) + b"\n")
             self._dropped = 0

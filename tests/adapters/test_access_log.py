@@ -1,0 +1,81 @@
+"""The access log: whole lines, in order, and no request ever waits for whoever reads it."""
+
+import asyncio
+import os
+import threading
+
+import orjson
+
+from gateway.adapters.access_log import MOST_HELD, PIPE_ATOMIC, NoAccessLog, StreamAccessLog
+
+
+def read_all(descriptor: int) -> bytes:
+    with os.fdopen(descriptor, "rb") as stream:
+        return stream.read()
+
+
+def test_lines_come_whole_and_in_order() -> None:
+    reading, writing = os.pipe()
+
+    async def story() -> None:
+        log = StreamAccessLog(writing)
+        for n in range(500):
+            log.write({"n": n, "text": "x" * (n % 300)})
+        await asyncio.sleep(0.3)
+        log.write({"n": 500})
+        log.close()
+
+    got: list[bytes] = []
+    reader = threading.Thread(target=lambda: got.append(read_all(reading)))
+    reader.start()
+    asyncio.run(story())
+    os.close(writing)
+    reader.join(10)
+    assert [orjson.loads(line)["n"] for line in got[0].splitlines()] == list(range(501))
+
+
+def test_a_reader_who_does_not_keep_up_costs_lines_and_no_memory() -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+
+    async def story() -> None:
+        log = StreamAccessLog(writing)
+        for _ in range(3):
+            for n in range(2 * MOST_HELD // 1000):
+                log.write({"n": n, "text": "x" * 1000})
+            assert log.held <= MOST_HELD + 2000
+            await asyncio.sleep(0.2)
+        log.close()
+
+    asyncio.run(story())
+    os.close(writing)
+    got = read_all(reading)
+    assert len(got) >= PIPE_ATOMIC
+
+
+def test_what_was_dropped_is_told() -> None:
+    reading, writing = os.pipe()
+    got: list[bytes] = []
+
+    async def story() -> None:
+        log = StreamAccessLog(writing)
+        for n in range(MOST_HELD // 1000 + 50):
+            log.write({"n": n, "text": "x" * 1000})
+        reader = threading.Thread(target=lambda: got.append(read_all(reading)))
+        reader.start()
+        log.close()
+        os.close(writing)
+        reader.join(10)
+
+    asyncio.run(story())
+    lines = [orjson.loads(line) for line in got[0].splitlines()]
+    dropped = sum(line.get("dropped_lines", 0) for line in lines)
+    assert dropped > 0
+    assert dropped + sum("n" in line for line in lines) == MOST_HELD // 1000 + 50
+
+
+def test_no_log_is_silent() -> None:
+    log = NoAccessLog()
+    log.write({"n": 1})
+    log.close()
+    assert vars(log) == {}
