@@ -68,14 +68,18 @@ def follow(secret: bytes, head: Head, line: bytes) -> Head | str:
     """The head after one line, or a sentence that says how the line breaks the chain."""
     try:
         record = orjson.loads(line)
-        mac = record.pop("mac")
-    except (orjson.JSONDecodeError, KeyError, AttributeError, TypeError):
+        written = orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
+        mac = record.pop("mac").encode()
+    except (ValueError, KeyError, AttributeError, TypeError):
         return "the line is not a record"
-    if not isinstance(mac, str) or not hmac.compare_digest(mac, _mac(secret, record)):
+    if not hmac.compare_digest(mac, _mac(secret, record).encode()):
         return "the content does not match its HMAC"
+    # Spelled otherwise it may read otherwise: of a member that stands there twice, the HMAC sees only the last.
+    if line != written:
+        return "it is not spelled as the gateway writes it"
     if record.get("prev") != head.mac or record.get("seq") != head.seq + 1:
         return f"it does not follow record {head.seq}"
-    return Head(head.seq + 1, mac)
+    return Head(head.seq + 1, mac.decode())
 
 
 def verify(secret: bytes, lines: Iterable[bytes], head: Head | None = None) -> Head | Broken:
