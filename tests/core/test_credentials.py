@@ -1,0 +1,93 @@
+"""Virtual keys: what is refused without asking a store, and that a digest knows its own key only."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.core.credentials import ALPHABET, VirtualKey, digest, matches, mint, parse
+
+ENTROPY = st.binary(min_size=44, max_size=44)
+KEY = mint(bytes(range(44)))
+PEPPER, OTHER_PEPPER = b"p" * 32, b"q" * 32
+
+
+@given(ENTROPY)
+@settings(max_examples=100, deadline=None)
+def test_a_minted_key_is_read_back_as_itself(entropy: bytes) -> None:
+    key = mint(entropy)
+    assert parse(key.text) == key
+    assert key.text.startswith(f"esmgw_{key.public_id}_")
+    assert len(key.text) == len("esmgw_") + 12 + 1 + 32 + 6
+
+
+@pytest.mark.parametrize("place", range(len(KEY.text)))
+def test_any_one_changed_character_is_refused_without_a_store(place: int) -> None:
+    for other in ALPHABET + "_- é٣":
+        if other != KEY.text[place]:
+            assert parse(KEY.text[:place] + other + KEY.text[place + 1 :]) is None
+
+
+@given(ENTROPY, st.data())
+@settings(max_examples=100, deadline=None)
+def test_two_neighbours_that_changed_places_are_refused(entropy: bytes, data: st.DataObject) -> None:
+    text = mint(entropy).text
+    at = data.draw(st.integers(0, len(text) - 2))
+    swapped = text[:at] + text[at + 1] + text[at] + text[at + 2 :]
+    assert (parse(swapped) is None) == (swapped != text)
+
+
+@pytest.mark.parametrize("length", range(len(KEY.text)))
+def test_a_key_cut_short_is_refused(length: int) -> None:
+    assert parse(KEY.text[:length]) is None
+    assert parse(KEY.text[length + 1 :]) is None
+
+
+@pytest.mark.parametrize("around", ["{}\n", " {}", "{} ", "{}0", "Bearer {}", "{}\0", "\ufeff{}"])
+def test_a_key_with_anything_around_it_is_refused(around: str) -> None:
+    assert parse(around.format(KEY.text)) is None
+
+
+@given(st.text(max_size=80))
+@settings(max_examples=100, deadline=None)
+def test_other_text_is_no_key_and_no_fault(text: str) -> None:
+    assert parse(text) is None
+
+
+@given(ENTROPY, ENTROPY)
+@settings(max_examples=100, deadline=None)
+def test_a_digest_is_matched_by_the_very_key_alone(one: bytes, other: bytes) -> None:
+    first, second = mint(one), mint(other)
+    stored = digest(PEPPER, first)
+    assert matches(PEPPER, first, stored)
+    assert matches(PEPPER, second, stored) == (first.text == second.text)
+    assert not matches(OTHER_PEPPER, first, stored)
+
+
+def test_two_keys_with_one_public_id_do_not_match_each_other() -> None:
+    other = mint(bytes(range(12)) + bytes(32))
+    assert other.public_id == KEY.public_id
+    assert not matches(PEPPER, other, digest(PEPPER, KEY))
+
+
+@pytest.mark.parametrize("stored", ["", "0" * 64, KEY.text])
+def test_a_record_without_the_right_digest_lets_nobody_in(stored: str) -> None:
+    assert not matches(PEPPER, KEY, stored)
+
+
+def test_what_is_stored_and_what_is_shown_hold_nothing_of_the_secret() -> None:
+    secret = KEY.text[len("esmgw_") + 13 :]
+    stored = digest(PEPPER, KEY)
+    assert len(stored) == 64
+    assert secret not in stored + repr(KEY) + str(KEY)
+    assert repr(VirtualKey("a", "b")) == "VirtualKey(public_id='a')"
+
+
+@pytest.mark.parametrize("length", [0, 16, 43])
+def test_no_key_is_made_from_too_little_chance(length: int) -> None:
+    with pytest.raises(ValueError, match="entropy"):
+        mint(bytes(length))
+
+
+def test_every_byte_of_chance_is_used() -> None:
+    texts = {mint(bytes(1 if at == place else 0 for at in range(44))).text for place in range(44)}
+    assert len(texts | {mint(bytes(44)).text}) == 45

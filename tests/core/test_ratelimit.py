@@ -1,0 +1,67 @@
+"""RateLimit and RateLimit-Policy: structured lists (RFC 8941 section 3.1) that name limits, never holders."""
+
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.nouns import KeyRecord, Limits, Principal
+from gateway.core.quota import LimitBook, Standing
+from gateway.core.ratelimit import fields, policy_field, state_field
+
+CEILING = st.none() | st.integers(1, 10**12)
+LIMITS = st.builds(Limits, CEILING, CEILING, CEILING, CEILING)
+# RFC 8941 section 3.3.3: a quoted string without quotes or backslashes; 3.3.1: an integer of at most 15 digits.
+ITEM = re.compile(r'"(?P<name>[ !#-\[\]-~]+)"(?P<parameters>(?:;[a-z]=-?\d{1,15})*)')
+
+
+def items(field: str) -> dict[str, dict[str, int]]:
+    read: dict[str, dict[str, int]] = {}
+    for text in field.split(", ") if field else []:
+        item = ITEM.fullmatch(text)
+        assert item is not None, text
+        pairs = [pair.split("=") for pair in item["parameters"].split(";")[1:]]
+        read[item["name"]] = {name: int(value) for name, value in pairs}
+        assert len(read[item["name"]]) == len(pairs), "a parameter stands there twice"
+    return read
+
+
+def person(limits: Limits) -> Principal:
+    return Principal(KeyRecord("k3y1d", "digest", "ada", "red", 0.0, limits=limits))
+
+
+@given(LIMITS, LIMITS)
+def test_the_policy_lists_every_ceiling_once_with_its_amount_and_window(user: Limits, key: Limits) -> None:
+    limits = LimitBook(user).all(person(key))
+    read = items(policy_field(limits))
+    assert list(read) == [limit.name for limit in limits]
+    for limit in limits:
+        window = {} if limit.kind == "concurrency" else {"w": limit.window_s}
+        assert read[limit.name] == {"q": limit.amount, **window}
+
+
+@given(LIMITS, st.integers(0, 10**12), st.floats(0, 86_400))
+def test_the_state_says_what_is_left_and_never_promises_it_too_early(
+    user: Limits, remaining: int, reset_s: float
+) -> None:
+    standings = [Standing(limit, remaining, reset_s) for limit in LimitBook(user).all(person(Limits()))]
+    read = items(state_field(standings))
+    assert list(read) == [standing.limit.name for standing in standings]
+    for shown in read.values():
+        assert set(shown) == {"r", "t"}
+        assert shown["r"] == remaining
+        assert reset_s <= shown["t"] <= reset_s + 1
+
+
+def test_the_fields_read_as_in_the_draft() -> None:
+    limits = LimitBook(Limits(600, None, 8, 1000)).all(person(Limits()))
+    assert fields(limits, [Standing(limits[0], 599, 0.1)]) == {
+        "RateLimit-Policy": '"user-requests";q=600;w=60, "user-concurrent";q=8, "user-units";q=1000;w=86400',
+        "RateLimit": '"user-requests";r=599;t=1',
+    }
+
+
+def test_who_is_limited_is_not_said() -> None:
+    limits = LimitBook(Limits(600, 5, 8, 1000)).all(person(Limits(6, 5, 8, 10)))
+    said = fields(limits, [Standing(limit, 1, 1.0) for limit in limits])
+    assert not re.search("ada|k3y1d|red", " ".join(said.values()))
