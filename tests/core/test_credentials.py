@@ -1,5 +1,7 @@
 """Virtual keys: what is refused without asking a store, and that a digest knows its own key only."""
 
+import zlib
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -91,3 +93,17 @@ def test_no_key_is_made_from_too_little_chance(length: int) -> None:
 def test_every_byte_of_chance_is_used() -> None:
     texts = {mint(bytes(1 if at == place else 0 for at in range(44))).text for place in range(44)}
     assert len(texts | {mint(bytes(44)).text}) == 45
+
+
+def checked(stem: str) -> str:
+    """A stem with its CRC-32 behind it, in six digits to the base 62."""
+    value = zlib.crc32(stem.encode())
+    return stem + "".join(ALPHABET[value // 62**place % 62] for place in range(5, -1, -1))
+
+
+@pytest.mark.parametrize("change", ["{}0", "{}\n", " {}", "x{}", "{}_", "{}é"])
+def test_a_right_checksum_does_not_excuse_a_wrong_shape(change: str) -> None:
+    stem = KEY.text[:-6]
+    assert checked(stem) == KEY.text
+    assert parse(checked(change.format(stem))) is None
+    assert parse(checked(stem[:-1])) is None
