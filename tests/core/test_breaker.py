@@ -1,7 +1,7 @@
 """The breaker: when nothing is sent, when one call tries, and what its outcome does."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.breaker import Breaker
@@ -61,6 +61,7 @@ def test_a_call_that_says_nothing_neither_counts_nor_forgives() -> None:
 
 
 @given(st.floats(0.0, OPEN_S, exclude_max=True))
+@settings(deadline=None)
 def test_while_open_nothing_goes_and_it_says_how_long(since: float) -> None:
     breaker = opened(at=0.0)
     assert not breaker.allows(since)
@@ -104,8 +105,11 @@ def test_a_trial_that_never_reports_does_not_keep_it_open_for_ever() -> None:
     assert [breaker.allows(now) for now in (119.9, 120.0, 120.0, 129.9, 130.0)] == [False, True, False, False, True]
 
 
-@given(st.lists(st.tuples(st.floats(0, 25), st.sampled_from(["ask", "failed", "succeeded", "abandoned"])), max_size=60))
-def test_whatever_happened_an_upstream_that_is_well_again_is_asked_again(events: list[tuple[float, str]]) -> None:
+@given(
+    st.lists(st.tuples(st.integers(0, 25), st.sampled_from(["ask", "failed", "succeeded", "abandoned"])), max_size=60)
+)
+@settings(deadline=None)
+def test_whatever_happened_an_upstream_that_is_well_again_is_asked_again(events: list[tuple[int, str]]) -> None:
     breaker, now = Breaker(failures=2, open_s=OPEN_S), 0.0
     for pause, event in events:
         now += pause

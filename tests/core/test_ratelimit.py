@@ -2,7 +2,7 @@
 
 import re
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.nouns import KeyRecord, Limits, Principal
@@ -31,6 +31,7 @@ def person(limits: Limits) -> Principal:
 
 
 @given(LIMITS, LIMITS)
+@settings(deadline=None)
 def test_the_policy_lists_every_ceiling_once_with_its_amount_and_window(user: Limits, key: Limits) -> None:
     limits = LimitBook(user).all(person(key))
     read = items(policy_field(limits))
@@ -41,6 +42,7 @@ def test_the_policy_lists_every_ceiling_once_with_its_amount_and_window(user: Li
 
 
 @given(LIMITS, st.integers(0, 10**12), st.floats(0, 86_400))
+@settings(deadline=None)
 def test_the_state_says_what_is_left_and_never_promises_it_too_early(
     user: Limits, remaining: int, reset_s: float
 ) -> None:
