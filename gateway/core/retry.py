@@ -44,7 +44,6 @@ _BY_STATUS = {
     401: DEAD,
     402: REST,
     429: REST,
-    502: UNREADY,
     503: UNREADY,
     504: TIMED_OUT,
 }

@@ -21,7 +21,7 @@ TABLE: dict[int, tuple[str, bool, bool, bool, Kind]] = {
     429: ("rest", True, False, False, UPSTREAM_BUSY),
     500: ("failed", False, False, True, UPSTREAM_FAILED),
     501: ("failed", False, False, True, UPSTREAM_FAILED),
-    502: ("failed", True, False, True, UPSTREAM_FAILED),
+    502: ("failed", False, False, True, UPSTREAM_FAILED),
     503: ("failed", True, False, True, UPSTREAM_FAILED),
     504: ("timeout", False, True, True, UPSTREAM_TIMEOUT),
     599: ("failed", False, False, True, UPSTREAM_FAILED),
