@@ -110,12 +110,14 @@ class Pipeline:
 
     async def _enter(self, plan: Plan, who: Principal, trace: Trace) -> tuple[Mapping[str, str], Answer | None]:
         """Charge the rate and look into the cache: from memory if it has the answer, else both stores at once."""
-        hit = self._recall.at_hand(plan)
-        charged = self._admission.in_advance(who) if hit is not None else None
-        if charged is not None:
+        hit, charged = self._recall.at_hand(plan), self._admission.in_advance(who)
+        to_read = hit is None and plan.readable
+        if charged is not None and not to_read:
             return charged, hit
         started = self._clock.monotonic()
-        if hit is not None or not plan.readable:
+        if charged is not None:
+            rate, hit = charged, await self._recall.read(plan)
+        elif not to_read:
             rate = await self._admission.admit(who, trace)
         else:
             rate, hit = await self._tasks.both(self._admission.admit(who, trace), self._recall.read(plan))
