@@ -32,9 +32,9 @@ class Line:
         """The verdict of `attempt`, tried again while it refuses for a reason that passes soon enough."""
         if name not in self._lines:
             verdict = await attempt()
-            if verdict.admitted or not self._may_wait(verdict, self._max_wait_s, waits_for):
+            if verdict.admitted or not _may_wait(verdict, self._max_wait_s, waits_for) or self._is_full():
                 return verdict
-        elif self._waiting >= self._max_waiting:
+        elif self._is_full():
             return await attempt()
         return await self._wait(name, attempt, waits_for)
 
@@ -68,14 +68,13 @@ class Line:
         while True:
             verdict = await attempt()
             left = deadline - self._clock.monotonic()
-            if verdict.admitted or not self._may_wait(verdict, left, waits_for):
+            if verdict.admitted or not _may_wait(verdict, left, waits_for):
                 return verdict
             await self._clock.sleep(min(left, max(0.005, verdict.retry_after_s)))
 
-    def _may_wait(self, verdict: Verdict, left: float, waits_for: Callable[[Verdict], bool] | None) -> bool:
-        if waits_for is not None and not waits_for(verdict):
-            return False
-        return left > 0 and verdict.retry_after_s <= left and self._waiting <= self._max_waiting
+    def _is_full(self) -> bool:
+        # Asked of newcomers alone: whoever waits has their place.
+        return self._waiting >= self._max_waiting
 
     def _leave(self, name: str, line: deque[Promise[Any]], turn: Promise[Any]) -> None:
         first = line[0] is turn
@@ -84,3 +83,9 @@ class Line:
             self._lines.pop(name, None)
         elif first and not line[0].done():
             line[0].set(None)
+
+
+def _may_wait(verdict: Verdict, left: float, waits_for: Callable[[Verdict], bool] | None) -> bool:
+    if waits_for is not None and not waits_for(verdict):
+        return False
+    return left > 0 and verdict.retry_after_s <= left

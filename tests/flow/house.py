@@ -1,14 +1,18 @@
 """A whole gateway on the memory adapters, for tests that ask what happened and in which order."""
 
-from collections.abc import Mapping
+import asyncio
+import selectors
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import orjson
 
 from gateway.adapters.memory import Memory as MemoryWorld
+from gateway.adapters.memory import MemoryClock
+from gateway.adapters.memory_stores import Journal, MemoryCache, MemoryLedger
 from gateway.adapters.tasks import AsyncTasks
 from gateway.core import credentials
-from gateway.core.nouns import Grant, KeyRecord, Limits, Response
+from gateway.core.nouns import Answer, Call, Class, Determinism, Grant, KeyRecord, Limits, Principal, Response
 from gateway.core.problems import Problem
 from gateway.flow.dispatch import UpstreamKey
 from gateway.flow.trace import Trace
@@ -104,3 +108,86 @@ class House:
         """Wait for what goes on behind the answer, then the names of all effects so far, in order."""
         await self.tasks.drain(5.0)
         return [name for name in self.memory.effects() if not name.startswith("clock.")]
+
+
+class LoopClock(MemoryClock):
+    """The clock of a loop below: sleepers and the loop's own timers live in one time."""
+
+    def __init__(self, journal: Journal) -> None:
+        super().__init__(journal, automatic=False)
+
+    async def sleep(self, seconds: float) -> None:
+        self.journal.append(("clock.sleep", f"{seconds:g}"))
+        await asyncio.sleep(max(0.0, seconds))
+
+
+class _Jumping(selectors.DefaultSelector):
+    """Where everybody waits, time goes on to the next timer; where nobody will ever be woken, the test ends."""
+
+    def __init__(self, clock: LoopClock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None:
+            raise AssertionError("everybody waits, and nothing will ever happen")
+        self._clock.advance(timeout)
+        return super().select(0)
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    def __init__(self, clock: LoopClock) -> None:
+        self._clock = clock
+        super().__init__(_Jumping(clock))
+        # A float of seconds since the epoch is no finer than this; asyncio would wait for ever for a smaller step.
+        self._clock_resolution = 1e-6
+
+    def time(self) -> float:
+        return self._clock.time
+
+
+class Parts(MemoryWorld):
+    """The memory adapters around single parts of the flow, in a time in which hours pass at once and in order."""
+
+    clock: LoopClock
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = LoopClock(self.journal)
+        self.ledger = MemoryLedger(self.journal, self.clock.now)
+        self.cache = MemoryCache(self.journal, self.clock.now)
+
+    def play(self, act: Callable[[AsyncTasks], Awaitable[None]]) -> None:
+        """Run `act`, then all that goes on behind it; none of that may be left an hour later."""
+
+        async def whole() -> None:
+            tasks = AsyncTasks()
+            await act(tasks)
+            assert await tasks.drain(3600.0) == 0
+
+        with asyncio.Runner(loop_factory=lambda: _Loop(self.clock)) as runner:
+            runner.run(whole())
+
+    def details(self, effect: str) -> list[tuple[str, ...]]:
+        """What was written down of every effect of this name, in order."""
+        return [entry[1:] for entry in self.journal if entry[0] == effect]
+
+
+async def turns(count: int = 20) -> None:
+    """Let everybody who can go on do so; no time passes."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+def a_call(units: int = 10, *, flagged: bool = False, name: str = "call", cls: Class = Class.EXACT) -> Call:
+    target, canonical = "/api/v1/generate_tensor", name.encode().ljust(32, b".")
+    return Call("generate_tensor", target, "esm3", flagged, b"{}", canonical, units, 5, Determinism(cls, "rule"))
+
+
+def an_answer(body: bytes = b'{"outputs":{}}', created: float = 1_800_000_000.0, cls: Class = Class.EXACT) -> Answer:
+    return Answer(body, created, cls)
+
+
+def a_principal(limits: Limits | None = None, *, user: str = "ada", public_id: str = "k1", **more: Any) -> Principal:
+    grants = more.pop("grants", ())
+    return Principal(KeyRecord(public_id, "0" * 64, user, "lab", 0.0, limits=limits or Limits(), **more), grants)
