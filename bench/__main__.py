@@ -8,6 +8,7 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 import orjson
@@ -18,6 +19,8 @@ from bench.processes import BrokenError
 from bench.rounds import Scope, Seen, opened
 
 RESULTS = Path(__file__).parent / "results"
+PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+BEGIN, END = "<!-- figures: made by python -m bench --latest -->", "<!-- end of figures -->"
 
 
 @click.command()
@@ -27,7 +30,7 @@ RESULTS = Path(__file__).parent / "results"
 @click.option("--connections", "connections", multiple=True, type=click.IntRange(1), default=(1, 16, 64))
 @click.option("--body", "bodies", multiple=True, type=click.Choice(list(BODIES)), default=tuple(BODIES))
 @click.option("--results", type=click.Path(file_okay=False, path_type=Path), default=RESULTS, help="Where JSON goes.")
-@click.option("--latest", is_flag=True, help="Also keep it as latest.json, the one that is committed.")
+@click.option("--latest", is_flag=True, help="Also as latest.json and in docs/performance.md: what is committed.")
 def main(
     quick: bool,
     rounds: int | None,
@@ -48,10 +51,19 @@ def main(
     click.echo(report.as_text(result))
     text = orjson.dumps(result, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     results.mkdir(parents=True, exist_ok=True)
-    names = (f"{datetime.now(UTC):%Y-%m-%d}.local.json", *(("latest.json",) if latest else ()))
-    for name in names:
-        (results / name).write_bytes(text)
-    click.echo(f"\n{result['took_s']:.0f} s; figures in {results / names[-1]}")
+    kept = results / f"{datetime.now(UTC):%Y-%m-%d}.local.json"
+    kept.write_bytes(text)
+    if latest:
+        (results / "latest.json").write_bytes(text)
+        PAGE.write_text(with_figures(PAGE.read_text(), result))
+    click.echo(f"\n{result['took_s']:.0f} s; figures in {kept}")
+
+
+def with_figures(page: str, result: dict[str, Any]) -> str:
+    """The page with these figures in place of the ones that it has."""
+    before, rest = page.split(BEGIN)
+    _, after = rest.split(END)
+    return f"{before}{BEGIN}\n\n```text\n{report.as_text(result)}\n```\n\n{END}{after}"
 
 
 async def measured(scope: Scope) -> list[Seen]:

@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 
 from bench import load, report
+from bench.__main__ import PAGE, RESULTS, with_figures
 from bench.bodies import BODIES, SERIALS, Body, serial
 from bench.load import Figures, Order
 from bench.rounds import Seen
@@ -40,7 +41,7 @@ def test_every_numbered_body_is_a_valid_call_of_its_own_that_is_kept(name: str, 
 def test_a_run_writes_the_documented_figures(tmp_path: Path) -> None:
     words = ["--rounds", "1", "--seconds", "0.05", "--connections", "1", "--body", "small"]
     run = subprocess.run(
-        [sys.executable, "-m", "bench", *words, "--results", str(tmp_path), "--latest"],
+        [sys.executable, "-m", "bench", *words, "--results", str(tmp_path)],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -49,7 +50,8 @@ def test_a_run_writes_the_documented_figures(tmp_path: Path) -> None:
     )
     assert run.returncode == 0, run.stderr
     assert "Promises" in run.stdout
-    result = json.loads((tmp_path / "latest.json").read_text())
+    (kept,) = tmp_path.glob("*.local.json")
+    result = json.loads(kept.read_text())
     assert set(result) == {
         *("shape", "when", "took_s", "machine", "scope", "answer_bytes", "bars", "ratios", "cells"),
     }
@@ -61,6 +63,11 @@ def test_a_run_writes_the_documented_figures(tmp_path: Path) -> None:
     assert {(ratio["what"], ratio["beside"]) for ratio in result["ratios"]} == {("hit", "bare"), ("miss", "sandbox")}
     assert all(isinstance(bar["met"], bool) for bar in result["bars"])
     assert result["answer_bytes"]["small"] > 5_000
+
+
+def test_the_page_shows_the_committed_figures() -> None:
+    page = PAGE.read_text()
+    assert page == with_figures(page, json.loads((RESULTS / "latest.json").read_text()))
 
 
 def figures(cpu_us: float, p50_ms: float = 1.0, server: str = "worker") -> Figures:
