@@ -146,15 +146,14 @@ class Dispatcher:
         return min(fit, key=lambda key: key.in_flight, default=None)
 
     def _resting(self, now: float) -> Problem:
-        wait = max(1, round(self._breaker.seconds_left(now)))
-        return Problem(UPSTREAM_UNAVAILABLE, headers={"Retry-After": str(wait)})
+        return Problem(UPSTREAM_UNAVAILABLE, headers=_after(self._breaker.seconds_left(now)))
 
     def _nobody(self, flagged: bool, now: float) -> Problem:
         resting = [key.rests_until for key in self._keys if key.concern == flagged and key.state(now) == "resting"]
         if not resting:
             detail = "No upstream key is marked for declared sequences of concern." if flagged else ""
             return Problem(NO_UPSTREAM_KEY, detail, headers={"Retry-After": "60"})
-        return Problem(UPSTREAM_BUSY, headers={"Retry-After": str(max(1, round(min(resting) - now)))})
+        return Problem(UPSTREAM_BUSY, headers=_after(min(resting) - now))
 
     def show(self) -> None:
         """Put the keys' states and the breaker's on the gauges."""
@@ -163,6 +162,11 @@ class Dispatcher:
         for state in ("ready", "resting", "dead"):
             self._meter.gauge(UPSTREAM_KEYS, states.count(state), state)
         self._meter.gauge(BREAKER, {"closed": 0.0, "trial": 0.5, "open": 1.0}[self._breaker.state()])
+
+
+def _after(seconds: float) -> dict[str, str]:
+    """Retry-After in whole seconds, rounded up: whoever comes a moment too early is refused again."""
+    return {"Retry-After": str(max(1, round(seconds + 0.499)))}
 
 
 def _is_success(call: Call, body: bytes) -> bool:
