@@ -1,6 +1,7 @@
 """Equal calls at once are one: who leads, who follows, and what happens to them when something breaks."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -50,7 +51,7 @@ class Process:
         return not self.flights._flights
 
 
-def came(outcomes: list[Any]) -> list[str]:
+def came(outcomes: Iterable[Any]) -> list[str]:
     return [outcome.kind.slug if isinstance(outcome, Problem) else outcome[1] for outcome in outcomes]
 
 
@@ -156,7 +157,7 @@ def test_a_follower_who_goes_away_leaves_the_flight_to_the_others() -> None:
         leader, gone, stays = here.ask("leader"), here.ask("gone"), here.ask("stays")
         await turns()
         gone.cancel()
-        assert came(list(await asyncio.gather(leader, stays))) == ["led", "process"]
+        assert came(await asyncio.gather(leader, stays)) == ["led", "process"]
 
     parts.play(act)
 
