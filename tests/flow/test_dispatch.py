@@ -300,3 +300,11 @@ def test_the_gauges_stand_before_the_first_call() -> None:
     assert desk.gauge("esmgw_breaker_open") == 0
     desk.compute(status(429), status(429))
     assert desk.states() == [1, 2, 0]
+
+
+def test_a_trial_that_says_nothing_of_the_upstream_s_health_leaves_the_trial_to_the_next_call() -> None:
+    desk = Desk()
+    desk.compute(*[NOT_SENT] * 3)
+    desk.parts.clock.advance(20)
+    assert said(desk.compute(status(400)))[0] == "upstream-refused"
+    assert desk.compute().answer is not None

@@ -224,3 +224,26 @@ def test_a_try_that_fails_is_its_caller_s_alone() -> None:
         assert nobody_waits(line)
 
     parts.play(act)
+
+
+def test_a_first_in_line_whose_store_hangs_does_not_hold_the_others_beyond_their_time() -> None:
+    parts = Parts()
+
+    async def act(tasks: AsyncTasks) -> None:
+        line, door = the_line(parts, tasks, max_wait_s=1.0), Door(parts, 0.5)
+        tries = 0
+
+        async def hanging() -> Verdict:
+            nonlocal tries
+            tries += 1
+            await parts.clock.sleep(0.0 if tries == 1 else 30.0)
+            return Verdict(RATE, 0.1, ())
+
+        first = asyncio.ensure_future(line.pass_through("ada", hanging))
+        await turns()
+        verdict = await line.pass_through("ada", door.attempt("second"))
+        assert (verdict.admitted, round(verdict.waited_s, 2)) == (True, 1.0)
+        assert not (await first).admitted
+        assert nobody_waits(line)
+
+    parts.play(act)

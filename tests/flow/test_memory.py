@@ -54,6 +54,8 @@ def test_plans_are_kept_apart_by_all_that_decides_them() -> None:
     assert memory.plan(a_call(), "lab", None) is None
     assert memory.plan(a_call(flagged=True), "lab", 1) is None
     assert memory.plan(a_call(name="another"), "lab", 1) is None
+    memory.keep_plan(a_call(name="another"), "lab", None, plan)
+    assert memory.plan(a_call(name="another"), "lab", 1) is None
 
 
 def test_memory_is_bounded_and_keeps_what_was_used_last() -> None:

@@ -209,3 +209,15 @@ def test_many_at_once_are_never_more_than_the_limits_say_and_all_get_their_turn(
         assert used(parts, who) == {"concurrency": 0, "units": 120}
 
     run(parts, act)
+
+
+def test_spent_units_never_wait_not_even_a_second_before_midnight() -> None:
+    parts, who = Parts(), a_principal(Limits(units_per_day=25))
+    parts.clock.advance(86_400 - parts.clock.now() % 86_400 - 1.0)
+
+    async def act(reserver: Reserver) -> None:
+        with pytest.raises(Problem, match="left until midnight"):
+            await reserve(reserver, who, units=26)
+
+    run(parts, act)
+    assert "clock.sleep" not in parts.effects()
