@@ -18,6 +18,7 @@ from gateway.core.retry import Judgement
 from gateway.ports import Clock, Meter, Upstream, UpstreamLoss, UpstreamReply, UpstreamRequest
 
 DEAD_FOR_S = 300.0
+SHOW_EVERY_S = 5.0
 LONGEST_REST_S = 120.0
 
 
@@ -131,7 +132,8 @@ class Dispatcher:
             self._say(f"the upstream refuses the upstream key {key.name}; it is set aside for {DEAD_FOR_S:g} s")
         elif judgement.outcome == "rest":
             asked = reply.retry_after_s if isinstance(reply, UpstreamReply) else None
-            key.rests_until = now + min(LONGEST_REST_S, self._terms.rest_s if asked is None else max(0.0, asked))
+            rest_s = min(LONGEST_REST_S, self._terms.rest_s if asked is None else max(0.0, asked))
+            key.rests_until = max(key.rests_until, now + rest_s)  # another call's reply may have asked for longer
         if judgement.harms_breaker:
             self._breaker.failed(now)
         elif judgement is retry.OK:
@@ -154,6 +156,12 @@ class Dispatcher:
             detail = "No upstream key is marked for declared sequences of concern." if flagged else ""
             return Problem(NO_UPSTREAM_KEY, detail, headers={"Retry-After": "60"})
         return Problem(UPSTREAM_BUSY, headers=_after(min(resting) - now))
+
+    async def forever(self) -> None:
+        """Keep the gauges true while nobody calls: a rest ends by itself."""
+        while True:
+            await self._clock.sleep(SHOW_EVERY_S)
+            self.show()
 
     def show(self) -> None:
         """Put the keys' states and the breaker's on the gauges."""

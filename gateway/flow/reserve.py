@@ -15,7 +15,8 @@ from gateway.flow.line import POLL_S, Line
 from gateway.flow.trace import Trace
 from gateway.ports import Clock, Ledger, Meter, StoreUnavailable, Tasks
 
-SETTLE_TRIES = 12
+# About five minutes: a refund that is given up is lost to its holder until midnight.
+SETTLE_TRIES = 66
 
 
 @dataclass(frozen=True, slots=True)

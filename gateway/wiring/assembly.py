@@ -48,6 +48,7 @@ class Flow:
     deliver: Deliver
     watch: Watch
     admission: Admission
+    dispatcher: Dispatcher
 
 
 def pepper(master: bytes) -> bytes:
@@ -71,6 +72,7 @@ def assemble(world: World, settings: Settings, master: bytes, upstream_keys: lis
     terms = Terms(s.upstream.retries, s.upstream.rest_s, s.upstream.max_answer_bytes)
     recall = Recall(w.cache, memory, w.clock, w.meter, cache_key, s.cache.max_entry_bytes)
     patience_s = s.upstream.total_s + s.cache.lease_s
+    dispatcher = Dispatcher(w.upstream, upstream_keys, breaker, terms, w.clock, w.meter, log.warning)
     pipeline = Pipeline(
         keyring=keyring,
         memory=memory,
@@ -80,7 +82,7 @@ def assemble(world: World, settings: Settings, master: bytes, upstream_keys: lis
         recall=recall,
         coalescer=Coalescer(w.cache, w.clock, w.tasks, w.meter, recall.checked, s.cache.lease_s, patience_s),
         reserver=Reserver(w.ledger, book, line, w.clock, w.tasks, w.meter, s.admission.reservation_lease_s),
-        dispatcher=Dispatcher(w.upstream, upstream_keys, breaker, terms, w.clock, w.meter, log.warning),
+        dispatcher=dispatcher,
         deliver=deliver,
         scheme=_scheme(s, master),
         rules=Rules(s.models, s.request.max_tokens, s.request.defaults),
@@ -89,7 +91,7 @@ def assemble(world: World, settings: Settings, master: bytes, upstream_keys: lis
         clock=w.clock,
         meter=w.meter,
     )
-    return Flow(pipeline, deliver, watch, admission)
+    return Flow(pipeline, deliver, watch, admission, dispatcher)
 
 
 def _scheme(settings: Settings, master: bytes) -> Scheme:

@@ -76,7 +76,8 @@ async def _serve(
     tasks: AsyncTasks,
 ) -> None:
     await flow.watch.look()
-    loops = [asyncio.ensure_future(forever) for forever in (flow.watch.forever(), flow.admission.forever())]
+    parts = (flow.watch, flow.admission, flow.dispatcher)
+    loops = [asyncio.ensure_future(part.forever()) for part in parts]
     proxy = Proxy(flow.pipeline, flow.deliver, pages(partial(_ready, world)), world.clock, world.meter)
     listen = settings.listen
     server = Server(

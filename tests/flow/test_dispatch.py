@@ -308,3 +308,40 @@ def test_a_trial_that_says_nothing_of_the_upstream_s_health_leaves_the_trial_to_
     desk.parts.clock.advance(20)
     assert said(desk.compute(status(400)))[0] == "upstream-refused"
     assert desk.compute().answer is not None
+
+
+def test_a_later_reply_that_asks_for_less_does_not_cut_an_earlier_rest_short() -> None:
+    desk = Desk("one", marked=False, retries=0)
+    waiting: list[asyncio.Future[UpstreamReply]] = []
+
+    def slowly(_: UpstreamRequest) -> "asyncio.Future[UpstreamReply]":
+        waiting.append(asyncio.get_running_loop().create_future())
+        return waiting[-1]
+
+    async def act(tasks: AsyncTasks) -> None:
+        desk.parts.upstream.answer = slowly
+        calls = [asyncio.ensure_future(desk.dispatcher.compute(a_call())) for _ in range(2)]
+        await turns()
+        waiting[0].set_result(status(429, 60.0))
+        await turns()
+        waiting[1].set_result(status(429, 1.0))
+        await asyncio.gather(*calls)
+
+    desk.parts.play(act)
+    desk.parts.clock.advance(30.0)
+    assert desk.keys["one"].state(desk.parts.clock.monotonic()) == "resting"
+
+
+def test_a_rest_that_is_over_shows_without_a_call() -> None:
+    desk = Desk()
+
+    async def act(tasks: AsyncTasks) -> None:
+        forever = asyncio.ensure_future(desk.dispatcher.forever())
+        await desk.parts.clock.sleep(20.0)
+        forever.cancel()
+        await asyncio.gather(forever, return_exceptions=True)
+
+    desk.compute(status(429), status(429))
+    assert desk.states() == [1, 2, 0]
+    desk.parts.play(act)
+    assert desk.states() == [3, 0, 0]
