@@ -14,7 +14,11 @@ from aiohttp.http import HttpVersion11
 
 from gateway.core.nouns import Response
 
-REASONS = {status.value: status.phrase for status in HTTPStatus}
+# Python before 3.13 has the phrases of an older RFC for two of them (RFC 9110 section 15.5).
+REASONS = {status.value: status.phrase for status in HTTPStatus} | {
+    413: "Content Too Large",
+    422: "Unprocessable Content",
+}
 # Joining costs a copy, two pieces cost a longer way through the kernel; aiohttp draws the line here, too.
 JOINED_BELOW = 2**16
 
@@ -23,7 +27,9 @@ def reply(request: web.BaseRequest, response: Response) -> web.StreamResponse:
     """What aiohttp is to send as the answer to this request."""
     if request.method == "POST" and request.version == HttpVersion11 and request.keep_alive:
         return Reply(response)
-    return web.Response(status=response.status, body=response.body, headers=_headers(response))
+    return web.Response(
+        status=response.status, reason=REASONS[response.status], body=response.body, headers=_headers(response)
+    )
 
 
 class Reply(web.StreamResponse):

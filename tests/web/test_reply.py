@@ -67,3 +67,10 @@ def test_older_clients_and_other_methods_get_what_they_understand() -> None:
 @pytest.mark.parametrize("value", ["a\r\nSet-Cookie: b", "a\nb", "a\rb"])
 def test_a_field_with_a_line_break_never_leaves(value: str) -> None:
     assert answered(Response(200, b"{}", {"Age": value}), POST + b"\r\n") == b""
+
+
+@pytest.mark.parametrize("status, line", [(413, b"413 Content Too Large"), (422, b"422 Unprocessable Content")])
+def test_phrases_are_those_of_the_current_rfc_on_every_python(status: int, line: bytes) -> None:
+    response = Response(status, b"{}", {})
+    for request in (POST + b"\r\n", POST + b"Connection: close\r\n\r\n"):
+        assert answered(response, request).startswith(b"HTTP/1.1 " + line + b"\r\n")
