@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class AsyncPromise(Generic[T]):
-    """`ports.Promise`: a value that is set once; the first `set` or `fail` wins, later ones are ignored."""
+    """`ports.Promise`: a value that is set once; the first `set` wins, later ones are ignored."""
 
     __slots__ = ("_future",)
 
@@ -28,12 +28,6 @@ class AsyncPromise(Generic[T]):
     def set(self, value: T) -> None:
         if not self._future.done():
             self._future.set_result(value)
-
-    def fail(self, error: BaseException) -> None:
-        if not self._future.done():
-            self._future.set_exception(error)
-            # Nobody may be waiting; asyncio would then complain about an error that nobody fetched.
-            self._future.exception()
 
     def done(self) -> bool:
         return self._future.done()

@@ -13,6 +13,8 @@ from typing import Literal
 from gateway.core.nouns import Call, Class, Principal
 
 RULE_SET = "wire-1"
+BYPASS_REASONS = ("disabled", "endpoint", "no-store", "exact", "pinned", "sampled", "unknown", "store")
+"""Why the cache can have no part in a call. A class among them: the settings do not keep it, or nobody may."""
 Share = Literal["organisation", "team", "user"]
 
 
@@ -91,9 +93,6 @@ def _bypass(call: Call, scheme: Scheme, cacheable: bool, asked: Wish) -> str | N
         return "no-store"
     cls = call.determinism.cls
     return cls if cls not in scheme.classes or cls is Class.SAMPLED else None
-
-
-BYPASS_REASONS = ("disabled", "endpoint", "no-store", "exact", "pinned", "sampled", "unknown", "store")
 
 
 def holder(who: Principal, scheme: Scheme) -> str:

@@ -122,13 +122,7 @@ def test_a_promise_is_kept_once_for_all_who_wait() -> None:
         assert not promise.done()
         promise.set("first")
         promise.set("second")
-        promise.fail(ValueError("too late"))
         assert await asyncio.gather(*waiting[1:]) == ["first", "first"]
-        failed = AsyncTasks().promise()
-        failed.fail(ValueError("x"))
-        with pytest.raises(ValueError):
-            await failed.wait()
-        AsyncTasks().promise().fail(ValueError("nobody waits, and nobody is told"))
 
     asyncio.run(story())
 

@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from itertools import combinations, product
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -248,3 +249,9 @@ def test_a_computed_answer_is_told_with_why_it_was_computed(made: Plan, why: str
         assert (said["fwd"], said["detail"]) == (why, detail)
         assert ("stored" in said, "collapsed" in said, "hit" in said) == (stored, collapsed, False)
         assert made.address is None or made.address not in status
+
+
+def test_every_reason_for_a_bypass_is_explained_to_scientists() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "caching.md").read_text("utf-8")
+    explained = page.split("`detail` is")[1].split("##")[0]
+    assert [reason for reason in BYPASS_REASONS if f"`{reason}`" not in explained] == []
