@@ -17,12 +17,12 @@ except ImportError:  # Windows has no uvloop
     from asyncio import run  # type: ignore[assignment]
 
 
-async def serve(host: str, port: int, latency_s: float) -> None:
+async def serve(host: str, port: int, latency_s: float, tells_question: bool = False) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    running = await start(create_app(latency_s), host, port)
+    running = await start(create_app(latency_s, tells_question=tells_question), host, port)
     print(json.dumps({"url": running.url}), flush=True)
     await stopped.wait()
     await running.stop()
@@ -32,9 +32,10 @@ async def serve(host: str, port: int, latency_s: float) -> None:
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=9000, show_default=True, type=click.IntRange(0, 65535), help="0: a free one")
 @click.option("--latency", default=0.0, show_default=True, type=click.FloatRange(min=0), help="seconds a call")
-def main(host: str, port: int, latency: float) -> None:
+@click.option("--question", is_flag=True, help="every answer carries the digest of its question")
+def main(host: str, port: int, latency: float, question: bool) -> None:
     """A stand-in for the protein-model API: the same wire, no weights, no account."""
-    run(serve(host, port, latency))
+    run(serve(host, port, latency, question))
 
 
 if __name__ == "__main__":

@@ -6,14 +6,14 @@ It speaks JSON only, also to a client that would take pickle, and serves no batc
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import orjson
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from gateway.sandbox import delivery
-from gateway.sandbox.answers import ENDPOINTS, Asked, Done
+from gateway.sandbox import delivery, question
+from gateway.sandbox.answers import ENDPOINTS, Asked
 from gateway.sandbox.bodies import RefusedError
 from gateway.sandbox.delivery import pause
 from gateway.sandbox.faults import Fault, FaultBook, Rules
@@ -31,9 +31,10 @@ M = TypeVar("M", bound=BaseModel)
 class Sandbox:
     """One upstream: its keys, its usual latency, the faults in force and the record of calls."""
 
-    def __init__(self, latency_s: float, keys: frozenset[str] | None) -> None:
+    def __init__(self, latency_s: float, keys: frozenset[str] | None, tells_question: bool) -> None:
         self.latency_s = latency_s
         self.keys = keys
+        self.tells_question = tells_question
         self.faults = FaultBook()
         self.log = CallLog()
 
@@ -49,7 +50,7 @@ class Sandbox:
         except RefusedError as refusal:
             return _error(entry, refusal.status, refusal.sentence)
         finally:
-            self.log.end()
+            self.log.end(entry)
 
     async def _answer(self, request: web.Request, entry: Entry, body: bytes) -> web.StreamResponse:
         key = credential(request.headers)
@@ -59,9 +60,11 @@ class Sandbox:
         await pause(self.latency_s if fault.latency_s is None else fault.latency_s)
         if fault.refuses:
             return await delivery.refuse(request, entry, fault)
-        done = _work(entry.endpoint, body, request.query)
+        asked = _read(body, request.query)
+        done = ENDPOINTS[entry.endpoint](asked)
         self.log.work_done(entry, done.units)
-        return await delivery.deliver(request, entry, done.answer, fault)
+        told = {"question": question.digest(asked.body)} if self.tells_question else {}
+        return await delivery.deliver(request, entry, {**done.answer, **told}, fault)
 
     def _accepts(self, key: str) -> bool:
         return bool(key) and not key.startswith("bad-") and (self.keys is None or key in self.keys)
@@ -100,9 +103,14 @@ class Sandbox:
 SANDBOX: Final = web.AppKey("sandbox", Sandbox)
 
 
-def create_app(latency_s: float = 0.0, keys: frozenset[str] | None = None) -> web.Application:
-    """The application; `keys` are the credentials that it takes (None: any that does not begin with `bad-`)."""
-    sandbox = Sandbox(latency_s, keys)
+def create_app(
+    latency_s: float = 0.0, keys: frozenset[str] | None = None, *, tells_question: bool = False
+) -> web.Application:
+    """The application; `keys` are the credentials that it takes (None: any that does not begin with `bad-`).
+
+    With `tells_question` every answer has one member more, `question`: the digest of what it answers.
+    """
+    sandbox = Sandbox(latency_s, keys, tells_question)
     app = web.Application(client_max_size=_MAX_BODY)
     app[SANDBOX] = sandbox
     app.add_routes([web.post(f"/api/v1/{name}", partial(sandbox.call, name)) for name in ENDPOINTS])
@@ -140,12 +148,11 @@ async def start(app: web.Application, host: str = "127.0.0.1", port: int = 0) ->
     return Running(f"http://{bound[0]}:{bound[1]}", app[SANDBOX], runner)
 
 
-def _work(endpoint: str, body: bytes, query: Mapping[str, str]) -> Done:
+def _read(body: bytes, query: Mapping[str, str]) -> Asked:
     try:
-        parsed: Any = orjson.loads(body)
+        return Asked(orjson.loads(body), query)
     except orjson.JSONDecodeError:
         raise RefusedError(400, "the body is not JSON") from None
-    return ENDPOINTS[endpoint](Asked(parsed, query))
 
 
 def _validated(model: type[M], text: str | bytes) -> M:

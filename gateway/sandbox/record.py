@@ -5,6 +5,7 @@ its work begins, so a caller who hangs up is in it. Credentials are kept by thei
 """
 
 import hashlib
+import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,7 +20,10 @@ KEPT_BYTES: Final = 32 * 1024 * 1024
 
 @dataclass(slots=True)
 class Entry:
-    """One call as received; `status` is what it was answered with, None while it is under way or if it was dropped."""
+    """One call as received; `status` is what it was answered with, None while it is under way or if it was dropped.
+
+    `began` and `ended` are seconds of this machine's monotonic clock; `ended` is None while it is under way.
+    """
 
     index: int
     endpoint: str
@@ -31,11 +35,14 @@ class Entry:
     body_bytes: int
     status: int | None = None
     units: int = 0
+    began: float = field(default_factory=time.monotonic)
+    ended: float | None = None
     tally: "_Tally | None" = field(default=None, repr=False)
 
     def as_json(self) -> dict[str, Any]:
         names = ("index", "endpoint", "target", "key", "headers", "body_sha256", "body_bytes", "status", "units")
-        return {**{name: getattr(self, name) for name in names}, "body": _parsed(self.body)}
+        times = ("began", "ended")
+        return {**{name: getattr(self, name) for name in (*names, *times)}, "body": _parsed(self.body)}
 
 
 @dataclass(slots=True)
@@ -86,8 +93,10 @@ class CallLog:
         if entry.tally is not None:
             entry.tally.units += units
 
-    def end(self) -> None:
+    def end(self, entry: Entry | None = None) -> None:
         self._in_flight -= 1
+        if entry is not None:
+            entry.ended = time.monotonic()
 
     def reset(self) -> None:
         """Everything to zero. Calls under way stay in flight, and what they cost is forgotten."""
