@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from gateway.core.audit import Event
+from gateway.core.marks import Marks, Purge
 from gateway.core.metrics import Metric
-from gateway.core.nouns import Grant, KeyRecord
+from gateway.core.nouns import Grant, KeyRecord, Namespace
 from gateway.core.quota import Limit, Reservation, Verdict
 
 T = TypeVar("T")
@@ -161,6 +162,57 @@ class CacheStore(Protocol):
 
     async def stats(self) -> Mapping[str, int]:
         """entries, bytes, evicted, expired, hits, misses: as the server counts them."""
+        ...
+
+
+class Purges(Protocol):
+    """The marks that purges leave (cache store). Lost: StoreUnavailable, and the cache has no part in any call."""
+
+    async def marks(self) -> Marks: ...
+    async def purge(self, what: Purge) -> Marks:
+        """Forget kept answers, all that `what` describes; answers the marks as they are then."""
+        ...
+
+    async def touch(self) -> Marks:
+        """Let every worker forget what it has in memory: an entry has been deleted."""
+        ...
+
+
+class NotKept(Exception):
+    """A namespace took no more: it is frozen, full, or gone. The message says which, and names nothing else."""
+
+
+class Archive(Protocol):
+    """Named namespaces and what they hold, sealed (state store). Lost: StoreUnavailable, and the call is a 503."""
+
+    async def namespaces(self) -> Mapping[str, Namespace]: ...
+    async def create(self, namespace: Namespace) -> bool:
+        """False where one of that name exists."""
+        ...
+
+    async def freeze(self, name: str, at: float) -> bool:
+        """From now on nothing is added, ever. False where there is none of that name."""
+        ...
+
+    async def drop(self, name: str) -> int:
+        """Forget a namespace with all it holds; answers how many entries that were."""
+        ...
+
+    async def get(self, name: str, address: str) -> bytes | None: ...
+    async def put(self, name: str, address: str, blob: bytes) -> bytes | None:
+        """Keep, unless an entry stands already: that one is answered. Raises NotKept."""
+        ...
+
+    async def remove(self, name: str, address: str) -> bool:
+        """Take one entry out, also of a frozen namespace; whether it was there."""
+        ...
+
+    async def addresses(self, name: str) -> Sequence[str]:
+        """Of all its entries, in order."""
+        ...
+
+    async def size(self, name: str) -> tuple[int, int]:
+        """Entries and bytes."""
         ...
 
 

@@ -12,7 +12,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from hashlib import sha256
 from typing import Any
 
-from gateway.adapters.memory_stores import Journal, MemoryAudit, MemoryCache, MemoryDirectory, MemoryLedger
+from gateway.adapters.memory_stores import (
+    Journal,
+    MemoryArchive,
+    MemoryAudit,
+    MemoryCache,
+    MemoryDirectory,
+    MemoryLedger,
+    MemoryPurges,
+)
 from gateway.core.metrics import Metric
 from gateway.ports import UpstreamLoss, UpstreamReply, UpstreamRequest
 
@@ -115,6 +123,8 @@ class Memory:
         self.directory = MemoryDirectory(self.journal)
         self.ledger = MemoryLedger(self.journal, self.clock.now)
         self.cache = MemoryCache(self.journal, self.clock.now)
+        self.purges = MemoryPurges(self.journal, self.clock.now)
+        self.archive = MemoryArchive(self.journal)
         self.upstream = MemoryUpstream(self.journal)
         self.audit = MemoryAudit(self.journal)
         self.meter = MemoryMeter()

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from gateway.core.nouns import Grant, KeyRecord, Limits
+from gateway.core.nouns import CacheScope, Grant, KeyRecord, Limits
 
 FORM = 1
 
@@ -23,7 +23,8 @@ def read_key(content: bytes) -> KeyRecord | None:
     try:
         row = _body(content, "key")
         limits = Limits(**row.pop("limits"))
-        return KeyRecord(**{**row, "models": _names(row["models"]), "limits": limits})
+        scope = _scope(row.pop("cache", None))
+        return KeyRecord(**{**row, "models": _names(row["models"]), "limits": limits, "cache": scope})
     except (ValueError, TypeError, KeyError):
         return None
 
@@ -48,6 +49,12 @@ def _body(content: bytes, name: str) -> Any:
     if document["form"] != FORM:
         raise ValueError("another form")
     return document[name]
+
+
+def _scope(row: dict[str, Any] | None) -> CacheScope | None:
+    if row is None:
+        return None
+    return CacheScope(**{**row, "classes": _names(row["classes"]), "directives": _names(row["directives"])})
 
 
 def _names(models: list[str] | None) -> tuple[str, ...] | None:

@@ -1,7 +1,8 @@
 """Where an answer lives in the cache, whether it may be read or kept, and how the caller is told (RFC 9211).
 
 The cache key is an HMAC-SHA-256 under the gateway's secret of everything that may set two answers apart: upstream,
-rules, purge epoch, who shares with whom, the flag, and the canonical call. Nothing about a call can be read from it.
+rules, purges, who shares with whom, the flag, the sample, and the canonical call. Nothing about a call can be read
+from it.
 """
 
 import hmac
@@ -10,17 +11,22 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Literal
 
-from gateway.core.nouns import Call, Class, Principal
+from gateway.core.marks import Marks
+from gateway.core.nouns import Answer, Call, Class, Principal
+from gateway.core.wish import NO_WISH, Wish
 
-RULE_SET = "wire-1"
 BYPASS_REASONS = ("disabled", "endpoint", "no-store", "exact", "pinned", "sampled", "unknown", "store")
 """Why the cache can have no part in a call. A class among them: the settings do not keep it, or nobody may."""
 Share = Literal["organisation", "team", "user"]
+FOREVER_S = 1e10
 
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """What the settings say about the cache. `secret` is derived for this purpose alone."""
+    """What the settings say about the cache. `secret` is derived for this purpose alone, `rule_set` names the rules.
+
+    An entry is kept `stale_if_error_s` longer than it is fresh, to answer while the upstream is down.
+    """
 
     secret: bytes
     upstream: str
@@ -28,15 +34,8 @@ class Scheme:
     classes: Collection[str] = ("exact", "pinned")
     share: Share = "organisation"
     ttl_s: float = 2_592_000.0
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What the caller asked for in Cache-Control (RFC 9111 section 5.2.1); unknown directives are ignored."""
-
-    no_cache: bool = False
-    no_store: bool = False
-    only_if_cached: bool = False
+    stale_if_error_s: float = 0.0
+    rule_set: str = "wire-2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +43,8 @@ class Plan:
     """`address` is None where an answer could not be shared at all, and `reason` says why.
 
     With the store out of sight there is an address still, by which equal calls at once find each other in a process.
+    Answers computed before `floor` are gone, before `stale_before` stale; `grace_s` is how long a stale one may still
+    stand in for the upstream. With a `namespace` the answer is in its record, and from nowhere else where `frozen`.
     """
 
     address: str | None
@@ -52,6 +53,12 @@ class Plan:
     ttl_s: float
     keep_first: bool
     in_sight: bool = True
+    floor: float = 0.0
+    stale_before: float = 0.0
+    grace_s: float = 0.0
+    namespace: str | None = None
+    frozen: bool = False
+    detail: str = ""
 
     @property
     def storable(self) -> bool:
@@ -61,62 +68,122 @@ class Plan:
     def readable(self) -> bool:
         return self.storable and not self.wish.no_cache
 
+    def fresh_until(self, answer: Answer) -> float:
+        """Until when this answer is fresh, in seconds since the epoch; in the past for one that a purge has met."""
+        return answer.created + self.ttl_s if answer.created > max(self.stale_before, self.floor) else 0.0
 
-NO_WISH = Wish()
+    def serves(self, answer: Answer, now: float) -> bool:
+        """Whether a hit with this answer is what was asked for (RFC 9111 sections 4.2 and 5.2.1)."""
+        left, asked = self.fresh_until(answer) - now, self.wish
+        if asked is NO_WISH:
+            return left > 0
+        if asked.max_age is not None and now - answer.created > asked.max_age:
+            return False
+        if asked.min_fresh is not None and left < asked.min_fresh:
+            return False
+        return left > 0 or (asked.max_stale is not None and answer.created > self.floor and -left <= asked.max_stale)
+
+    def stands_in(self, answer: Answer, now: float) -> bool:
+        """Whether this answer, stale as it is, may be given while the upstream is down."""
+        return answer.created > self.floor and now < answer.created + self.ttl_s + self.grace_s and self.grace_s > 0
 
 
-def wish(header: str | None) -> Wish:
-    if not header:
-        return NO_WISH
-    directives = {part.split("=", 1)[0].strip().lower() for part in header.split(",")}
-    return Wish("no-cache" in directives, "no-store" in directives, "only-if-cached" in directives)
-
-
-def plan(call: Call, who: Principal, scheme: Scheme, epoch: int | None, cacheable: bool, asked: Wish) -> Plan:
-    """The plan of one call. `epoch` is None while the cache store is out of sight."""
-    reason = _bypass(call, scheme, cacheable, asked)
+def plan(call: Call, who: Principal, scheme: Scheme, marks: Marks | None, cacheable: bool, asked: Wish) -> Plan:
+    """The plan of one call. `marks` are None while the cache store is out of sight."""
+    reason = _bypass(call, who, scheme, cacheable, asked)
     if reason is not None:
-        return Plan(None, reason, asked, 0.0, keep_first=False)
-    address = _address(call, who, scheme, epoch)
-    if epoch is None:
-        return Plan(address, "store", asked, 0.0, keep_first=False, in_sight=False)
-    keep_first = call.determinism.cls is Class.PINNED and not asked.no_cache
-    return Plan(address, call.determinism.cls, asked, scheme.ttl_s, keep_first)
+        return Plan(None, reason, asked, 0.0, keep_first=False, detail=_detail(call, reason))
+    address = _address(call, who, scheme, marks, asked)
+    if marks is None:
+        return Plan(address, "store", asked, 0.0, keep_first=False, in_sight=False, detail="store")
+    cls = call.determinism.cls
+    return Plan(
+        address,
+        cls,
+        asked,
+        scheme.ttl_s,
+        keep_first=cls is not Class.EXACT and not asked.no_cache,
+        floor=marks.floor,
+        stale_before=marks.stale_before(call.model),
+        grace_s=scheme.stale_if_error_s,
+        detail=_detail(call, cls),
+    )
 
 
-def _bypass(call: Call, scheme: Scheme, cacheable: bool, asked: Wish) -> str | None:
+def recorded_plan(call: Call, scheme: Scheme, name: str, frozen: bool, asked: Wish) -> Plan:
+    """The plan of a call in a namespace: whatever its class, the first answer is on record, for good.
+
+    The rules that let spellings share are not applied to a record, so that it holds whatever the settings say later.
+    """
+    text = f"namespace {len(name)}:{name} {call.flagged} {_drawn(asked)}"
+    address = hmac.new(scheme.secret, text.encode() + call.canonical, sha256).hexdigest()
+    cls = call.determinism.cls
+    return Plan(address, cls, asked, FOREVER_S, True, namespace=name, frozen=frozen, detail=_detail(call, cls))
+
+
+def _bypass(call: Call, who: Principal, scheme: Scheme, cacheable: bool, asked: Wish) -> str | None:
     if not scheme.enabled:
         return "disabled"
     if not cacheable:
         return "endpoint"
     if asked.no_store:
         return "no-store"
-    cls = call.determinism.cls
-    return cls if cls not in scheme.classes or cls is Class.SAMPLED else None
+    cls, scope = call.determinism.cls, who.key.cache
+    if cls is Class.SAMPLED:
+        return cls if asked.pool is None else None
+    kept = scheme.classes if scope is None or scope.classes is None else set(scope.classes) & set(scheme.classes)
+    return cls if cls not in kept else None
 
 
-def holder(who: Principal, scheme: Scheme) -> str:
-    """The name of those who share an entry; empty for everybody."""
-    return who.user if scheme.share == "user" else who.team if scheme.share == "team" else ""
+def holder(who: Principal, scheme: Scheme) -> tuple[str, str]:
+    """How widely this caller shares entries, and the name of those who share; empty for everybody."""
+    scope = who.key.cache
+    wanted = scheme.share if scope is None or scope.share is None else scope.share
+    share = max(wanted, scheme.share, key=_SHARES.index)  # a key may share with fewer than the settings say, never more
+    return share, who.user if share == "user" else who.team if share == "team" else ""
 
 
-def _address(call: Call, who: Principal, scheme: Scheme, epoch: int | None) -> str:
-    shared_by, model, upstream = holder(who, scheme), call.model, scheme.upstream
+def sharers(who: Principal, scheme: Scheme) -> tuple[object, str, str] | None:
+    """Who shares plans with this caller: a name for them that costs nothing; None for everybody."""
+    scope = who.key.cache
+    return None if scope is None and scheme.share == "organisation" else (scope, who.team, who.user)
+
+
+_SHARES = ("organisation", "team", "user")
+
+
+def _address(call: Call, who: Principal, scheme: Scheme, marks: Marks | None, asked: Wish) -> str:
+    share, shared_by = holder(who, scheme)
+    model, upstream = call.model, scheme.upstream
+    epoch = "" if marks is None else marks.of(model)
+    drawn = "" if call.determinism.cls is Class.EXACT else _drawn(asked)
     # With its length before each part that somebody else writes, no two sets of parts make the same text.
     text = (
-        f"{RULE_SET} {epoch} {call.flagged} {scheme.share} "
-        f"{len(shared_by)}:{shared_by} {len(model)}:{model} {len(upstream)}:{upstream} "
+        f"{scheme.rule_set} {epoch} {call.flagged} {share} "
+        f"{len(shared_by)}:{shared_by} {len(model)}:{model} {len(upstream)}:{upstream} {drawn}"
     )
-    return hmac.new(scheme.secret, text.encode() + call.canonical, sha256).hexdigest()
+    return hmac.new(scheme.secret, text.encode() + call.shared, sha256).hexdigest()
 
 
-def status_hit(cls: Class, ttl_s: float) -> str:
-    """Cache-Status of an answer from the cache; the key is withheld."""
-    return f"esm-gateway; hit; ttl={int(ttl_s)}; detail={cls}"
+def _drawn(asked: Wish) -> str:
+    """Which sample of which pool; empty where none was asked for. Of an `exact` call there is only one."""
+    pool = asked.pool or ""
+    return "" if asked.sample is None else f"{len(pool)}:{pool} {asked.sample} "
+
+
+def _detail(call: Call, reason: str) -> str:
+    """The class and the rule that decided it, or why the cache has no part, as a String or Token of RFC 8941."""
+    cls = call.determinism.cls
+    return f'"{cls}: {call.determinism.reason}"' if reason == cls else reason
+
+
+def status_hit(plan: Plan, ttl_s: float) -> str:
+    """Cache-Status of an answer from the cache, the key withheld; a negative ttl is that of a stale one."""
+    return f"esm-gateway; hit; ttl={int(ttl_s)}; detail={plan.detail}"
 
 
 def status_forwarded(plan: Plan, *, stored: bool, collapsed: bool) -> str:
     """Cache-Status of an answer that was computed now."""
     why = "bypass" if not plan.storable else "request" if plan.wish.no_cache else "miss"
     marks = ("; stored" if stored else "") + ("; collapsed" if collapsed else "")
-    return f"esm-gateway; fwd={why}{marks}; detail={plan.reason}"
+    return f"esm-gateway; fwd={why}{marks}; detail={plan.detail}"

@@ -1,25 +1,66 @@
-"""What is inside a sealed cache entry: a small header and the answer's bytes, no pickle, no code."""
+"""What is inside a sealed cache entry: a small header and the answer's bytes in zstd, no pickle, no code."""
 
 import struct
+from dataclasses import replace
+
+import zstandard
 
 from gateway.core import envelope
 from gateway.core.nouns import Answer, Class
 
-_HEAD = struct.Struct(">Bd")
-_CODES = {Class.EXACT: 1, Class.PINNED: 2}
+FORM = 2
+PACKED_FROM = 1024
+"""Smaller bodies are not compressed: what it saves is less than what it costs."""
+LEVEL = 1
+_HEAD = struct.Struct(">BBBddB")  # form, class, marks, created, took, length of the upstream's name
+_CODES = {Class.EXACT: 1, Class.PINNED: 2, Class.SAMPLED: 3, Class.UNKNOWN: 4}
 _CLASSES = {code: cls for cls, code in _CODES.items()}
+_FRAMED, _PACKED = 1, 2
 
 
 def close(key: bytes, address: str, answer: Answer, nonce: bytes) -> bytes:
     """A sealed entry for this address."""
-    return envelope.seal(key, address, _HEAD.pack(_CODES[answer.cls], answer.created) + answer.body, nonce)
+    return envelope.seal(key, address, write(answer), nonce)
 
 
-def open_entry(key: bytes, address: str, blob: bytes) -> Answer | None:
-    """The answer, or None for an entry that is broken, forged, or was made for another address."""
+def open_entry(key: bytes, address: str, blob: bytes, max_bytes: int = 2**28) -> Answer | None:
+    """The answer, or None for an entry that is broken, forged, made for another address, or larger than that."""
     content = envelope.unseal(key, address, blob)
-    if content is None or len(content) < _HEAD.size:
+    return None if content is None else read(content, max_bytes)
+
+
+def pack(answer: Answer) -> Answer:
+    """With its body in zstd, too, where that is worth while."""
+    if answer.packed is not None or len(answer.body) < PACKED_FROM:
+        return answer
+    return replace(answer, packed=zstandard.compress(answer.body, LEVEL))
+
+
+def write(answer: Answer) -> bytes:
+    """An answer as the bytes of an entry, not sealed yet."""
+    body, packed, name = answer.body, answer.packed, answer.upstream.encode()[:255]
+    marks = (_FRAMED if answer.framed else 0) | (_PACKED if packed is not None else 0)
+    head = _HEAD.pack(FORM, _CODES[answer.cls], marks, answer.created, answer.took_s, len(name))
+    return head + name + (body if packed is None else packed)
+
+
+def read(content: bytes, max_bytes: int = 2**28) -> Answer | None:
+    """The answer in the bytes of an entry, or None for bytes that are none."""
+    if len(content) < _HEAD.size:
         return None
-    code, created = _HEAD.unpack_from(content)
-    cls = _CLASSES.get(code)
-    return None if cls is None else Answer(content[_HEAD.size :], created, cls)
+    form, code, marks, created, took_s, length = _HEAD.unpack_from(content)
+    cls, begins = _CLASSES.get(code), _HEAD.size + length
+    if form != FORM or cls is None or len(content) < begins:
+        return None
+    body, packed = content[begins:], None
+    if marks & _PACKED:
+        packed = body
+        try:
+            # The size stands in the frame's head; one that claims more than may be kept is not believed.
+            if zstandard.frame_content_size(packed) > max_bytes:
+                return None
+            body = zstandard.decompress(packed)
+        except zstandard.ZstdError:
+            return None
+    name = content[_HEAD.size : begins].decode("utf-8", "replace")
+    return Answer(body, created, cls, took_s, name, packed, bool(marks & _FRAMED))

@@ -31,7 +31,9 @@ class Call:
     """What was asked, validated and normalised.
 
     `body` is what goes upstream, `canonical` the SHA-256 of the canonical form: two calls with the same meaning have
-    the same one. `units` is the cost (model weight x effective steps x tokens), `length` the number of tokens.
+    the same one. `keyed` is the digest under the rule set in force, by which answers are shared; empty: `canonical`
+    is. With `spliced` (the generated track) what is shared is a frame, and each caller's inputs go around it.
+    `units` is the cost (model weight x effective steps x tokens), `length` the number of tokens.
     """
 
     endpoint: str
@@ -43,15 +45,33 @@ class Call:
     units: int
     length: int
     determinism: Determinism
+    keyed: bytes = field(default=b"", repr=False)
+    spliced: str | None = None
+
+    @property
+    def shared(self) -> bytes:
+        """The digest that calls have in common which share an answer."""
+        return self.keyed or self.canonical
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A complete JSON success of the upstream, as bytes that are never unpickled and never re-read here."""
+    """A complete JSON success of the upstream, as bytes that are never unpickled.
+
+    `took_s` is how long the upstream worked, `upstream` which one it was. `packed` is the body in zstd, where it is
+    stored so. A `framed` body lacks the caller's inputs and goes to nobody as it is. `etag` and `receipt` are made
+    when an answer is presented to a caller.
+    """
 
     body: bytes = field(repr=False)
     created: float
     cls: Class
+    took_s: float = 0.0
+    upstream: str = ""
+    packed: bytes | None = field(default=None, repr=False)
+    framed: bool = False
+    etag: str = ""
+    receipt: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +95,26 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class CacheScope:
+    """What one key may do with the cache. None: as the settings say; for directives: all of them."""
+
+    classes: tuple[str, ...] | None = None
+    share: str | None = None
+    directives: tuple[str, ...] | None = None
+    namespace: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """A named record of calls and answers; from `frozen` on it answers from what it holds and from nothing else."""
+
+    name: str
+    created: float
+    frozen: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class KeyRecord:
     """A virtual key as it is stored: never the secret, only an HMAC of it (hex)."""
 
@@ -88,6 +128,7 @@ class KeyRecord:
     models: tuple[str, ...] | None = None
     limits: Limits = Limits()
     label: str = ""
+    cache: CacheScope | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ class Kind:
     slug: str
     status: int
     title: str
+    upstream_down: bool = False
+    """Whether it says that the upstream could not answer, so that a stale answer may stand in."""
 
     @property
     def type(self) -> str:
@@ -35,18 +37,23 @@ BODY_TOO_SLOW = Kind("body-too-slow", 408, "The body did not arrive in time.")
 BODY_TOO_LARGE = Kind("body-too-large", 413, "The body is larger than this endpoint accepts.")
 MEDIA_TYPE_REFUSED = Kind("media-type-refused", 415, "The body must be application/json, not encoded.")
 CALL_INVALID = Kind("call-invalid", 422, "The call is not valid.")
+CACHE_CONTROL_INVALID = Kind("cache-control-invalid", 400, "A Cache-Control directive of the gateway says nothing.")
+CACHE_CONTROL_REFUSED = Kind("cache-control-refused", 403, "This key may not use that Cache-Control directive.")
+UNKNOWN_NAMESPACE = Kind("unknown-namespace", 404, "There is no namespace of that name.")
+NOT_RECORDED = Kind("not-recorded", 404, "The namespace is frozen and holds no answer to this call.")
+NAMESPACE_FROZEN = Kind("namespace-frozen", 409, "The namespace is frozen: it answers from its record only.")
 PRECONDITION_UNMET = Kind("not-in-cache", 504, "only-if-cached was asked and no stored answer exists.")
 RATE_EXCEEDED = Kind("rate-exceeded", 429, "Too many requests in a short time.")
 CONCURRENCY_EXCEEDED = Kind("concurrency-exceeded", 429, "Too many calls under way at once.")
 STATE_UNAVAILABLE = Kind("state-unavailable", 503, "The gateway cannot check keys and quotas just now.")
 AUDIT_UNAVAILABLE = Kind("audit-unavailable", 503, "The audit record cannot be written, so nothing was done.")
-UPSTREAM_UNAVAILABLE = Kind("upstream-unavailable", 503, "The upstream is resting after repeated failures.")
-NO_UPSTREAM_KEY = Kind("no-upstream-key", 503, "No upstream key is fit for this call just now.")
-UPSTREAM_BUSY = Kind("upstream-busy", 429, "The upstream's own rate limit is reached.")
-UPSTREAM_FAILED = Kind("upstream-failed", 502, "The upstream failed on this call.")
+UPSTREAM_UNAVAILABLE = Kind("upstream-unavailable", 503, "The upstream is resting after repeated failures.", upstream_down=True)
+NO_UPSTREAM_KEY = Kind("no-upstream-key", 503, "No upstream key is fit for this call just now.", upstream_down=True)
+UPSTREAM_BUSY = Kind("upstream-busy", 429, "The upstream's own rate limit is reached.", upstream_down=True)
+UPSTREAM_FAILED = Kind("upstream-failed", 502, "The upstream failed on this call.", upstream_down=True)
 UPSTREAM_REFUSED = Kind("upstream-refused", 422, "The upstream refused this call.")
-UPSTREAM_ANSWER_BAD = Kind("upstream-answer-bad", 502, "The upstream's answer was incomplete, too large or not JSON.")
-UPSTREAM_TIMEOUT = Kind("upstream-timeout", 504, "The upstream did not answer in time.")
+UPSTREAM_ANSWER_BAD = Kind("upstream-answer-bad", 502, "The upstream's answer was incomplete, too large or not JSON.", upstream_down=True)
+UPSTREAM_TIMEOUT = Kind("upstream-timeout", 504, "The upstream did not answer in time.", upstream_down=True)
 INTERNAL = Kind("internal", 500, "A fault of the gateway's own; it has been recorded under this request's id.")
 
 KINDS: tuple[Kind, ...] = (
@@ -61,6 +68,11 @@ KINDS: tuple[Kind, ...] = (
     BODY_TOO_LARGE,
     MEDIA_TYPE_REFUSED,
     CALL_INVALID,
+    CACHE_CONTROL_INVALID,
+    CACHE_CONTROL_REFUSED,
+    UNKNOWN_NAMESPACE,
+    NOT_RECORDED,
+    NAMESPACE_FROZEN,
     PRECONDITION_UNMET,
     RATE_EXCEEDED,
     CONCURRENCY_EXCEEDED,

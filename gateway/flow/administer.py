@@ -12,9 +12,10 @@ from typing import Any
 
 from gateway.core import credentials
 from gateway.core.audit import Event
+from gateway.core.marks import Purge
 from gateway.core.nouns import Grant, KeyRecord, Limits
 from gateway.core.policies.concern import in_force
-from gateway.ports import AuditLog, CacheStore, Clock, Directory
+from gateway.ports import AuditLog, Clock, Directory, Purges
 
 MAX_GRANT_S = 366 * 86_400
 MAX_TEXT = 500
@@ -45,13 +46,13 @@ class Administer:
         self,
         *,
         directory: Directory,
-        cache: CacheStore,
+        purges: Purges,
         audit: AuditLog,
         clock: Clock,
         pepper: bytes,
         models: Collection[str],
     ) -> None:
-        self._directory, self._cache, self._audit, self._clock = directory, cache, audit, clock
+        self._directory, self._purges, self._audit, self._clock = directory, purges, audit, clock
         self._pepper, self._models = pepper, frozenset(models)
 
     async def create_key(self, order: KeyOrder, by: str) -> tuple[KeyRecord, str]:
@@ -136,7 +137,7 @@ class Administer:
         """Forget every kept answer; answers the new epoch."""
         _check_names(by=by)
         await self._record("cache_purged", by=by)
-        return await self._cache.purge()
+        return (await self._purges.purge(Purge())).epoch
 
     async def _record(self, kind: str, **facts: Any) -> None:
         await self._audit.append(Event(kind, self._clock.now(), facts))

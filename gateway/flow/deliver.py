@@ -25,17 +25,23 @@ class Deliver:
         self._clock, self._tasks, self._meter = clock, tasks, meter
 
     def hit(self, answer: Answer, plan: Plan, rate: Mapping[str, str], trace: Trace) -> Response:
-        age = max(0.0, self._clock.now() - answer.created)
+        now = self._clock.now()
         trace.outcome = "hit"
-        status = caching.status_hit(answer.cls, plan.ttl_s - age)
-        return self._response(answer, status, int(age), rate, trace)
+        return self._response(answer, caching.status_hit(plan, plan.fresh_until(answer) - now), now, rate, trace)
+
+    def stale(self, answer: Answer, plan: Plan, rate: Mapping[str, str], trace: Trace) -> Response:
+        now = self._clock.now()
+        trace.outcome = "stale"
+        # A negative ttl says how long the answer's time has been over (RFC 9211 section 2.4); a purge ends it at once.
+        left = min(-1.0, answer.created + plan.ttl_s - now)
+        return self._response(answer, caching.status_hit(plan, left), now, rate, trace)
 
     def fresh(
         self, answer: Answer, plan: Plan, rate: Mapping[str, str], trace: Trace, *, stored: bool, collapsed: bool
     ) -> Response:
         trace.outcome = "shared" if collapsed else "miss" if plan.storable else "bypass"
         status = caching.status_forwarded(plan, stored=stored, collapsed=collapsed)
-        return self._response(answer, status, 0, rate, trace)
+        return self._response(answer, status, answer.created, rate, trace)
 
     def problem(self, problem: Problem, trace: Trace) -> Response:
         """A refusal, as RFC 9457 has it."""
@@ -44,16 +50,24 @@ class Deliver:
         body = orjson.dumps(problem.document(trace.request_id))
         return Response(problem.kind.status, body, headers, "application/problem+json")
 
-    def _response(self, answer: Answer, status: str, age: int, rate: Mapping[str, str], trace: Trace) -> Response:
+    def _response(self, answer: Answer, status: str, now: float, rate: Mapping[str, str], trace: Trace) -> Response:
         trace.cache = status
         headers = {
             "Cache-Status": status,
-            "Age": str(age),
+            "Age": str(max(0, int(now - answer.created))),
             "Cache-Control": PRIVATE,
+            "ETag": f'"{answer.etag}"',
             "X-Request-Id": trace.request_id,
+            "X-Gateway-Receipt": answer.receipt,
             **rate,
         }
-        return Response(200, answer.body, headers)
+        body = answer.body
+        if trace.takes_zstd and answer.packed is not None:
+            body = answer.packed
+            headers |= {"Content-Encoding": "zstd", "Vary": "Accept-Encoding", "ETag": f'"{answer.etag}-zstd"'}
+        if trace.known is not None and answer.etag in trace.known:
+            return Response(304, b"", headers)
+        return Response(200, body, headers)
 
     def account(self, trace: Trace, response: Response) -> None:
         """Count and log one request that has been answered; record the end of a flagged one."""

@@ -44,6 +44,7 @@ class Terms:
     retries: int = 2
     rest_s: float = 10.0
     max_answer_bytes: int = 64 * 2**20
+    upstream: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +107,16 @@ class Dispatcher:
             key.in_flight -= 1
             self._under_way -= 1
             self._meter.gauge(IN_FLIGHT, self._under_way, "upstream")
-        self._meter.observe(LATENCY, self._clock.monotonic() - started, call.endpoint, "upstream")
-        judgement, outcome = self._judge(call, reply)
+        took_s = self._clock.monotonic() - started
+        self._meter.observe(LATENCY, took_s, call.endpoint, "upstream")
+        judgement, outcome = self._judge(call, reply, took_s)
         self._meter.count(UPSTREAM_REQUESTS, call.endpoint, judgement.outcome)
         self._learn(key, judgement, reply)
         return judgement, outcome
 
-    def _judge(self, call: Call, reply: UpstreamReply | UpstreamLoss) -> tuple[Judgement, Answer | Problem]:
+    def _judge(
+        self, call: Call, reply: UpstreamReply | UpstreamLoss, took_s: float
+    ) -> tuple[Judgement, Answer | Problem]:
         if isinstance(reply, UpstreamLoss):
             judgement = retry.of_loss(reply.sent, reply.timed_out)
             if reply.reason == "too_large":
@@ -123,7 +127,7 @@ class Dispatcher:
             return judgement, Problem(judgement.kind, f"The upstream answered with status {reply.status}.")
         if reply.status != 200 or reply.media_type != "application/json" or not _is_success(call, reply.body):
             return retry.BAD_ANSWER, Problem(UPSTREAM_ANSWER_BAD)
-        return judgement, Answer(reply.body, self._clock.now(), call.determinism.cls)
+        return judgement, Answer(reply.body, self._clock.now(), call.determinism.cls, took_s, self._terms.upstream)
 
     def _learn(self, key: UpstreamKey, judgement: Judgement, reply: UpstreamReply | UpstreamLoss) -> None:
         now = self._clock.monotonic()

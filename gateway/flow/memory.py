@@ -4,6 +4,8 @@ Bodies are found by a fast fingerprint and then compared byte by byte, so no col
 another call's answer. Both memories are bounded in bytes.
 """
 
+from collections.abc import Hashable
+
 import xxhash
 
 from gateway.core.caching import Plan
@@ -34,22 +36,29 @@ class Memory:
         self._calls.put(key, (raw, call), len(raw) + len(call.body) + len(query))
         self._meter.gauge(MEMORY_BYTES, self._calls.bytes, "calls")
 
-    def plan(self, call: Call, holder: str, epoch: int | None) -> Plan | None:
+    def plan(self, call: Call, holder: Hashable) -> Plan | None:
         """The plan of this call for those who share, where nothing special was asked for."""
-        return self._plans.get((call.canonical, call.endpoint, call.model, call.flagged, holder, epoch))
+        return self._plans.get((call.canonical, call.endpoint, call.model, call.flagged, holder))
 
-    def keep_plan(self, call: Call, holder: str, epoch: int | None, plan: Plan) -> None:
-        self._plans.put((call.canonical, call.endpoint, call.model, call.flagged, holder, epoch), plan, 512)
+    def keep_plan(self, call: Call, holder: Hashable, plan: Plan) -> None:
+        self._plans.put((call.canonical, call.endpoint, call.model, call.flagged, holder), plan, 768)
 
-    def answer(self, address: str, now: float) -> Answer | None:
-        """An answer kept here, unless its time is over (`now` in seconds since the epoch)."""
-        found = self._answers.get(address)
-        return found[0] if found is not None and now < found[1] else None
+    def answer(self, address: str, call: Call) -> tuple[Answer, float] | None:
+        """An answer as this call's caller gets it, and until when it is fresh (seconds since the epoch)."""
+        return self._answers.get((address, call.canonical))
 
-    def keep_answer(self, address: str, answer: Answer, expires: float) -> None:
-        self._answers.put(address, (answer, expires), len(answer.body))
+    def keep_answer(self, address: str, call: Call, answer: Answer, fresh_until: float) -> None:
+        size = len(answer.body) + len(answer.packed or b"")
+        self._answers.put((address, call.canonical), (answer, fresh_until), size)
         self._meter.gauge(MEMORY_BYTES, self._answers.bytes, "answers")
 
-    def forget_answers(self) -> None:
+    def drop_answer(self, address: str, call: Call) -> None:
+        self._answers.drop((address, call.canonical))
+
+    def forget(self) -> None:
+        """Everything: something was purged."""
+        self._calls.clear()
+        self._plans.clear()
         self._answers.clear()
-        self._meter.gauge(MEMORY_BYTES, 0, "answers")
+        for layer in ("calls", "answers"):
+            self._meter.gauge(MEMORY_BYTES, 0, layer)

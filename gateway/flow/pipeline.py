@@ -5,18 +5,22 @@ from functools import partial
 
 from gateway import endpoints
 from gateway.core import caching
-from gateway.core.caching import NO_WISH, Plan, Scheme
+from gateway.core.caching import Plan, Scheme
 from gateway.core.endpoint import Rules
 from gateway.core.metrics import CACHE, UNITS
 from gateway.core.nouns import Answer, Call, Principal, Response
 from gateway.core.problems import (
     BODY_TOO_LARGE,
     MEDIA_TYPE_REFUSED,
+    NAMESPACE_FROZEN,
+    NOT_RECORDED,
     PRECONDITION_UNMET,
+    UNKNOWN_NAMESPACE,
     UNKNOWN_PATH,
     WRONG_METHOD,
     Problem,
 )
+from gateway.core.wish import NO_WISH, Wish, wish
 from gateway.flow.admission import Admission
 from gateway.flow.coalesce import Coalescer, Landed
 from gateway.flow.deliver import Deliver
@@ -67,13 +71,21 @@ class Pipeline:
         trace.call = call = await self._understand(endpoint, raw)  # 400 413 415 422: parsed once, normalised
         await self._permit.check(call, who, trace.request_id)  # 403: before the cache; on record if flagged
         trace.permitted = True
-        plan = self._plan(endpoint, call, who, raw)  # where the answer lives, and why
-        rate, hit = await self._enter(plan, who, trace)  # 429: rate, fair line
-        if hit is not None:
-            return self._hit(hit, plan, call, rate, trace)
+        trace.known, trace.takes_zstd = raw.header("If-None-Match"), _takes_zstd(raw.header("Accept-Encoding"))
+        plan = self._plan(endpoint, call, who, raw)  # 400 403 404: where the answer lives, and why
+        rate, found = await self._enter(plan, call, who, trace)  # 429: rate, fair line
+        if found is not None and plan.serves(found, self._clock.now()):
+            return self._hit(found, plan, call, rate, trace)
+        if plan.frozen:
+            raise Problem(NOT_RECORDED)
         if plan.wish.only_if_cached:
             raise Problem(PRECONDITION_UNMET)
-        return await self._obtain(plan, call, who, rate, trace)  # 403 429: reserve -> compute -> settle
+        try:
+            return await self._obtain(plan, call, who, rate, trace)  # 403 429: reserve -> compute -> settle
+        except Problem as problem:
+            if found is None or not problem.kind.upstream_down or not plan.stands_in(found, self._clock.now()):
+                raise
+            return self._stale(found, plan, call, rate, trace)
 
     def _find(self, raw: RawRequest, trace: Trace) -> endpoints.AnyEndpoint:
         endpoint = endpoints.find(raw.path)
@@ -98,50 +110,74 @@ class Pipeline:
         return call
 
     def _plan(self, endpoint: endpoints.AnyEndpoint, call: Call, who: Principal, raw: RawRequest) -> Plan:
-        asked, epoch = caching.wish(raw.header("Cache-Control")), self._watch.cache_epoch()
-        if asked is not NO_WISH:
-            return caching.plan(call, who, self._scheme, epoch, endpoint.cacheable, asked)
-        holder = caching.holder(who, self._scheme)
-        plan = self._memory.plan(call, holder, epoch)
+        scope = who.key.cache
+        asked = wish(raw.header("Cache-Control"), None if scope is None else scope.directives)
+        name = asked.namespace or (None if scope is None else scope.namespace)
+        if name is not None:
+            return self._recorded(name, call, asked)
+        marks = self._watch.marks()
+        if asked is not NO_WISH or marks is None:
+            return caching.plan(call, who, self._scheme, marks, endpoint.cacheable, asked)
+        sharers = caching.sharers(who, self._scheme)
+        plan = self._memory.plan(call, sharers)
         if plan is None:
-            plan = caching.plan(call, who, self._scheme, epoch, endpoint.cacheable, asked)
-            self._memory.keep_plan(call, holder, epoch, plan)
+            plan = caching.plan(call, who, self._scheme, marks, endpoint.cacheable, asked)
+            self._memory.keep_plan(call, sharers, plan)
         return plan
 
-    async def _enter(self, plan: Plan, who: Principal, trace: Trace) -> tuple[Mapping[str, str], Answer | None]:
+    def _recorded(self, name: str, call: Call, asked: Wish) -> Plan:
+        namespace = self._watch.namespace(name)
+        if namespace is None:
+            raise Problem(UNKNOWN_NAMESPACE)
+        if namespace.frozen is not None and (asked.no_cache or asked.no_store):
+            raise Problem(NAMESPACE_FROZEN)
+        return caching.recorded_plan(call, self._scheme, name, namespace.frozen is not None, asked)
+
+    async def _enter(
+        self, plan: Plan, call: Call, who: Principal, trace: Trace
+    ) -> tuple[Mapping[str, str], Answer | None]:
         """Charge the rate and look into the cache: from memory if it has the answer, else both stores at once."""
-        hit, charged = self._recall.at_hand(plan), self._admission.in_advance(who)
-        to_read = hit is None and plan.readable
+        found, charged = self._recall.at_hand(plan, call), self._admission.in_advance(who)
+        to_read = found is None and plan.readable
         if charged is not None and not to_read:
-            return charged, hit
+            return charged, found
         started = self._clock.monotonic()
         if charged is not None:
-            rate, hit = charged, await self._recall.read(plan)
+            rate, found = charged, await self._recall.read(plan, call)
         elif not to_read:
             rate = await self._admission.admit(who, trace)
         else:
-            rate, hit = await self._tasks.both(self._admission.admit(who, trace), self._recall.read(plan))
+            rate, found = await self._tasks.both(self._admission.admit(who, trace), self._recall.read(plan, call))
         trace.store_s += self._clock.monotonic() - started - trace.queue_s
-        return rate, hit
+        return rate, found
 
     def _hit(self, hit: Answer, plan: Plan, call: Call, rate: Mapping[str, str], trace: Trace) -> Response:
         self._meter.count(CACHE, call.endpoint, "hit", plan.reason)
         self._meter.count(UNITS, call.endpoint, "saved", by=call.units)
         return self._deliver.hit(hit, plan, rate, trace)
 
+    def _stale(self, found: Answer, plan: Plan, call: Call, rate: Mapping[str, str], trace: Trace) -> Response:
+        """The upstream is down: an answer whose time is over is better than none, and is marked."""
+        self._meter.count(CACHE, call.endpoint, "stale", plan.reason)
+        return self._deliver.stale(found, plan, rate, trace)
+
     async def _obtain(self, plan: Plan, call: Call, who: Principal, rate: Mapping[str, str], trace: Trace) -> Response:
         result = "miss" if plan.storable else "bypass"
         self._meter.count(CACHE, call.endpoint, result, "no-cache" if plan.wish.no_cache else plan.reason)
         lead = partial(self._lead, plan, call, who, trace)
         if plan.address is None or plan.wish.no_cache:
-            landed = await self._tasks.spawn(lead())
+            landed, came = await self._tasks.spawn(lead()), "led"
             if landed.answer is None:
                 raise landed.failure or AssertionError("a flight lands with an answer or a failure")
-            return self._deliver.fresh(landed.answer, plan, rate, trace, stored=landed.stored, collapsed=False)
-        started = self._clock.monotonic()
-        answer, came, stored = await self._coalescer.once(plan.address, lead, fleet=plan.in_sight)
-        if came != "led":
-            trace.upstream_s = self._clock.monotonic() - started  # the upstream worked, for somebody else
+            answer, stored = landed.answer, landed.stored
+        else:
+            started = self._clock.monotonic()
+            answer, came, stored = await self._coalescer.once(
+                plan.address, lead, fleet=plan.in_sight and plan.namespace is None
+            )
+            if came != "led":
+                trace.upstream_s = self._clock.monotonic() - started  # the upstream worked, for somebody else
+        answer = self._recall.present(plan, call, answer, remember=stored)
         return self._deliver.fresh(answer, plan, rate, trace, stored=stored, collapsed=came != "led")
 
     async def _lead(self, plan: Plan, call: Call, who: Principal, trace: Trace) -> Landed:
@@ -157,10 +193,18 @@ class Pipeline:
             trace.upstream_s = self._clock.monotonic() - started
         if computed.answer is None:
             return Landed(failure=computed.problem)
-        answer, stored = await self._recall.keep(plan, computed.answer)
-        return Landed(answer, stored=stored)
+        kept = await self._recall.keep(plan, call, computed.answer)
+        return Landed(kept.answer, stored=kept.stored)
 
 
 def _is_json(content_type: str | None) -> bool:
     plain = "application/json"
     return content_type == plain or (content_type or "").partition(";")[0].strip().lower() == plain
+
+
+def _takes_zstd(accept_encoding: str | None) -> bool:
+    """Whether the caller reads zstd (RFC 9110 section 12.5.3; `q=0` says no)."""
+    if accept_encoding is None or "zstd" not in accept_encoding:
+        return False
+    codings = (part.replace(" ", "").lower() for part in accept_encoding.split(","))
+    return any(coding.split(";")[0] == "zstd" and not coding.endswith(("q=0", "q=0.0")) for coding in codings)

@@ -10,6 +10,7 @@ class Trace:
         "cache",
         "call",
         "endpoint",
+        "known",
         "outcome",
         "permitted",
         "problem",
@@ -17,6 +18,7 @@ class Trace:
         "request_id",
         "started",
         "store_s",
+        "takes_zstd",
         "upstream_s",
         "who",
     )
@@ -34,3 +36,5 @@ class Trace:
         self.store_s = 0.0
         self.upstream_s = 0.0
         self.queue_s = 0.0
+        self.takes_zstd = False
+        self.known: str | None = None

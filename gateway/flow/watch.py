@@ -1,15 +1,19 @@
-"""Once a second: has a key been changed, has the cache been purged? Memory layers follow within that second.
+"""Twice a second, a look at both stores: keys that changed, answers that were purged, namespaces that were frozen.
 
-What memory holds of the cache is good only while the purge epoch is known to be current: without the store's word
-for two seconds, the cache has no part in any call.
+What a process remembers is right only while it hears of changes. When the cache store has not been heard of for two
+seconds, the cache has no part in any call.
 """
 
+from collections.abc import Mapping
+
+from gateway.core.marks import Marks
 from gateway.core.metrics import STORE_ERRORS
+from gateway.core.nouns import Namespace
 from gateway.flow.keyring import Keyring
 from gateway.flow.memory import Memory
-from gateway.ports import CacheStore, Clock, Directory, Meter, StoreUnavailable
+from gateway.ports import Archive, Clock, Directory, Meter, Purges, StoreUnavailable
 
-EVERY_S = 1.0
+EVERY_S = 0.5
 GOOD_FOR_S = 2.0
 
 
@@ -17,28 +21,41 @@ class Watch:
     """Keeps the keyring and the memory of answers true to the stores."""
 
     def __init__(
-        self, directory: Directory, cache: CacheStore, keyring: Keyring, memory: Memory, clock: Clock, meter: Meter
+        self,
+        directory: Directory,
+        purges: Purges,
+        archive: Archive,
+        keyring: Keyring,
+        memory: Memory,
+        clock: Clock,
+        meter: Meter,
     ) -> None:
-        self._directory, self._cache = directory, cache
+        self._directory, self._purges, self._archive = directory, purges, archive
         self._keyring, self._memory = keyring, memory
         self._clock, self._meter = clock, meter
         self._keys_epoch: int | None = None
-        self._cache_epoch: int | None = None
+        self._marks: Marks | None = None
+        self._namespaces: Mapping[str, Namespace] = {}
         self._confirmed = float("-inf")
 
-    def cache_epoch(self) -> int | None:
-        """The purge epoch that cache keys are made with, or None while it is not known to be current."""
+    def marks(self) -> Marks | None:
+        """The marks that cache keys are made with, or None while they are not known to be current."""
         fresh = self._clock.monotonic() - self._confirmed <= GOOD_FOR_S
-        return self._cache_epoch if fresh else None
+        return self._marks if fresh else None
+
+    def namespace(self, name: str) -> Namespace | None:
+        """A namespace as it was at the last look; the store itself says so again before anything is added to it."""
+        return self._namespaces.get(name)
 
     async def look(self) -> None:
         """One look at both stores; a lost one changes nothing but is counted."""
-        await self._look_at_keys()
+        await self._look_at_state()
         await self._look_at_cache()
 
-    async def _look_at_keys(self) -> None:
+    async def _look_at_state(self) -> None:
         try:
             epoch = await self._directory.epoch()
+            self._namespaces = await self._archive.namespaces()
         except StoreUnavailable:
             self._meter.count(STORE_ERRORS, "state", "epoch")
             return
@@ -49,14 +66,14 @@ class Watch:
     async def _look_at_cache(self) -> None:
         asked = self._clock.monotonic()
         try:
-            epoch = await self._cache.epoch()
+            marks = await self._purges.marks()
         except StoreUnavailable:
-            self._meter.count(STORE_ERRORS, "cache", "epoch")
+            self._meter.count(STORE_ERRORS, "cache", "marks")
             self._confirmed = float("-inf")
             return
-        if epoch != self._cache_epoch:
-            self._cache_epoch = epoch
-            self._memory.forget_answers()
+        if marks != self._marks:
+            self._marks = marks
+            self._memory.forget()
         self._confirmed = asked
 
     async def forever(self) -> None:

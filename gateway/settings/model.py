@@ -152,7 +152,11 @@ class CachePart(Part):
         ("exact", "pinned"), description="Classes of determinism that are kept; sampled answers never are."
     )
     ttl_s: Seconds = Field(2592000.0, description="How long an answer is kept.")
+    stale_if_error_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        0.0, description="So long after its time an answer still stands in, marked, while the upstream is down."
+    )
     max_entry_bytes: Count = Field(16777216, description="A larger answer is not kept.")
+    namespace_max_bytes: Count = Field(268435456, description="Most bytes that one namespace holds; in the state store.")
     share: Literal["organisation", "team", "user"] = Field("organisation", description="Who shares kept answers.")
     lease_s: Seconds = Field(5.0, description="Another worker takes over a call whose worker is silent this long.")
     memory_answers_bytes: Annotated[int, Field(ge=0)] = Field(

@@ -16,10 +16,22 @@ from gateway.flow.line import Line
 from gateway.flow.memory import Memory
 from gateway.flow.permit import Permit
 from gateway.flow.pipeline import Pipeline
-from gateway.flow.recall import Recall
+from gateway.flow.recall import Keys, Recall
 from gateway.flow.reserve import Reserver
 from gateway.flow.watch import Watch
-from gateway.ports import AccessLog, AuditLog, CacheStore, Clock, Directory, Ledger, Meter, Tasks, Upstream
+from gateway.ports import (
+    AccessLog,
+    Archive,
+    AuditLog,
+    CacheStore,
+    Clock,
+    Directory,
+    Ledger,
+    Meter,
+    Purges,
+    Tasks,
+    Upstream,
+)
 from gateway.settings import Settings
 
 log = logging.getLogger("gateway")
@@ -32,6 +44,8 @@ class World:
     directory: Directory
     ledger: Ledger
     cache: CacheStore
+    purges: Purges
+    archive: Archive
     upstream: Upstream
     audit: AuditLog
     meter: Meter
@@ -47,6 +61,7 @@ class Flow:
     pipeline: Pipeline
     deliver: Deliver
     watch: Watch
+    recall: Recall
     admission: Admission
     dispatcher: Dispatcher
 
@@ -60,17 +75,16 @@ def assemble(world: World, settings: Settings, master: bytes, upstream_keys: lis
     """The flow on this world. Opens nothing."""
     w, s = world, settings
     book = s.limits.book()
-    cache_key = envelope.derive(master, "cache-entries")
     memory = Memory(w.meter, s.cache.memory_calls_bytes, s.cache.memory_answers_bytes)
     keyring = Keyring(w.directory, w.clock, w.meter, pepper(master))
-    watch = Watch(w.directory, w.cache, keyring, memory, w.clock, w.meter)
+    watch = Watch(w.directory, w.purges, w.archive, keyring, memory, w.clock, w.meter)
     line = Line(w.clock, w.tasks, w.meter, s.admission.max_wait_s, s.admission.max_waiting)
     admission = Admission(w.ledger, book, line, w.clock, w.tasks, w.meter)
     permit = Permit(w.audit, w.clock, w.meter, {"concern": s.policy.concern})
     deliver = Deliver(permit, w.access, w.clock, w.tasks, w.meter)
     breaker = Breaker(s.breaker.failures, s.breaker.open_s)
-    terms = Terms(s.upstream.retries, s.upstream.rest_s, s.upstream.max_answer_bytes)
-    recall = Recall(w.cache, memory, w.clock, w.meter, cache_key, s.cache.max_entry_bytes)
+    terms = Terms(s.upstream.retries, s.upstream.rest_s, s.upstream.max_answer_bytes, s.upstream.url)
+    recall = Recall(w.cache, w.archive, memory, w.clock, w.meter, cache_keys(master), s.cache.max_entry_bytes)
     patience_s = s.upstream.total_s + s.cache.lease_s
     dispatcher = Dispatcher(w.upstream, upstream_keys, breaker, terms, w.clock, w.meter, log.warning)
     pipeline = Pipeline(
@@ -91,7 +105,12 @@ def assemble(world: World, settings: Settings, master: bytes, upstream_keys: lis
         clock=w.clock,
         meter=w.meter,
     )
-    return Flow(pipeline, deliver, watch, admission, dispatcher)
+    return Flow(pipeline, deliver, watch, recall, admission, dispatcher)
+
+
+def cache_keys(master: bytes) -> Keys:
+    """The keys under which what is kept is sealed."""
+    return Keys(*(envelope.derive(master, purpose) for purpose in ("cache-entries", "records", "receipts")))
 
 
 def _scheme(settings: Settings, master: bytes) -> Scheme:
@@ -103,4 +122,5 @@ def _scheme(settings: Settings, master: bytes) -> Scheme:
         classes=cache.classes,
         share=cache.share,
         ttl_s=cache.ttl_s,
+        stale_if_error_s=cache.stale_if_error_s,
     )

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from gateway import __version__
 from gateway.adapters.clock import SystemClock
 from gateway.adapters.prometheus import PrometheusMeter
+from gateway.adapters.redis_archive import RedisArchive
 from gateway.adapters.redis_audit_head import RedisAuditHead
 from gateway.adapters.redis_cache import RedisCache
 from gateway.adapters.redis_directory import RedisDirectory
 from gateway.adapters.redis_ledger import RedisLedger
+from gateway.adapters.redis_purges import RedisPurges
 from gateway.core import envelope
 from gateway.core.quota import LimitBook
 from gateway.flow.administer import Administer
-from gateway.ports import AuditLog, CacheStore, Clock, Directory, Ledger
+from gateway.ports import Archive, AuditLog, CacheStore, Clock, Directory, Ledger, Purges
 from gateway.settings import Settings, master_secret
 from gateway.wiring.assembly import pepper
 from gateway.wiring.stores import clients, open_audit, with_stores
@@ -27,6 +29,8 @@ class Parts:
     directory: Directory
     ledger: Ledger
     cache: CacheStore
+    purges: Purges
+    archive: Archive
     audit: AuditLog
     heads: RedisAuditHead
     clock: Clock
@@ -44,15 +48,17 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         state, cache = await clients(settings, stack)
         sealing = envelope.derive(master, "directory")
         directory = RedisDirectory(state, sealing, clock, meter)
-        cache_store = RedisCache(cache, clock)
+        cache_store, purges = RedisCache(cache, clock), RedisPurges(cache)
+        archive = RedisArchive(state, settings.cache.namespace_max_bytes)
         head = RedisAuditHead(state, sealing, clock, meter)
         audit = await open_audit(settings, master, head, clock)
         administer = Administer(
             directory=directory,
-            cache=cache_store,
+            purges=purges,
             audit=audit,
             clock=clock,
             pepper=pepper(master),
             models=settings.models,
         )
-        yield Parts(directory, RedisLedger(state), cache_store, audit, head, clock, administer, settings.limits.book())
+        ledger, book = RedisLedger(state), settings.limits.book()
+        yield Parts(directory, ledger, cache_store, purges, archive, audit, head, clock, administer, book)

@@ -13,10 +13,12 @@ from gateway import __version__
 from gateway.adapters.access_log import NoAccessLog, StreamAccessLog
 from gateway.adapters.clock import SystemClock
 from gateway.adapters.prometheus import PrometheusMeter
+from gateway.adapters.redis_archive import RedisArchive
 from gateway.adapters.redis_audit_head import RedisAuditHead
 from gateway.adapters.redis_cache import RedisCache
 from gateway.adapters.redis_directory import RedisDirectory
 from gateway.adapters.redis_ledger import RedisLedger
+from gateway.adapters.redis_purges import RedisPurges
 from gateway.adapters.tasks import AsyncTasks
 from gateway.adapters.upstream_http import HttpUpstream
 from gateway.core import envelope
@@ -54,6 +56,8 @@ async def run_worker(
             directory=RedisDirectory(state, sealing, clock, meter),
             ledger=RedisLedger(state),
             cache=RedisCache(cache, clock),
+            purges=RedisPurges(cache),
+            archive=RedisArchive(state, settings.cache.namespace_max_bytes),
             upstream=upstream,
             audit=await open_audit(settings, master, head, clock),
             meter=meter,
@@ -131,14 +135,14 @@ def _collect_less() -> None:
 async def _ready(world: World) -> Mapping[str, bool]:
     """Which stores answer now."""
 
-    async def answers(epoch: Awaitable[int]) -> bool:
+    async def answers(epoch: Awaitable[object]) -> bool:
         try:
             await epoch
         except StoreUnavailable:
             return False
         return True
 
-    return {"state": await answers(world.directory.epoch()), "cache": await answers(world.cache.epoch())}
+    return {"state": await answers(world.directory.epoch()), "cache": await answers(world.purges.marks())}
 
 
 def _upstream(settings: Settings) -> HttpUpstream:

@@ -1,0 +1,69 @@
+"""What a methods section can cite: where an answer came from, in an identifier that only the gateway can read.
+
+A receipt is not kept anywhere: its identifier holds all of it, encrypted and authenticated (AES-SIV, RFC 5297), so
+none is ever lost and none can be made up. The same answer to the same call always has the same identifier. Without
+the gateway's secret an identifier says nothing, so it may be published.
+"""
+
+import struct
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+
+from gateway.core.nouns import Class
+
+FORM = 1
+LONGEST = 1024
+_HEAD = struct.Struct(">BBd32s32sBB")  # form, class, computed, call, answer, lengths of model and upstream
+_CLASSES = tuple(Class)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """`call` is the SHA-256 of the canonical call, `answer` that of the answer's bytes; `computed` in epoch seconds."""
+
+    model: str
+    call: bytes
+    cls: Class
+    computed: float
+    upstream: str
+    answer: bytes
+
+    def document(self) -> Mapping[str, Any]:
+        """As a caller reads it."""
+        return {
+            "model": self.model,
+            "call_sha256": self.call.hex(),
+            "answer_sha256": self.answer.hex(),
+            "determinism": self.cls.value,
+            "computed": datetime.fromtimestamp(self.computed, UTC).isoformat(timespec="milliseconds"),
+            "upstream": self.upstream,
+        }
+
+
+def mint(key: bytes, receipt: Receipt) -> str:
+    """The identifier, in URL-safe characters. `key` has 32 bytes, for this purpose alone."""
+    model, upstream = receipt.model.encode()[:255], receipt.upstream.encode()[:255]
+    code = _CLASSES.index(receipt.cls)
+    head = _HEAD.pack(FORM, code, receipt.computed, receipt.call, receipt.answer, len(model), len(upstream))
+    return urlsafe_b64encode(AESSIV(key).encrypt(head + model + upstream, None)).rstrip(b"=").decode()
+
+
+def read(key: bytes, identifier: str) -> Receipt | None:
+    """The receipt, or None for an identifier that this gateway did not make."""
+    if len(identifier) > LONGEST:
+        return None
+    try:
+        sealed = urlsafe_b64decode(identifier.encode("ascii") + b"=" * (-len(identifier) % 4))
+        content = AESSIV(key).decrypt(sealed, None)
+    except (Error, ValueError, UnicodeEncodeError, InvalidTag):
+        return None
+    _, code, computed, call, answer, m, u = _HEAD.unpack_from(content)
+    names = content[_HEAD.size :]
+    return Receipt(names[:m].decode(), call, _CLASSES[code], computed, names[m : m + u].decode(), answer)
