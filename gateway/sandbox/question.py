@@ -1,8 +1,7 @@
 """The digest of what was asked, which an answer can carry: whoever asked can prove that it is the answer to that.
 
 It covers every member of a body by its meaning, not by its spelling: members in any order, `5` and `5.0`, null and
-absent, coordinates as float32, padding of annotations. Defaults are not filled in, so that it does not depend on what
-is taken for a default: two askers agree where both write everything out, as the gateway does.
+absent, coordinates as float32, padding of annotations, defaults of the API page written or left out.
 """
 
 import hashlib
@@ -12,6 +11,12 @@ from typing import Any
 import numpy as np
 import orjson
 
+from gateway.sandbox.bodies import Generate
+
+_DEFAULTS = {
+    **{name: field.default for name, field in Generate.model_fields.items() if not field.is_required()},
+    "potential_sequence_of_concern": False,
+}
 # Beyond this a double has no exact integer.
 _WHOLE = 2.0**53
 
@@ -20,6 +25,7 @@ def digest(body: Any) -> str:
     """SHA-256 (hex) of the meaning of a parsed body that an endpoint here has accepted."""
     meaning = _meaning(body)
     if isinstance(meaning, dict):
+        meaning = {**_meaning(_DEFAULTS), **meaning} if "track" in meaning else meaning
         meaning["inputs"] = _inputs(meaning["inputs"]) if isinstance(meaning.get("inputs"), dict) else None
         if isinstance(meaning.get("invalid_ids"), list):
             meaning["invalid_ids"] = sorted(set(meaning["invalid_ids"]))

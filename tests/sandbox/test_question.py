@@ -30,6 +30,7 @@ def edited(inputs: dict[str, Any] | None = None, **members: Any) -> dict[str, An
     [
         dict(reversed(BODY.items())),
         edited(temperature=-0.0, num_steps=1.0, invalid_ids=[5, 7, 5], top_p=None),
+        edited(top_p=1, schedule="cosine", strategy="random", potential_sequence_of_concern=False),
         edited({"sasa": None, "residue_annotation": [[], [0, 9], [0, 0], []]}),
         edited({"coordinates": [[[None] * 3] * 3, [[ATOM, 2.0, 3]] * 3, [[4, 5, 6.0]] * 3, [[None] * 3] * 3]}),
     ],
@@ -46,6 +47,8 @@ def test_spelling_does_not_change_a_question(same: dict[str, Any]) -> None:
         edited(temperature=1e-9),
         edited(invalid_ids=[5]),
         edited(top_p=0.5),
+        edited(schedule="linear"),
+        edited(potential_sequence_of_concern=True),
         edited({"sequence": [0, 5, 32, 2]}),
         edited({"sasa": [0, 0, 0, 0]}),
         edited({"residue_annotation": [[9], [0], [0], [0]]}),
