@@ -15,10 +15,10 @@ from gateway.core.problems import RATE_EXCEEDED, STATE_UNAVAILABLE, Problem
 from gateway.core.quota import Limit, LimitBook, Verdict
 from gateway.flow.line import Line
 from gateway.flow.trace import Trace
-from gateway.ports import Clock, Ledger, Meter, StoreUnavailable, Tasks
+from gateway.ports import Clock, Ledger, Meter, Promise, StoreUnavailable, Tasks
 
 GOOD_FOR_S = 0.25
-MOST_IN_ADVANCE = 64
+MOST_IN_ADVANCE = 256
 NO_LIMITS: Mapping[str, str] = {}
 
 
@@ -32,6 +32,7 @@ class _Allowance:
     until: float = 0.0
     fetched: float = float("-inf")
     batch: int = 0
+    charging: Promise[None] | None = None
     shown: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -54,6 +55,9 @@ class Admission:
         limits = self._book.rate(who)
         if not limits:
             return NO_LIMITS
+        shown = await self._with_another(who)
+        if shown is not None:
+            return shown
         verdict = await self._line.pass_through(f"rate {who.user}", lambda: self._charge(who, limits))
         trace.queue_s += verdict.waited_s
         if verdict.refused_by is not None:
@@ -68,22 +72,36 @@ class Admission:
         allowance.left -= 1
         return allowance.shown
 
+    async def _with_another(self, who: Principal) -> Mapping[str, str] | None:
+        """A request of those that another one of this key is just charging in advance; None if none is left of them."""
+        allowance = self._allowances.get(who.key.public_id)
+        if allowance is None or allowance.charging is None:
+            return None
+        await allowance.charging.wait()
+        return self.in_advance(who)
+
     async def _charge(self, who: Principal, limits: tuple[Limit, ...]) -> Verdict:
         now = self._clock.monotonic()
         held = self._allowances.setdefault(who.key.public_id, _Allowance(who.user, limits))
         busy = now - held.fetched < GOOD_FOR_S
         held.batch = min(MOST_IN_ADVANCE, 2 * held.batch + 1) if busy else 0
         held.fetched = now
+        mine = self._tasks.promise() if held.charging is None and held.batch > 0 else None
+        held.charging = mine or held.charging
         try:
             verdict = await self._ledger.charge_rate(who.user, limits, held.batch)
+            if verdict.admitted:
+                held.left += verdict.granted - 1
+                held.until = self._clock.monotonic() + GOOD_FOR_S
+                if held.left > 0:
+                    held.shown = self._shown(who, verdict)
         except StoreUnavailable:
             self._meter.count(STORE_ERRORS, "state", "charge_rate")
             raise Problem(STATE_UNAVAILABLE, headers={"Retry-After": "2"}) from None
-        if verdict.admitted:
-            held.left += verdict.granted - 1
-            held.until = self._clock.monotonic() + GOOD_FOR_S
-            if held.left > 0:
-                held.shown = self._shown(who, verdict)
+        finally:
+            if mine is not None:
+                held.charging = None
+                mine.set(None)
         return verdict
 
     def _shown(self, who: Principal, verdict: Verdict) -> Mapping[str, str]:
