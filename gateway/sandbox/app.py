@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from gateway.sandbox import delivery, question
 from gateway.sandbox.answers import ENDPOINTS, Asked
-from gateway.sandbox.bodies import RefusedError
+from gateway.sandbox.bodies import RefusedError, lenient
 from gateway.sandbox.delivery import pause
 from gateway.sandbox.faults import Fault, FaultBook, Rules
 from gateway.sandbox.record import CallLog, Entry, credential
@@ -31,10 +31,13 @@ M = TypeVar("M", bound=BaseModel)
 class Sandbox:
     """One upstream: its keys, its usual latency, the faults in force and the record of calls."""
 
-    def __init__(self, latency_s: float, keys: frozenset[str] | None, tells_question: bool) -> None:
+    def __init__(
+        self, latency_s: float, keys: frozenset[str] | None, *, tells_question: bool, is_lenient: bool
+    ) -> None:
         self.latency_s = latency_s
         self.keys = keys
         self.tells_question = tells_question
+        self.is_lenient = is_lenient
         self.faults = FaultBook()
         self.log = CallLog()
 
@@ -60,7 +63,7 @@ class Sandbox:
         await pause(self.latency_s if fault.latency_s is None else fault.latency_s)
         if fault.refuses:
             return await delivery.refuse(request, entry, fault)
-        asked = _read(body, request.query)
+        asked = _read(body, request.query, self.is_lenient)
         done = ENDPOINTS[entry.endpoint](asked)
         self.log.work_done(entry, done.units)
         told = {"question": question.digest(asked.body)} if self.tells_question else {}
@@ -104,13 +107,18 @@ SANDBOX: Final = web.AppKey("sandbox", Sandbox)
 
 
 def create_app(
-    latency_s: float = 0.0, keys: frozenset[str] | None = None, *, tells_question: bool = False
+    latency_s: float = 0.0,
+    keys: frozenset[str] | None = None,
+    *,
+    tells_question: bool = False,
+    is_lenient: bool = False,
 ) -> web.Application:
     """The application; `keys` are the credentials that it takes (None: any that does not begin with `bad-`).
 
-    With `tells_question` every answer has one member more, `question`: the digest of what it answers.
+    With `tells_question` every answer has one member more, `question`: the digest of what it answers. A lenient one
+    reads 5.0 as 5 and null as absent; what the real upstream makes of them is not known.
     """
-    sandbox = Sandbox(latency_s, keys, tells_question)
+    sandbox = Sandbox(latency_s, keys, tells_question=tells_question, is_lenient=is_lenient)
     app = web.Application(client_max_size=_MAX_BODY)
     app[SANDBOX] = sandbox
     app.add_routes([web.post(f"/api/v1/{name}", partial(sandbox.call, name)) for name in ENDPOINTS])
@@ -148,9 +156,10 @@ async def start(app: web.Application, host: str = "127.0.0.1", port: int = 0) ->
     return Running(f"http://{bound[0]}:{bound[1]}", app[SANDBOX], runner)
 
 
-def _read(body: bytes, query: Mapping[str, str]) -> Asked:
+def _read(body: bytes, query: Mapping[str, str], is_lenient: bool) -> Asked:
     try:
-        return Asked(orjson.loads(body), query)
+        parsed = orjson.loads(body)
+        return Asked(lenient(parsed) if is_lenient else parsed, query)
     except orjson.JSONDecodeError:
         raise RefusedError(400, "the body is not JSON") from None
 

@@ -79,3 +79,14 @@ def test_the_record_says_when_a_call_began_and_ended(play: Any, request_for: Any
         assert one["began"] <= one["ended"] <= two["began"] <= two["ended"]
 
     play(scenario)
+
+
+def test_a_lenient_upstream_reads_whole_numbers_and_null_as_a_lax_reader_would(play: Any, request_for: Any) -> None:
+    async def scenario(upstream: Any) -> None:
+        reply = await upstream.post("generate_tensor", {**request_for(), "num_steps": 1.0, "schedule": None})
+        assert reply.status == expected
+
+    expected = 422
+    play(scenario)
+    expected = 200
+    play(scenario, is_lenient=True)
