@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from gateway.core import strict_json
 from gateway.core.nouns import Call, Class, Determinism
 from gateway.core.problems import BODY_UNREADABLE, CALL_INVALID, Fault, Problem
+from gateway.core.rules import Form, RuleSet
 from gateway.core.strict_json import MAX_FAULTS, pointer
 
 M = TypeVar("M", bound=BaseModel)
@@ -32,11 +33,12 @@ class Body(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What parsing needs to know of the settings."""
+    """What parsing needs to know of the settings; `canonical` are the rules by which calls share an answer."""
 
     models: Mapping[str, float]
     max_tokens: int = 4096
     defaults: str = "2025-02-14"
+    canonical: RuleSet = RuleSet()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class Draft:
 
     `body` is the normal form that is forwarded; `bulk` are the bytes of what is in it but too big to hash as text
     (coordinates, as float32), and `bulk_free` is `body` without those. `units` is the cost before the model's weight.
+    `form` is what the rules of `core/rules` read, where they know this endpoint.
     """
 
     body: Mapping[str, Any]
@@ -54,6 +57,7 @@ class Draft:
     bulk_free: Mapping[str, Any] | None = None
     bulk: Sequence[bytes] = ()
     query: str = ""
+    form: Form | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,7 @@ class Endpoint(Generic[M]):
         asked = self._read(raw, self._query(query))
         model, weight = self._model(asked, rules)
         draft = self.draft(asked, rules)
+        shared = rules.canonical.shares and draft.form is not None
         return Call(
             endpoint=self.name,
             target=self.path + draft.query,
@@ -92,13 +97,28 @@ class Endpoint(Generic[M]):
             units=max(1, round(weight * draft.units)),
             length=draft.length,
             determinism=draft.determinism,
+            keyed=sha256(self.keyed_form(draft, rules.canonical)).digest() if shared else b"",
+            spliced=draft.body["track"] if shared else None,
         )
+
+    def drafted(self, raw: bytes, query: str, rules: Rules) -> Draft:
+        """What `parse` makes its call of, for explanations; the same problems."""
+        asked = self._read(raw, self._query(query))
+        self._model(asked, rules)
+        return self.draft(asked, rules)
 
     def canonical_form(self, draft: Draft) -> bytes:
         """What two calls with the same meaning have in common; coordinates stand at its end as float32 bytes."""
         form = draft.body if draft.bulk_free is None else draft.bulk_free
         text = orjson.dumps([self.name, draft.query, form], default=_array, option=orjson.OPT_SORT_KEYS)
         return b"\0".join((text, *(len(part).to_bytes(8, "big") + part for part in draft.bulk)))
+
+    def keyed_form(self, draft: Draft, canonical: RuleSet) -> bytes:
+        """What all calls have in common that share an answer under these rules; coordinates stand in it as a digest."""
+        if not canonical.shares or draft.form is None:
+            return self.canonical_form(draft)
+        form = [canonical.name, self.name, draft.query, canonical.apply(draft.form)]
+        return orjson.dumps(form, default=_array, option=orjson.OPT_SORT_KEYS)
 
     def _canonical(self, draft: Draft) -> bytes:
         return sha256(self.canonical_form(draft)).digest()

@@ -94,7 +94,7 @@ TRACKS: Final[Mapping[str, Track]] = MappingProxyType(
 
 # What the sampler does not decode when it counts positions by the sequence. The mask is not among them
 # (esm/utils/generation.py:336).
-_NOT_DECODED: Final = (SEQUENCE.bos, SEQUENCE.pad, SEQUENCE.eos, SEQUENCE.unk, SEQUENCE.chain_break)
+NOT_DECODED: Final = (SEQUENCE.bos, SEQUENCE.pad, SEQUENCE.eos, SEQUENCE.unk, SEQUENCE.chain_break)
 
 
 def masked_positions(track: Track, tokens: Sequence[Any]) -> int:
@@ -123,7 +123,7 @@ def positions_to_sample(track: Track, inputs: Mapping[str, Any], *, coordinates_
     sequence: Sequence[int] | None = inputs.get(SEQUENCE.name)
     if sequence is None:
         return max(0, length(inputs) - 2)
-    return len(sequence) - sum(sequence.count(token) for token in _NOT_DECODED)
+    return len(sequence) - sum(sequence.count(token) for token in NOT_DECODED)
 
 
 def effective_steps(track: Track, inputs: Mapping[str, Any], *, num_steps: int, coordinates_only: bool) -> int:

@@ -89,6 +89,7 @@ def draft(asked: GenerateTensor, rules: Rules) -> Draft:
         determinism=determinism.of_generation(
             body["track"], body["temperature"], body["temperature_annealing"], body["strategy"], steps
         ),
+        form={**body, "length": n, "inputs": inputs},
     )
 
 

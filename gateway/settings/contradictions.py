@@ -6,6 +6,7 @@ Each rule names the settings that it compares, so that a fault in one of them is
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
+from gateway.core.rules import unknown_rules
 from gateway.settings.faults import SettingsFault
 from gateway.settings.model import LimitTable, Settings
 from gateway.settings.secret_files import MASTER_BYTES, fault_of
@@ -72,6 +73,11 @@ def _classes(settings: Settings) -> str | None:
     return "is empty while cache.enabled is true" if empty else None
 
 
+def _rules(settings: Settings) -> str | None:
+    strange = unknown_rules(settings.cache.rules)
+    return f"no rule that can be switched has the name {', '.join(strange)}" if strange else None
+
+
 def _state_url(settings: Settings) -> str | None:
     return _store(settings.stores.state_url)
 
@@ -105,6 +111,7 @@ RULES: tuple[Rule, ...] = (
     (("upstream.keys",), _some_key),
     (("upstream.keys",), _key_names),
     (("cache.classes", "cache.enabled"), _classes),
+    (("cache.rules",), _rules),
     (("stores.state_url",), _state_url),
     (("stores.cache_url",), _cache_url),
 )

@@ -151,12 +151,23 @@ class CachePart(Part):
     classes: Annotated[tuple[Literal["exact", "pinned"], ...], Field(strict=False)] = Field(
         ("exact", "pinned"), description="Classes of determinism that are kept; sampled answers never are."
     )
+    level: Literal["wire", "sampler"] = Field(
+        "wire",
+        description="Which calls are one: those no upstream could tell apart, or also those that the published "
+        "sampler provably answers alike.",
+    )
+    rules: Mapping[str, bool] = Field(
+        default_factory=dict,
+        description="Single sampler rules, by name, on or off whatever the level; docs/caching.md lists them.",
+    )
     ttl_s: Seconds = Field(2592000.0, description="How long an answer is kept.")
     stale_if_error_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         0.0, description="So long after its time an answer still stands in, marked, while the upstream is down."
     )
     max_entry_bytes: Count = Field(16777216, description="A larger answer is not kept.")
-    namespace_max_bytes: Count = Field(268435456, description="Most bytes that one namespace holds; in the state store.")
+    namespace_max_bytes: Count = Field(
+        268435456, description="Most bytes that one namespace holds; in the state store."
+    )
     share: Literal["organisation", "team", "user"] = Field("organisation", description="Who shares kept answers.")
     lease_s: Seconds = Field(5.0, description="Another worker takes over a call whose worker is silent this long.")
     memory_answers_bytes: Annotated[int, Field(ge=0)] = Field(

@@ -1,0 +1,11 @@
+"""What makes two calls one: a table of rules, each with its condition, its evidence and its test.
+
+`wire` rules hold whatever stands upstream. `sampler` rules hold for the published sampler (esm 3.2.1 and 3.4.1, read
+and run); the hosted service is closed and may differ, so each can be switched off and hits are computed again by
+sampling. A rule never decides what goes upstream: every call goes there as its own caller wrote it.
+"""
+
+from gateway.core.rules.row import Form, Level, Rule
+from gateway.core.rules.rule_set import RULES, SAMPLER, WIRE_NAME, RuleSet, rule_set, unknown_rules
+
+__all__ = ["RULES", "SAMPLER", "WIRE_NAME", "Form", "Level", "Rule", "RuleSet", "rule_set", "unknown_rules"]
