@@ -32,7 +32,9 @@ class HttpUpstream:
     ) -> None:
         self._base = url.rstrip("/")
         self._first_byte_s, self._total_s = first_byte_s, total_s
-        connector = TCPConnector(limit=max_concurrent, keepalive_timeout=keepalive_s)
+        # Waiting for a place is ours, not the upstream's: what never left has cost nothing and harms nobody's record.
+        self._places = asyncio.Semaphore(max_concurrent)
+        connector = TCPConnector(limit=0, keepalive_timeout=keepalive_s)
         self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=DummyCookieJar(),
@@ -46,6 +48,11 @@ class HttpUpstream:
 
     async def send(self, request: UpstreamRequest) -> UpstreamReply | UpstreamLoss:
         try:
+            async with asyncio.timeout(self._first_byte_s):
+                await self._places.acquire()
+        except TimeoutError:
+            return UpstreamLoss("crowded", sent=False, timed_out=True)
+        try:
             async with asyncio.timeout(self._total_s):
                 return await self._send(request)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
@@ -54,6 +61,8 @@ class HttpUpstream:
             return UpstreamLoss("no answer in time", sent=True, timed_out=True)
         except (aiohttp.ClientError, OSError):
             return UpstreamLoss("connection lost", sent=True, timed_out=False)
+        finally:
+            self._places.release()
 
     async def _send(self, request: UpstreamRequest) -> UpstreamReply | UpstreamLoss:
         headers = {"Authorization": f"Bearer {request.secret}", "Content-Type": "application/json"}

@@ -78,7 +78,7 @@ UPSTREAM_REQUESTS = Metric(
     "esmgw_upstream_requests_total",
     "counter",
     ("endpoint", "outcome"),
-    "Tries sent upstream; outcome is ok, rest, dead, failed, timeout, lost, refused or bad_answer.",
+    "Tries sent upstream; outcome is ok, rest, dead, failed, timeout, lost, refused, bad_answer or crowded.",
 )
 UPSTREAM_KEYS = Metric(
     "esmgw_upstream_keys",

@@ -15,7 +15,7 @@ from gateway.core.problems import (
     Kind,
 )
 
-Outcome = Literal["ok", "rest", "dead", "failed", "timeout", "lost", "refused", "bad_answer"]
+Outcome = Literal["ok", "rest", "dead", "failed", "timeout", "lost", "refused", "bad_answer", "crowded"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,7 @@ CRASHED = Judgement("failed", again=False, worked=False, harms_breaker=True)
 NOT_SENT = Judgement("lost", again=True, worked=False, harms_breaker=True)
 LOST = Judgement("lost", again=False, worked=True, harms_breaker=True)
 TIMED_OUT = Judgement("timeout", again=False, worked=True, harms_breaker=True, kind=UPSTREAM_TIMEOUT)
+CROWDED = Judgement("crowded", again=False, worked=False, harms_breaker=False, kind=UPSTREAM_BUSY)
 BAD_ANSWER = Judgement("bad_answer", again=False, worked=True, harms_breaker=True)
 
 _BY_STATUS = {
@@ -58,8 +59,10 @@ def of_status(status: int) -> Judgement:
     return REFUSED if 400 <= status < 500 else CRASHED
 
 
-def of_loss(sent: bool, timed_out: bool) -> Judgement:
-    """The judgement of a try without a complete reply."""
+def of_loss(sent: bool, timed_out: bool, reason: str = "") -> Judgement:
+    """The judgement of a try without a complete reply; `crowded` never left for want of a place here."""
+    if reason == "crowded":
+        return CROWDED
     if not sent:
         return NOT_SENT
     return TIMED_OUT if timed_out else LOST

@@ -118,9 +118,11 @@ class Dispatcher:
         self, call: Call, reply: UpstreamReply | UpstreamLoss, took_s: float
     ) -> tuple[Judgement, Answer | Problem]:
         if isinstance(reply, UpstreamLoss):
-            judgement = retry.of_loss(reply.sent, reply.timed_out)
+            judgement = retry.of_loss(reply.sent, reply.timed_out, reply.reason)
             if reply.reason == "too_large":
                 return retry.BAD_ANSWER, Problem(UPSTREAM_ANSWER_BAD, "The upstream's answer was too large.")
+            if reply.reason == "crowded":
+                return judgement, Problem(judgement.kind, "Too many calls wait for a place at the upstream.")
             return judgement, Problem(judgement.kind, f"Lost on the way: {reply.reason}.")
         judgement = retry.of_status(reply.status)
         if judgement is not retry.OK:

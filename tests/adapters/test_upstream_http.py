@@ -29,15 +29,15 @@ def asked(**changes: Any) -> UpstreamRequest:
     return UpstreamRequest("/api/v1/generate_tensor", **{**values, **changes})
 
 
-def client(url: str, **deadlines: float) -> HttpUpstream:
+def client(url: str, *, max_concurrent: int = 8, **deadlines: float) -> HttpUpstream:
     times = {"connect_s": 2.0, "first_byte_s": 2.0, "total_s": 4.0, "keepalive_s": 5.0, **deadlines}
-    return HttpUpstream(url, max_concurrent=8, **times)
+    return HttpUpstream(url, max_concurrent=max_concurrent, **times)
 
 
-def beside_the_sandbox(play: Play, fault: Mapping[str, Any] | None = None, **deadlines: float) -> None:
+def beside_the_sandbox(play: Play, fault: Mapping[str, Any] | None = None, **options: Any) -> None:
     async def whole() -> None:
         running = await start(create_app())
-        upstream = client(running.url, **deadlines)
+        upstream = client(running.url, **options)
         if fault is not None:
             rules = {"rules": [dict(fault)]}
             async with (
@@ -192,3 +192,15 @@ def test_a_large_body_arrives_whole() -> None:
 def test_the_key_is_in_no_repr() -> None:
     assert "upstream-secret" not in repr(asked())
     assert "sequence" not in repr(asked())
+
+
+def test_no_more_calls_than_the_cap_are_under_way_and_who_waits_too_long_was_never_sent() -> None:
+    async def play(upstream: HttpUpstream, url: str) -> None:
+        replies = await asyncio.gather(*(upstream.send(asked()) for _ in range(5)))
+        crowded = UpstreamLoss("crowded", sent=False, timed_out=True)
+        assert [reply == crowded for reply in replies] == [False] * 4 + [True]
+        async with aiohttp.ClientSession() as session, session.get(f"{url}/__sandbox/calls") as response:
+            assert (await response.json())["total"] == 4
+
+    # Two places, each call takes 0.4 s: the fifth would have to wait for 0.8 s.
+    beside_the_sandbox(play, {"latency_s": 0.4}, first_byte_s=0.6, max_concurrent=2)
