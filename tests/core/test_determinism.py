@@ -5,7 +5,7 @@ from itertools import product
 
 import pytest
 
-from gateway.core.determinism import of_generation
+from gateway.core.determinism import of_generation, questions
 from gateway.core.nouns import Class
 
 EXACT, PINNED, SAMPLED = Class.EXACT, Class.PINNED, Class.SAMPLED
@@ -97,3 +97,24 @@ def test_the_reason_names_what_decided() -> None:
     assert of_generation("sasa", 0.0, False, "random", 1).reason == "one step"
     assert "entropy" in of_generation("sasa", 0.0, False, "entropy", 5).reason
     assert "arg max" in of_generation("function", 0.7, True, "entropy", 5).reason
+
+
+@pytest.mark.parametrize("track", [*ORDINARY, "function"])
+def test_the_class_is_that_of_the_first_question_which_does_not_hold(track: str) -> None:
+    for temperature, annealing, strategy, steps in product(TEMPERATURES, SWITCH, STRATEGIES, STEPS):
+        said = of_generation(track, temperature, annealing, strategy, steps)
+        missed = [each for each in questions(track, temperature, annealing, strategy, steps) if not each.holds]
+        if not missed:
+            assert (said.cls, said.remedy) == (EXACT, None)
+            continue
+        assert (said.cls, said.reason) == (missed[0].otherwise, missed[0].says)
+        assert said.remedy == "set " + ", ".join(each.change for each in missed)
+
+
+def test_every_question_says_why_in_either_case() -> None:
+    for track, temperature, annealing, strategy, steps in product(
+        (*ORDINARY, "function"), TEMPERATURES, SWITCH, STRATEGIES, STEPS
+    ):
+        asked = questions(track, temperature, annealing, strategy, steps)
+        assert len({each.name for each in asked}) == len(asked) == (2 if track == "function" else 3)
+        assert all(each.asks.endswith("?") and each.says for each in asked)
