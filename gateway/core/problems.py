@@ -42,17 +42,22 @@ CACHE_CONTROL_REFUSED = Kind("cache-control-refused", 403, "This key may not use
 UNKNOWN_NAMESPACE = Kind("unknown-namespace", 404, "There is no namespace of that name.")
 NOT_RECORDED = Kind("not-recorded", 404, "The namespace is frozen and holds no answer to this call.")
 NAMESPACE_FROZEN = Kind("namespace-frozen", 409, "The namespace is frozen: it answers from its record only.")
+UNKNOWN_RECEIPT = Kind("unknown-receipt", 404, "This gateway made no receipt with that identifier.")
 PRECONDITION_UNMET = Kind("not-in-cache", 504, "only-if-cached was asked and no stored answer exists.")
 RATE_EXCEEDED = Kind("rate-exceeded", 429, "Too many requests in a short time.")
 CONCURRENCY_EXCEEDED = Kind("concurrency-exceeded", 429, "Too many calls under way at once.")
 STATE_UNAVAILABLE = Kind("state-unavailable", 503, "The gateway cannot check keys and quotas just now.")
 AUDIT_UNAVAILABLE = Kind("audit-unavailable", 503, "The audit record cannot be written, so nothing was done.")
-UPSTREAM_UNAVAILABLE = Kind("upstream-unavailable", 503, "The upstream is resting after repeated failures.", upstream_down=True)
+UPSTREAM_UNAVAILABLE = Kind(
+    "upstream-unavailable", 503, "The upstream is resting after repeated failures.", upstream_down=True
+)
 NO_UPSTREAM_KEY = Kind("no-upstream-key", 503, "No upstream key is fit for this call just now.", upstream_down=True)
 UPSTREAM_BUSY = Kind("upstream-busy", 429, "The upstream's own rate limit is reached.", upstream_down=True)
 UPSTREAM_FAILED = Kind("upstream-failed", 502, "The upstream failed on this call.", upstream_down=True)
 UPSTREAM_REFUSED = Kind("upstream-refused", 422, "The upstream refused this call.")
-UPSTREAM_ANSWER_BAD = Kind("upstream-answer-bad", 502, "The upstream's answer was incomplete, too large or not JSON.", upstream_down=True)
+UPSTREAM_ANSWER_BAD = Kind(
+    "upstream-answer-bad", 502, "The upstream's answer was incomplete, too large or not JSON.", upstream_down=True
+)
 UPSTREAM_TIMEOUT = Kind("upstream-timeout", 504, "The upstream did not answer in time.", upstream_down=True)
 INTERNAL = Kind("internal", 500, "A fault of the gateway's own; it has been recorded under this request's id.")
 
@@ -73,6 +78,7 @@ KINDS: tuple[Kind, ...] = (
     UNKNOWN_NAMESPACE,
     NOT_RECORDED,
     NAMESPACE_FROZEN,
+    UNKNOWN_RECEIPT,
     PRECONDITION_UNMET,
     RATE_EXCEEDED,
     CONCURRENCY_EXCEEDED,
