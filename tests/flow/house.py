@@ -9,7 +9,7 @@ import orjson
 
 from gateway.adapters.memory import Memory as MemoryWorld
 from gateway.adapters.memory import MemoryClock
-from gateway.adapters.memory_stores import Journal, MemoryCache, MemoryLedger
+from gateway.adapters.memory_stores import Journal, MemoryCache, MemoryLedger, MemoryPurges
 from gateway.adapters.tasks import AsyncTasks
 from gateway.core import credentials
 from gateway.core.nouns import Answer, Call, Class, Determinism, Grant, KeyRecord, Limits, Principal, Response
@@ -66,7 +66,19 @@ class House:
         self.add_key(limits or Limits())
         self.upstream_keys = [UpstreamKey("plain", "up-plain"), UpstreamKey("marked", "up-marked", concern=True)]
         m = self.memory
-        world = World(m.directory, m.ledger, m.cache, m.upstream, m.audit, m.meter, m.access, m.clock, self.tasks)
+        world = World(
+            directory=m.directory,
+            ledger=m.ledger,
+            cache=m.cache,
+            purges=m.purges,
+            archive=m.archive,
+            upstream=m.upstream,
+            audit=m.audit,
+            meter=m.meter,
+            access=m.access,
+            clock=m.clock,
+            tasks=self.tasks,
+        )
         self.flow = assemble(world, self.settings, MASTER, self.upstream_keys)
 
     def add_key(self, limits: Limits, **changes: Any) -> None:
@@ -98,6 +110,11 @@ class House:
         content = body if isinstance(body, bytes) else orjson.dumps({**BODY, **(body or {})})
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return Raw(content, path, {"authorization": f"Bearer {KEY.text}", "content-type": "application/json", **named})
+
+    def lose_cache(self) -> None:
+        """The cache store is gone, with all that lies in it."""
+        for part in (self.memory.cache, self.memory.purges):
+            part.lost.add("*")
 
     async def opened(self) -> "House":
         await self.flow.watch.look()
@@ -156,6 +173,7 @@ class Parts(MemoryWorld):
         self.clock = LoopClock(self.journal)
         self.ledger = MemoryLedger(self.journal, self.clock.now)
         self.cache = MemoryCache(self.journal, self.clock.now)
+        self.purges = MemoryPurges(self.journal, self.clock.now)
 
     def play(self, act: Callable[[AsyncTasks], Awaitable[None]]) -> None:
         """Run `act`, then all that goes on behind it; none of that may be left an hour later."""

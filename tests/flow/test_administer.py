@@ -16,7 +16,7 @@ from gateway.ports import AuditUnavailable, StoreUnavailable
 
 PEPPER = b"p" * 32
 MODEL = "esm3-open-2024-03"
-CHANGES = ("directory.put_key", "directory.put_grant", "cache.purge")
+CHANGES = ("directory.put_key", "directory.put_grant", "purges.purge")
 
 
 class Office:
@@ -24,7 +24,7 @@ class Office:
         self.memory = Memory()
         self.admin = Administer(
             directory=self.memory.directory,
-            cache=self.memory.cache,
+            purges=self.memory.purges,
             audit=self.memory.audit,
             clock=self.memory.clock,
             pepper=PEPPER,
@@ -82,7 +82,7 @@ def test_every_change_is_on_record_before_it_takes_effect(office: Office) -> Non
     office.approve()
     office.do(office.admin.revoke_approval("ada", by="root"))
     office.do(office.admin.purge_cache(by="root"))
-    changes = ["directory.put_key"] * 2 + ["directory.put_grant"] * 2 + ["cache.purge"]
+    changes = ["directory.put_key"] * 2 + ["directory.put_grant"] * 2 + ["purges.purge"]
     assert office.writes() == [effect for change in changes for effect in ("audit.append", change)]
     kinds = [event.kind for event in office.memory.audit.events]
     assert kinds == ["key_created", "key_revoked", "grant_created", "grant_revoked", "cache_purged"]

@@ -11,6 +11,7 @@ from gateway.core.nouns import Limits
 from gateway.ports import UpstreamLoss, UpstreamReply, UpstreamRequest
 from tests.flow.house import BODY, House
 
+GREEDY = '"exact: greedy, in the order of entropy"'
 LIMITS = Limits(requests_per_minute=100, concurrent=4, units_per_day=1000)
 
 
@@ -30,7 +31,7 @@ def test_a_miss_is_charged_before_it_is_sent_and_settled_after() -> None:
     async def play(house: House) -> None:
         response = await house.ask()
         assert response.status == 200
-        assert response.headers["Cache-Status"] == "esm-gateway; fwd=miss; stored; detail=exact"
+        assert response.headers["Cache-Status"] == f"esm-gateway; fwd=miss; stored; detail={GREEDY}"
         effects = await house.settled()
         assert effects[:7] == [
             "directory.find",
@@ -259,8 +260,8 @@ def test_observing_records_the_refusal_and_lets_the_call_go_on() -> None:
 
 def test_a_lost_cache_is_a_bypass_and_a_lost_ledger_a_503_with_nothing_upstream() -> None:
     async def play(house: House) -> None:
-        house.memory.cache.lost.add("*")
-        assert (await house.ask()).headers["Cache-Status"] == "esm-gateway; fwd=miss; detail=exact"
+        house.lose_cache()
+        assert (await house.ask()).headers["Cache-Status"] == f"esm-gateway; fwd=miss; detail={GREEDY}"
         await house.flow.watch.look()
         assert (await house.ask()).headers["Cache-Status"] == "esm-gateway; fwd=bypass; detail=store"
         house.memory.ledger.lost.add("*")
@@ -274,7 +275,7 @@ def test_a_lost_cache_is_a_bypass_and_a_lost_ledger_a_503_with_nothing_upstream(
 
 def test_without_the_cache_store_equal_calls_at_once_are_still_one_in_this_process() -> None:
     async def play(house: House) -> None:
-        house.memory.cache.lost.add("*")
+        house.lose_cache()
         await house.flow.watch.look()
         answers = await asyncio.gather(*(house.ask() for _ in range(20)))
         assert len({answer.body for answer in answers}) == len(house.memory.upstream.requests) == 1
@@ -325,7 +326,6 @@ def test_a_swapped_or_broken_entry_is_a_miss_and_is_replaced() -> None:
         one, two = house.memory.cache.entries
         entries = house.memory.cache.entries
         entries[one], entries[two] = entries[two], entries[one]
-        house.memory.cache.purges += 0
         fresh = House(limits=LIMITS)
         fresh.memory.cache.entries = entries
         await fresh.opened()
@@ -352,7 +352,10 @@ def test_sampled_calls_are_never_kept_nor_shared() -> None:
         answers = await asyncio.gather(*(house.ask({"temperature": 0.5}) for _ in range(3)))
         assert len({answer.body for answer in answers}) == 3
         assert not house.memory.cache.entries
-        assert all(a.headers["Cache-Status"] == "esm-gateway; fwd=bypass; detail=sampled" for a in answers)
+        assert all(
+            a.headers["Cache-Status"] == 'esm-gateway; fwd=bypass; detail="sampled: temperature is above 0"'
+            for a in answers
+        )
 
     run(play, limits=LIMITS)
 
