@@ -72,10 +72,16 @@ class Plan:
         """Until when this answer is fresh, in seconds since the epoch; in the past for one that a purge has met."""
         return answer.created + self.ttl_s if answer.created > max(self.stale_before, self.floor) else 0.0
 
+    def left(self, answer: Answer, now: float) -> float:
+        """How many seconds this answer is still fresh; below 0 since when it is stale, or a purge has met it."""
+        left = answer.created + self.ttl_s - now
+        purged = max(self.stale_before, self.floor)
+        return left if answer.created > purged else min(left, purged - now, -1.0)
+
     def serves(self, answer: Answer, now: float) -> bool:
         """Whether a hit with this answer is what was asked for (RFC 9111 sections 4.2 and 5.2.1)."""
-        left, asked = self.fresh_until(answer) - now, self.wish
-        if asked is NO_WISH:
+        left, asked = self.left(answer, now), self.wish
+        if asked is NO_WISH or self.namespace is not None:  # a record is what it is, whatever its age
             return left > 0
         if asked.max_age is not None and now - answer.created > asked.max_age:
             return False
@@ -118,6 +124,8 @@ def recorded_plan(call: Call, scheme: Scheme, name: str, frozen: bool, asked: Wi
     text = f"namespace {len(name)}:{name} {call.flagged} {_drawn(asked)}"
     address = hmac.new(scheme.secret, text.encode() + call.canonical, sha256).hexdigest()
     cls = call.determinism.cls
+    if asked.no_store:
+        return Plan(None, "no-store", asked, 0.0, keep_first=False, namespace=name, detail=_detail(call, "no-store"))
     return Plan(address, cls, asked, FOREVER_S, True, namespace=name, frozen=frozen, detail=_detail(call, cls))
 
 

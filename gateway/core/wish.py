@@ -7,7 +7,7 @@ nothing sensible is refused, because ignoring it would cost money or give anothe
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from gateway.core.problems import CACHE_CONTROL_INVALID, CACHE_CONTROL_REFUSED, Problem
@@ -27,7 +27,9 @@ DIRECTIVES = (
 ANY_AGE = 2**31
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 MAX_SAMPLE = 10_000
-_PART = re.compile(r'\s*([A-Za-z-]+)\s*(?:=\s*(?:"([^"]*)"|([^,"\s]*)))?\s*(?:,|$)')
+# A comma within a quoted string ends no directive (RFC 9110 section 5.6.4).
+_PART = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+')
+_DIRECTIVE = re.compile(r'([A-Za-z-]+)(?:\s*=\s*(?:"([^"\\]*)"|([^"\s]*)))?')
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,32 +57,35 @@ class Wish:
 NO_WISH = Wish()
 
 
-def wish(header: str | None, allowed: tuple[str, ...] | None = None) -> Wish:
-    """The wish in a header. Raises a 400 problem for a word of ours without sense, 403 for one not `allowed`."""
+def wish(header: str | None, allowed: tuple[str, ...] | None = None, *, recorded: bool = False) -> Wish:
+    """The wish in a header. Raises a 400 problem for a word of ours without sense, 403 for one not `allowed`.
+
+    `recorded` says that the caller's key reads a namespace unless another is named here.
+    """
     if not header:
         return NO_WISH
     asked = _read(header)
     if asked == NO_WISH:
         return NO_WISH
-    if asked.sample is not None and asked.pool is None and asked.namespace is None:
+    if asked.sample is not None and asked.pool is None and asked.namespace is None and not recorded:
         raise Problem(CACHE_CONTROL_INVALID, "sample needs a pool: sample=3, pool=NAME.")
     if allowed is not None and not set(asked.asked) <= set(allowed):
         refused = ", ".join(name for name in asked.asked if name not in allowed)
         raise Problem(CACHE_CONTROL_REFUSED, f"This key may not use: {refused}.")
-    return asked
+    return replace(asked, sample=1) if asked.pool is not None and asked.sample is None else asked
 
 
 def _read(header: str) -> Wish:
     given: dict[str, Any] = {}
-    for name, quoted, token in _PART.findall(header[:1024]):
-        name = name.lower()
+    for part in _PART.findall(header):
+        directive = _DIRECTIVE.fullmatch(part.strip())
+        name = "" if directive is None else directive[1].lower()
         read = _READERS.get(name)
-        if read is not None:
-            value = read(name, quoted or token)
+        if directive is not None and read is not None:
+            value = read(name, directive[2] or directive[3] or "")
             if value is not None:
-                given[name.replace("-", "_")] = value
-    if given.get("pool") is not None:
-        given.setdefault("sample", 1)
+                # Of a repeated one the first counts (RFC 9111 section 4.2.1).
+                given.setdefault(name.replace("-", "_"), value)
     return Wish(**given)
 
 
