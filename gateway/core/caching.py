@@ -7,7 +7,7 @@ from it.
 
 import hmac
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Literal
 
@@ -120,7 +120,12 @@ def recorded_plan(call: Call, scheme: Scheme, name: str, frozen: bool, asked: Wi
     """The plan of a call in a namespace: whatever its class, the first answer is on record, for good.
 
     The rules that let spellings share are not applied to a record, so that it holds whatever the settings say later.
+    A record has no age. `no-cache` computes anew and leaves the record as it is; `no-store` leaves it out altogether.
     """
+    if asked.no_store:
+        return Plan(None, "no-store", asked, 0.0, keep_first=False, detail="no-store")
+    asked = replace(asked, max_age=None, min_fresh=None, max_stale=None)
+    asked = NO_WISH if asked == NO_WISH else asked
     text = f"namespace {len(name)}:{name} {call.flagged} {_drawn(asked)}"
     address = hmac.new(scheme.secret, text.encode() + call.canonical, sha256).hexdigest()
     cls = call.determinism.cls

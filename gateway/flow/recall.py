@@ -116,6 +116,8 @@ class Recall:
         return Kept(standing or shared, True)
 
     async def _record(self, plan: Plan, call: Call, answer: Answer, name: str, address: str) -> Kept:
+        if plan.wish.no_cache:
+            return Kept(answer, False)
         answer = entries.pack(answer)
         entry = recorded.Recorded.of(call, plan.wish, answer)
         blob = recorded.close(self._keys.records, f"{name} {address}", entry, self._clock.token(NONCE_BYTES))
