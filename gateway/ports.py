@@ -165,6 +165,14 @@ class CacheStore(Protocol):
         ...
 
 
+class Notices(Protocol):
+    """Who has been told what lately (cache store). Lost: StoreUnavailable, and nobody is told anything."""
+
+    async def first(self, topic: str, key: str, ttl_s: float) -> bool:
+        """Whether nobody in the fleet has asked this for that long; who is answered True tells."""
+        ...
+
+
 class Purges(Protocol):
     """The marks that purges leave (cache store). Lost: StoreUnavailable, and the cache has no part in any call."""
 

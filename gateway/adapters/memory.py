@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from hashlib import sha256
 from typing import Any
 
+from gateway.adapters.memory_notices import MemoryNotices
 from gateway.adapters.memory_stores import (
     Journal,
     MemoryArchive,
@@ -123,6 +124,7 @@ class Memory:
         self.directory = MemoryDirectory(self.journal)
         self.ledger = MemoryLedger(self.journal, self.clock.now)
         self.cache = MemoryCache(self.journal, self.clock.now)
+        self.notices = MemoryNotices(self.journal, self.clock.now)
         self.purges = MemoryPurges(self.journal, self.clock.now)
         self.archive = MemoryArchive(self.journal)
         self.upstream = MemoryUpstream(self.journal)

@@ -30,11 +30,19 @@ from prometheus_client.core import Metric as Family
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
-from gateway.core.metrics import BREAKER, BUILD_INFO, METRICS, SECONDS, UPSTREAM_KEYS, Metric
+from gateway.core.metrics import (
+    BREAKER,
+    BUILD_INFO,
+    CACHE_STORE_BYTES,
+    CACHE_STORE_KEYS,
+    METRICS,
+    SECONDS,
+    UPSTREAM_KEYS,
+    Metric,
+)
 
 BY_NAME = {metric.name: metric for metric in METRICS}
-BOUNDS = (*(str(float(bound)) for bound in SECONDS), "+Inf")
-SUM_AT = len(BOUNDS)
+SUM_AT = len(SECONDS) + 1
 """A histogram's cells: one per bucket (each counts only its own bucket), then the sum of seconds."""
 WIDTH = {"counter": 1, "gauge": 1, "histogram": SUM_AT + 1}
 CELLS = 65_536
@@ -44,11 +52,13 @@ FIRST_CELL = WIDTH["histogram"]
 WORST = {
     (BREAKER.name,): max,
     (BUILD_INFO.name,): max,
+    (CACHE_STORE_BYTES.name,): max,
+    (CACHE_STORE_KEYS.name,): max,
     (UPSTREAM_KEYS.name, "ready"): min,
     (UPSTREAM_KEYS.name, "resting"): max,
     (UPSTREAM_KEYS.name, "dead"): max,
 }
-"""Gauges that every worker has a view of: the worst view is shown. All other gauges are parts and are added up."""
+"""Gauges that every worker has a view of: the worst (or latest) is shown. All other gauges are parts and added up."""
 
 
 class SlotTaken(Exception):
@@ -91,7 +101,7 @@ class PrometheusMeter:
         at = self._places[metric.name].get(labels)
         if at is None:
             at = self._place(metric, labels, "histogram")
-        self._cells[at + bisect_left(SECONDS, seconds)] += 1.0
+        self._cells[at + bisect_left(metric.bounds, seconds)] += 1.0
         self._cells[at + SUM_AT] += seconds
 
     def gauge(self, metric: Metric, value: float, *labels: str) -> None:
@@ -250,9 +260,13 @@ def _family(metric: Metric) -> AnyFamily:
 def _add(family: AnyFamily, row: Row) -> None:
     if isinstance(family, HistogramMetricFamily):
         counts = accumulate(row.numbers[:SUM_AT])
-        family.add_metric(row.labels, list(zip(BOUNDS, counts, strict=True)), row.numbers[SUM_AT])
+        family.add_metric(row.labels, list(zip(_bounds(row.metric), counts, strict=True)), row.numbers[SUM_AT])
     else:
         family.add_metric(row.labels, row.numbers[0])
+
+
+def _bounds(metric: Metric) -> tuple[str, ...]:
+    return (*(str(float(bound)) for bound in metric.bounds), "+Inf")
 
 
 def _text(rows: Iterable[Row]) -> tuple[bytes, str]:

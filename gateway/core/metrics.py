@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+HOUR = 3600
+AGES = (1, 10, 60, 300, 900, 1800, *(HOUR * n for n in (1, 2, 4, 8, 12, 24, 48, 96, 168, 336, 720, 2160)))
+"""A second to ninety days. As many bounds as `SECONDS` has: a histogram's room is the same whatever it measures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +21,14 @@ class Metric:
     kind: Literal["counter", "gauge", "histogram"]
     labels: tuple[str, ...]
     help: str
+    bounds: tuple[float, ...] = SECONDS
 
 
 REQUESTS = Metric(
     "esmgw_requests_total",
     "counter",
     ("endpoint", "outcome"),
-    "Requests answered; outcome is hit, miss, shared, bypass, or the slug of the problem.",
+    "Requests answered; outcome is hit, stale, miss, shared, bypass, or the slug of the problem.",
 )
 LATENCY = Metric(
     "esmgw_request_seconds",
@@ -36,13 +40,63 @@ CACHE = Metric(
     "esmgw_cache_results_total",
     "counter",
     ("endpoint", "result", "reason"),
-    "Cache look-ups; result is hit, miss or bypass, with the reason.",
+    "Cache look-ups; result is hit, stale, miss or bypass, with the class or the reason.",
 )
 CACHE_BAD_ENTRIES = Metric(
     "esmgw_cache_bad_entries_total",
     "counter",
     (),
     "Stored entries that were broken, forged or swapped, and so missed.",
+)
+CACHE_BYTES = Metric(
+    "esmgw_cache_bytes_total",
+    "counter",
+    ("event",),
+    "Bytes of answers; event is served (from the cache), kept (answers put into it) or packed (what those took there).",
+)
+CACHE_AGE = Metric(
+    "esmgw_cache_age_seconds",
+    "histogram",
+    ("class",),
+    "Ages of the answers that were hits.",
+    AGES,
+)
+CACHE_WRITES = Metric(
+    "esmgw_cache_writes_total",
+    "counter",
+    ("result",),
+    "Computed answers that were to be kept; result is kept, or not_kept (too large, not to be shared, store lost).",
+)
+SECONDS_SAVED = Metric(
+    "esmgw_upstream_seconds_saved_total",
+    "counter",
+    ("endpoint",),
+    "Seconds that the upstream once worked for answers that were hits since.",
+)
+CACHE_STORE_KEYS = Metric(
+    "esmgw_cache_store_keys",
+    "gauge",
+    ("what",),
+    "Keys of the cache server; what is kept (now), evicted or expired (since it started).",
+)
+CACHE_STORE_BYTES = Metric("esmgw_cache_store_bytes", "gauge", (), "Memory that the cache server uses.")
+REVALIDATIONS = Metric(
+    "esmgw_cache_revalidations_total",
+    "counter",
+    ("result",),
+    "Hits chosen to be computed again; result is same, different, failed, no_budget or busy.",
+)
+DIVERGENCE = Metric(
+    "esmgw_cache_divergence_total",
+    "counter",
+    ("model", "class", "rule_set"),
+    "Kept answers that the upstream answered otherwise when it was asked again.",
+)
+WARNINGS = Metric(
+    "esmgw_warnings_total",
+    "counter",
+    ("topic",),
+    "Sentences given to callers in warning_messages; topic is pinned or recorded.",
 )
 COALESCED = Metric(
     "esmgw_coalesced_total",
@@ -54,7 +108,7 @@ UNITS = Metric(
     "esmgw_units_total",
     "counter",
     ("endpoint", "event"),
-    "Units; event is reserved, settled, refunded or saved.",
+    "Units; event is reserved, settled, refunded, saved, or revalidated (those are in settled, too).",
 )
 QUOTA_REFUSALS = Metric(
     "esmgw_quota_refusals_total",
@@ -112,6 +166,15 @@ METRICS: tuple[Metric, ...] = (
     LATENCY,
     CACHE,
     CACHE_BAD_ENTRIES,
+    CACHE_BYTES,
+    CACHE_AGE,
+    CACHE_WRITES,
+    SECONDS_SAVED,
+    CACHE_STORE_KEYS,
+    CACHE_STORE_BYTES,
+    REVALIDATIONS,
+    DIVERGENCE,
+    WARNINGS,
     COALESCED,
     UNITS,
     QUOTA_REFUSALS,

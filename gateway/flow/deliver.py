@@ -56,12 +56,14 @@ class Deliver:
             "Cache-Status": status,
             "Age": str(max(0, int(now - answer.created))),
             "Cache-Control": PRIVATE,
-            "ETag": f'"{answer.etag}"',
             "X-Request-Id": trace.request_id,
             "X-Gateway-Receipt": answer.receipt,
             **rate,
         }
         body = answer.body
+        if not answer.etag:
+            return Response(200, body, headers)  # with a sentence in it: it stands for no kept answer
+        headers["ETag"] = f'"{answer.etag}"'
         if trace.takes_zstd and answer.packed is not None:
             body = answer.packed
             headers |= {"Content-Encoding": "zstd", "Vary": "Accept-Encoding", "ETag": f'"{answer.etag}-zstd"'}

@@ -8,7 +8,7 @@ from gateway.core import caching
 from gateway.core.caching import Plan, Scheme
 from gateway.core.endpoint import Rules
 from gateway.core.metrics import CACHE, UNITS
-from gateway.core.nouns import Answer, Call, Principal, Response
+from gateway.core.nouns import Answer, Call, Class, Principal, Response
 from gateway.core.problems import (
     BODY_TOO_LARGE,
     MEDIA_TYPE_REFUSED,
@@ -22,6 +22,7 @@ from gateway.core.problems import (
 )
 from gateway.core.wish import NO_WISH, Wish, wish
 from gateway.flow.admission import Admission
+from gateway.flow.advise import Adviser
 from gateway.flow.coalesce import Coalescer, Landed
 from gateway.flow.deliver import Deliver
 from gateway.flow.dispatch import Dispatcher
@@ -30,6 +31,8 @@ from gateway.flow.memory import Memory
 from gateway.flow.permit import Permit
 from gateway.flow.recall import Recall
 from gateway.flow.reserve import Reserver
+from gateway.flow.revalidate import Revalidator
+from gateway.flow.seen import Seen
 from gateway.flow.trace import Trace
 from gateway.flow.watch import Watch
 from gateway.ports import Clock, Meter, RawRequest, Tasks
@@ -51,6 +54,9 @@ class Pipeline:
         reserver: Reserver,
         dispatcher: Dispatcher,
         deliver: Deliver,
+        revalidator: Revalidator,
+        adviser: Adviser,
+        seen: Seen,
         scheme: Scheme,
         rules: Rules,
         max_body_bytes: int,
@@ -61,6 +67,7 @@ class Pipeline:
         self._keyring, self._memory, self._permit, self._watch = keyring, memory, permit, watch
         self._admission, self._recall, self._coalescer = admission, recall, coalescer
         self._reserver, self._dispatcher, self._deliver = reserver, dispatcher, deliver
+        self._revalidator, self._adviser, self._seen = revalidator, adviser, seen
         self._scheme, self._rules, self._max_body_bytes = scheme, rules, max_body_bytes
         self._tasks, self._clock, self._meter = tasks, clock, meter
 
@@ -75,7 +82,7 @@ class Pipeline:
         plan = self._plan(endpoint, call, who, raw)  # 400 403 404: where the answer lives, and why
         rate, found = await self._enter(plan, call, who, trace)  # 429: rate, fair line
         if found is not None and plan.serves(found, self._clock.now()):
-            return self._hit(found, plan, call, rate, trace)
+            return self._hit(found, await self._advised(found, plan, call, who), plan, call, rate, trace)
         if plan.frozen:
             raise Problem(NOT_RECORDED)
         if plan.wish.only_if_cached:
@@ -151,14 +158,24 @@ class Pipeline:
         trace.store_s += self._clock.monotonic() - started - trace.queue_s
         return rate, found
 
-    def _hit(self, hit: Answer, plan: Plan, call: Call, rate: Mapping[str, str], trace: Trace) -> Response:
+    async def _advised(self, answer: Answer, plan: Plan, call: Call, who: Principal, *, kept: bool = True) -> Answer:
+        if call.determinism.cls is Class.EXACT:
+            return answer  # there is never anything to say
+        return await self._adviser.advised(answer, plan, call, who, kept=kept)
+
+    def _hit(
+        self, hit: Answer, advised: Answer, plan: Plan, call: Call, rate: Mapping[str, str], trace: Trace
+    ) -> Response:
         self._meter.count(CACHE, call.endpoint, "hit", plan.reason)
         self._meter.count(UNITS, call.endpoint, "saved", by=call.units)
-        return self._deliver.hit(hit, plan, rate, trace)
+        self._seen.hit(call, hit)
+        self._revalidator.noticed(plan, call, hit)
+        return self._deliver.hit(advised, plan, rate, trace)
 
     def _stale(self, found: Answer, plan: Plan, call: Call, rate: Mapping[str, str], trace: Trace) -> Response:
         """The upstream is down: an answer whose time is over is better than none, and is marked."""
         self._meter.count(CACHE, call.endpoint, "stale", plan.reason)
+        self._seen.hit(call, found)
         return self._deliver.stale(found, plan, rate, trace)
 
     async def _obtain(self, plan: Plan, call: Call, who: Principal, rate: Mapping[str, str], trace: Trace) -> Response:
@@ -178,6 +195,7 @@ class Pipeline:
             if came != "led":
                 trace.upstream_s = self._clock.monotonic() - started  # the upstream worked, for somebody else
         answer = self._recall.present(plan, call, answer, remember=stored)
+        answer = await self._advised(answer, plan, call, who, kept=False)
         return self._deliver.fresh(answer, plan, rate, trace, stored=stored, collapsed=came != "led")
 
     async def _lead(self, plan: Plan, call: Call, who: Principal, trace: Trace) -> Landed:
@@ -194,6 +212,8 @@ class Pipeline:
         if computed.answer is None:
             return Landed(failure=computed.problem)
         kept = await self._recall.keep(plan, call, computed.answer)
+        if plan.storable:
+            self._seen.kept(kept.answer, stored=kept.stored)
         return Landed(kept.answer, stored=kept.stored)
 
 

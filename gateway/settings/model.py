@@ -169,6 +169,15 @@ class CachePart(Part):
         268435456, description="Most bytes that one namespace holds; in the state store."
     )
     share: Literal["organisation", "team", "user"] = Field("organisation", description="Who shares kept answers.")
+    revalidate_share: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.01, description="Share of hits that are computed again in the background and compared; 0 for none."
+    )
+    revalidate_units_per_day: Annotated[int, Field(ge=0)] = Field(
+        100000, description="Most units a UTC day that this costs, all workers together; charged to nobody."
+    )
+    revalidate_classes: Annotated[tuple[Literal["exact", "pinned"], ...], Field(strict=False)] = Field(
+        ("exact",), description="Classes of hits that it concerns; only an exact answer that differs is dropped."
+    )
     lease_s: Seconds = Field(5.0, description="Another worker takes over a call whose worker is silent this long.")
     memory_answers_bytes: Annotated[int, Field(ge=0)] = Field(
         67108864, description="Memory for answers, per worker; 0 for none."

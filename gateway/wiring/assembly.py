@@ -3,11 +3,12 @@
 import logging
 from dataclasses import dataclass
 
-from gateway.core import envelope
+from gateway.core import envelope, revalidation
 from gateway.core.breaker import Breaker
 from gateway.core.caching import Scheme
 from gateway.core.endpoint import Rules
 from gateway.flow.admission import Admission
+from gateway.flow.advise import Adviser
 from gateway.flow.coalesce import Coalescer
 from gateway.flow.deliver import Deliver
 from gateway.flow.dispatch import Dispatcher, Terms, UpstreamKey
@@ -18,6 +19,8 @@ from gateway.flow.permit import Permit
 from gateway.flow.pipeline import Pipeline
 from gateway.flow.recall import Keys, Recall
 from gateway.flow.reserve import Reserver
+from gateway.flow.revalidate import Revalidator
+from gateway.flow.seen import Seen
 from gateway.flow.watch import Watch
 from gateway.ports import (
     AccessLog,
@@ -28,6 +31,7 @@ from gateway.ports import (
     Directory,
     Ledger,
     Meter,
+    Notices,
     Purges,
     Tasks,
     Upstream,
@@ -46,6 +50,7 @@ class World:
     cache: CacheStore
     purges: Purges
     archive: Archive
+    notices: Notices
     upstream: Upstream
     audit: AuditLog
     meter: Meter
@@ -64,6 +69,7 @@ class Flow:
     recall: Recall
     admission: Admission
     dispatcher: Dispatcher
+    seen: Seen
 
 
 def pepper(master: bytes) -> bytes:
@@ -87,6 +93,8 @@ def assemble(world: World, settings: Settings, master: bytes, upstream_keys: lis
     recall = Recall(w.cache, w.archive, memory, w.clock, w.meter, cache_keys(master), s.cache.max_entry_bytes)
     patience_s = s.upstream.total_s + s.cache.lease_s
     dispatcher = Dispatcher(w.upstream, upstream_keys, breaker, terms, w.clock, w.meter, log.warning)
+    reserver = Reserver(w.ledger, book, line, w.clock, w.tasks, w.meter, s.admission.reservation_lease_s)
+    scheme, seen = _scheme(s, master), Seen(w.cache, w.clock, w.meter)
     pipeline = Pipeline(
         keyring=keyring,
         memory=memory,
@@ -95,17 +103,47 @@ def assemble(world: World, settings: Settings, master: bytes, upstream_keys: lis
         admission=admission,
         recall=recall,
         coalescer=Coalescer(w.cache, w.clock, w.tasks, w.meter, recall.checked, s.cache.lease_s, patience_s),
-        reserver=Reserver(w.ledger, book, line, w.clock, w.tasks, w.meter, s.admission.reservation_lease_s),
+        reserver=reserver,
         dispatcher=dispatcher,
         deliver=deliver,
-        scheme=_scheme(s, master),
+        revalidator=_revalidator(w, s, recall, dispatcher, breaker, reserver, scheme.rule_set),
+        adviser=Adviser(w.notices, w.clock, w.meter),
+        seen=seen,
+        scheme=scheme,
         rules=Rules(s.models, s.request.max_tokens, s.request.defaults),
         max_body_bytes=s.request.max_body_bytes,
         tasks=w.tasks,
         clock=w.clock,
         meter=w.meter,
     )
-    return Flow(pipeline, deliver, watch, recall, admission, dispatcher)
+    return Flow(pipeline, deliver, watch, recall, admission, dispatcher, seen)
+
+
+def _revalidator(
+    world: World,
+    settings: Settings,
+    recall: Recall,
+    dispatcher: Dispatcher,
+    breaker: Breaker,
+    reserver: Reserver,
+    rule_set: str,
+) -> Revalidator:
+    w, cache = world, settings.cache
+    return Revalidator(
+        recall=recall,
+        purges=w.purges,
+        dispatcher=dispatcher,
+        breaker=breaker,
+        ledger=w.ledger,
+        reserver=reserver,
+        clock=w.clock,
+        tasks=w.tasks,
+        meter=w.meter,
+        terms=revalidation.Terms(cache.revalidate_share, cache.revalidate_units_per_day, cache.revalidate_classes),
+        lease_s=settings.admission.reservation_lease_s,
+        models=settings.models,
+        rule_set=rule_set,
+    )
 
 
 def cache_keys(master: bytes) -> Keys:

@@ -18,6 +18,7 @@ from gateway.adapters.redis_audit_head import RedisAuditHead
 from gateway.adapters.redis_cache import RedisCache
 from gateway.adapters.redis_directory import RedisDirectory
 from gateway.adapters.redis_ledger import RedisLedger
+from gateway.adapters.redis_notices import RedisNotices
 from gateway.adapters.redis_purges import RedisPurges
 from gateway.adapters.tasks import AsyncTasks
 from gateway.adapters.upstream_http import HttpUpstream
@@ -58,6 +59,7 @@ async def run_worker(
             cache=RedisCache(cache, clock),
             purges=RedisPurges(cache),
             archive=RedisArchive(state, settings.cache.namespace_max_bytes),
+            notices=RedisNotices(cache),
             upstream=upstream,
             audit=await open_audit(settings, master, head, clock),
             meter=meter,
@@ -80,7 +82,7 @@ async def _serve(
     tasks: AsyncTasks,
 ) -> None:
     await flow.watch.look()
-    parts = (flow.watch, flow.admission, flow.dispatcher)
+    parts = (flow.watch, flow.admission, flow.dispatcher, flow.seen)
     loops = [asyncio.ensure_future(part.forever()) for part in parts]
     proxy = Proxy(flow.pipeline, flow.deliver, pages(partial(_ready, world)), world.clock, world.meter)
     listen = settings.listen

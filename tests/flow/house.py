@@ -72,6 +72,7 @@ class House:
             cache=m.cache,
             purges=m.purges,
             archive=m.archive,
+            notices=m.notices,
             upstream=m.upstream,
             audit=m.audit,
             meter=m.meter,

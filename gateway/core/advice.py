@@ -1,0 +1,36 @@
+"""What a caller should know about an answer that the answer itself does not say, in one sentence with the remedy.
+
+Two topics: temperature 0 that does not make a call reproducible, and a namespace that keeps what was meant to differ.
+A frozen namespace says nothing: it answers with the very bytes that were recorded.
+"""
+
+from typing import Literal
+
+from gateway.core.caching import Plan
+from gateway.core.nouns import Call, Class
+
+Topic = Literal["pinned", "recorded"]
+TOPICS: tuple[Topic, ...] = ("pinned", "recorded")
+
+
+def topic(plan: Plan, call: Call, *, kept: bool) -> Topic | None:
+    """What there is to say about the answer to this call; `kept` is whether it is one from before."""
+    if call.endpoint != "generate_tensor":
+        return None
+    cls = call.determinism.cls
+    if plan.namespace is None:
+        return "pinned" if cls is Class.PINNED else None
+    drawn = cls is Class.SAMPLED or cls is Class.UNKNOWN
+    return "recorded" if drawn and kept and not plan.frozen and plan.wish.sample is None else None
+
+
+def sentence(about: Topic, plan: Plan, call: Call) -> str:
+    """What the terminal shows."""
+    if about == "pinned":
+        why, remedy = call.determinism.reason, call.determinism.remedy
+        return f"esm-gateway: temperature 0 does not make this call reproducible ({why}): {remedy}."
+    name = plan.namespace
+    return (
+        f"esm-gateway: this is the first answer to this call, which the namespace {name} keeps for good; "
+        f"Cache-Control: namespace={name}, sample=2 asks for another one."
+    )

@@ -1,0 +1,69 @@
+"""A sentence for the person at the terminal, put into an answer of the upstream as it is on its way out.
+
+The SDK prints every text of `warning_messages` in red (esm/sdk/base_forge_client.py). The member is put in as bytes:
+every other byte of the answer stays what it was, numbers and their spelling included. Nothing here decides who is
+told what, or how often.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+MEMBER = "warning_messages"
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}]', re.DOTALL)
+_COLON = re.compile(rb"[ \t\r\n]*:[ \t\r\n]*")
+_BETWEEN = b" \t\r\n,"
+
+
+def with_warning(body: bytes, sentence: str) -> bytes | None:
+    """The answer with one more text in `warning_messages`; None for what holds no outputs or an odd list of texts."""
+    try:
+        tree: Any = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    begins, ends, tree = _outer(body, tree)
+    if not isinstance(tree, dict) or not isinstance(tree.get("outputs"), dict):
+        return None
+    said, text = tree.get(MEMBER), orjson.dumps(sentence)
+    if MEMBER not in tree:
+        return _into(body, ends - 1, b',"' + MEMBER.encode() + b'":[' + text + b"]")
+    # Where a name is repeated, readers take the last.
+    starts, stops = [span for name, *span in _members(body, begins) if name == MEMBER][-1]
+    if said is None:
+        return body[:starts] + b"[" + text + b"]" + body[stops:]
+    if not isinstance(said, list):
+        return None
+    return _into(body, stops - 1, (b"," if said else b"") + text)
+
+
+def _outer(body: bytes, tree: Any) -> tuple[int, int, Any]:
+    """Where the object is in which the SDK looks, and what it holds: older front ends wrap the answer in `data`."""
+    begins, ends = body.find(b"{"), len(body.rstrip())
+    if isinstance(tree, dict) and "outputs" not in tree and isinstance(tree.get("data"), dict):
+        begins, ends = [span for name, *span in _members(body, begins) if name == "data"][-1]
+        tree = tree["data"]
+    return begins, ends, tree
+
+
+def _into(body: bytes, at: int, more: bytes) -> bytes:
+    return body[:at] + more + body[at:]
+
+
+def _members(body: bytes, begins: int) -> Iterator[tuple[str, int, int]]:
+    """The members of the object that begins here, each with the place of its value; of JSON known to be right."""
+    depth, name, starts = 0, "", 0
+    for token in _TOKEN.finditer(body, begins):
+        kind = token[0][:1]
+        if kind in b"[{":
+            depth += 1
+        elif kind in b"]}":
+            depth -= 1
+        colon = _COLON.match(body, token.end()) if kind == b'"' and depth == 1 else None
+        if (colon is not None or depth == 0) and starts:
+            yield name, starts, starts + len(body[starts : token.start()].rstrip(_BETWEEN))
+        if depth == 0:
+            return
+        if colon is not None:
+            name, starts = orjson.loads(token[0]), colon.end()

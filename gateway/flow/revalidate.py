@@ -1,0 +1,154 @@
+"""A share of the hits, computed again in the background and compared: how an operator learns that a model changed.
+
+Nobody waits for it and nobody is charged: the units come from a daily budget of the whole fleet, reserved and settled
+in the ledger under a name of its own. What is asked upstream is the caller's own spelling, so with rules on that let
+spellings share answers, the rules are measured, too. Flagged calls are left alone (each needs its record), and so are
+pools and namespaces, where a first answer stands whatever a second one would be.
+"""
+
+from collections.abc import Collection
+
+from gateway.core import revalidation
+from gateway.core.breaker import Breaker
+from gateway.core.caching import Plan
+from gateway.core.metrics import DIVERGENCE, REVALIDATIONS, STORE_ERRORS, UNITS
+from gateway.core.nouns import Answer, Call, Class
+from gateway.core.quota import Reservation
+from gateway.core.revalidation import SUBJECT, Terms
+from gateway.flow.dispatch import Dispatcher
+from gateway.flow.recall import Recall
+from gateway.flow.reserve import Held, Reserver
+from gateway.ports import Clock, Ledger, Meter, Purges, StoreUnavailable, Tasks
+
+MOST_AT_ONCE = 2
+TOUCH_TRIES = 5
+TOUCH_AGAIN_S = 1.0
+RESULTS = ("same", "different", "failed", "no_budget", "busy")
+
+
+class Revalidator:
+    """The second opinions of one worker. `rule_set` names the rules that make spellings share answers."""
+
+    def __init__(
+        self,
+        *,
+        recall: Recall,
+        purges: Purges,
+        dispatcher: Dispatcher,
+        breaker: Breaker,
+        ledger: Ledger,
+        reserver: Reserver,
+        clock: Clock,
+        tasks: Tasks,
+        meter: Meter,
+        terms: Terms,
+        lease_s: float,
+        models: Collection[str],
+        rule_set: str,
+    ) -> None:
+        self._recall, self._purges, self._dispatcher, self._breaker = recall, purges, dispatcher, breaker
+        self._ledger, self._reserver, self._lease_s = ledger, reserver, lease_s
+        self._clock, self._tasks, self._meter = clock, tasks, meter
+        self._terms, self._rule_set = terms, rule_set
+        self._under_way: set[str] = set()
+        self._left = revalidation.NEVER
+        self._draw()
+        self._begin(models)
+
+    def noticed(self, plan: Plan, call: Call, hit: Answer) -> None:
+        """One hit, as its caller gets it. Costs a subtraction, but for the few that are chosen."""
+        self._left -= 1
+        if self._left > 0:
+            return
+        self._draw()
+        address = plan.address
+        if address is None or not self._concerns(plan, call) or address in self._under_way:
+            return
+        if len(self._under_way) >= MOST_AT_ONCE or self._breaker.state() != "closed":
+            self._meter.count(REVALIDATIONS, "busy")
+            return
+        self._under_way.add(address)
+        self._tasks.spawn(self._again(address, plan, call, hit))
+
+    def _draw(self) -> None:
+        if self._terms.share > 0:
+            self._left = revalidation.gap(self._terms.share, self._clock.token(8))
+
+    def _begin(self, models: Collection[str]) -> None:
+        """Every series is there from the start: the first divergence must be seen as a rise."""
+        for result in RESULTS:
+            self._meter.count(REVALIDATIONS, result, by=0.0)
+        for model in models:
+            for cls in self._terms.classes:
+                self._meter.count(DIVERGENCE, model, cls, self._rule_set, by=0.0)
+
+    def _concerns(self, plan: Plan, call: Call) -> bool:
+        shared = plan.namespace is None and plan.wish.pool is None and not call.flagged
+        return shared and call.determinism.cls in self._terms.classes
+
+    async def _again(self, address: str, plan: Plan, call: Call, hit: Answer) -> None:
+        result = "failed"
+        try:
+            result = await self._compared(plan, call, hit)
+        finally:
+            self._under_way.discard(address)
+            self._meter.count(REVALIDATIONS, result)
+
+    async def _compared(self, plan: Plan, call: Call, hit: Answer) -> str:
+        held = await self._reserve(call)
+        if held is None:
+            return "failed"
+        if held.verdict.refused_by is not None:
+            return "no_budget"
+        answer = await self._compute(held)
+        if answer is None:
+            return "failed"
+        if revalidation.same(hit.body, answer.body):
+            return "same"
+        await self._diverged(plan, call)
+        return "different"
+
+    async def _reserve(self, call: Call) -> Held | None:
+        """The units, taken from the budget or refused; None where nobody can tell."""
+        reservation = Reservation(self._clock.token(12).hex(), SUBJECT, (self._terms.limit,), call.units)
+        try:
+            verdict = await self._ledger.reserve(reservation, self._lease_s)
+        except StoreUnavailable:
+            self._meter.count(STORE_ERRORS, "state", "reserve")
+            await self._take_back(reservation)
+            return None
+        if verdict.admitted:
+            self._meter.count(UNITS, call.endpoint, "reserved", by=call.units)
+        return Held(call, reservation, verdict)
+
+    async def _take_back(self, reservation: Reservation) -> None:
+        # One try: what is lost here is a little of today's budget, and nobody's.
+        try:
+            await self._ledger.settle(reservation, 0)
+        except StoreUnavailable:
+            self._meter.count(STORE_ERRORS, "state", "settle")
+
+    async def _compute(self, held: Held) -> Answer | None:
+        worked = True  # as for a caller: whatever interrupts the computation, the upstream may have worked
+        try:
+            computed = await self._dispatcher.compute(held.call)
+            worked = computed.worked
+        finally:
+            self._reserver.settle(held, worked)
+            if worked:
+                self._meter.count(UNITS, held.call.endpoint, "revalidated", by=held.call.units)
+        return computed.answer
+
+    async def _diverged(self, plan: Plan, call: Call) -> None:
+        """Count it. An `exact` entry is wrong now and goes; of any other class the first answer is the lab's."""
+        self._meter.count(DIVERGENCE, call.model, call.determinism.cls, self._rule_set)
+        if call.determinism.cls is not Class.EXACT:
+            return
+        await self._recall.forget(plan, call)
+        for _ in range(TOUCH_TRIES):
+            try:
+                await self._purges.touch()
+                return
+            except StoreUnavailable:
+                self._meter.count(STORE_ERRORS, "cache", "touch")
+                await self._clock.sleep(TOUCH_AGAIN_S)
