@@ -28,7 +28,7 @@ def frame(call: Call, body: bytes) -> bytes | None:
     except orjson.JSONDecodeError:
         return None
     outputs, own = _outputs(tree), orjson.loads(call.body)["inputs"]
-    if outputs is None or outputs.get(call.spliced) is None:
+    if outputs is None or call.spliced is None or outputs.get(call.spliced) is None:
         return None
     for name in INPUTS:
         if name == call.spliced:
