@@ -48,7 +48,7 @@ class Reply(web.StreamResponse):
         self._request = request
 
     async def write_eof(self, data: bytes = b"") -> None:
-        request, body = self._request, self._response.body
+        request, body = self._request, b"" if self._response.status == 304 else self._response.body
         if request is None or request.transport is None or request.transport.is_closing():
             raise ConnectionResetError("the caller went away")
         head = _head(self._response)
@@ -64,11 +64,14 @@ def _head(response: Response) -> bytes:
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
     if lines.count("\n") != len(headers) or lines.count("\r") != len(headers):
         raise ValueError("a line break in a header field")
-    status, length = response.status, len(response.body)
-    date = rfc822_formatted_time()
-    return f"HTTP/1.1 {status} {REASONS[status]}\r\nContent-Length: {length}\r\nDate: {date}\r\n{lines}\r\n".encode()
+    status, date = response.status, rfc822_formatted_time()
+    # A 304 ends with its head; a length there would be that of the answer it stands for (RFC 9110 section 8.6).
+    length = "" if status == 304 else f"Content-Length: {len(response.body)}\r\n"
+    return f"HTTP/1.1 {status} {REASONS[status]}\r\n{length}Date: {date}\r\n{lines}\r\n".encode()
 
 
 def _headers(response: Response) -> Mapping[str, str]:
+    if response.status == 304:
+        return {"Server": "esm-gateway", **response.headers}
     # The SDK compares the media type for equality, so no charset may follow it.
     return {"Content-Type": response.media_type, "Server": "esm-gateway", **response.headers}

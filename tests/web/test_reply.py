@@ -74,3 +74,15 @@ def test_phrases_are_those_of_the_current_rfc_on_every_python(status: int, line:
     response = Response(status, b"{}", {})
     for request in (POST + b"\r\n", POST + b"Connection: close\r\n\r\n"):
         assert answered(response, request).startswith(b"HTTP/1.1 " + line + b"\r\n")
+
+
+@pytest.mark.parametrize("body", [b"", b"x"])
+def test_a_304_ends_with_its_head_and_tells_no_length_and_no_type(body: bytes) -> None:
+    response = Response(304, body, {"ETag": '"a"', "Age": "3"})
+    quick = answered(response, POST + b"\r\n", POST + b"\r\n", POST + b"Connection: close\r\n\r\n")
+    heads = quick.split(b"\r\n\r\n")
+    assert [head.split(b"\r\n")[0] for head in heads] == [b"HTTP/1.1 304 Not Modified"] * 3 + [b""]
+    for head in heads[:-1]:
+        said = fields(head)
+        assert not {"Content-Length", "Content-Type", "Transfer-Encoding"} & said.keys()
+        assert (said["ETag"], said["Age"]) == ('"a"', "3")
