@@ -7,6 +7,7 @@ from aiohttp import web
 
 from gateway import __version__
 from gateway.endpoints import ENDPOINTS
+from gateway.web.gateway_api import LISTED
 
 Checks = Callable[[], Awaitable[Mapping[str, bool]]]
 
@@ -19,6 +20,7 @@ def pages(ready: Checks) -> dict[str, Callable[[web.BaseRequest], Awaitable[web.
             "name": "esm-gateway",
             "version": __version__,
             "endpoints": [f"{endpoint.method} {endpoint.path}" for endpoint in ENDPOINTS],
+            "gateway": LISTED,
             "key": "Authorization: Bearer esmgw_...",
         }
         return _json(200, about)

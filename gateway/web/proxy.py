@@ -15,6 +15,7 @@ from gateway.flow.deliver import Deliver
 from gateway.flow.pipeline import Pipeline
 from gateway.flow.trace import Trace
 from gateway.ports import Clock, Meter
+from gateway.web.gateway_api import PREFIX, GatewayApi
 from gateway.web.reply import reply
 
 log = logging.getLogger(__name__)
@@ -65,12 +66,18 @@ class Incoming:
 
 
 class Proxy:
-    """The handler of the callers' port: the flow for the upstream's paths, pages for our own few."""
+    """The handler of the callers' port: the flow for the upstream's paths, `api` and pages for our own few."""
 
     def __init__(
-        self, pipeline: Pipeline, deliver: Deliver, pages: dict[str, Page], clock: Clock, meter: Meter
+        self,
+        pipeline: Pipeline,
+        api: GatewayApi,
+        deliver: Deliver,
+        pages: dict[str, Page],
+        clock: Clock,
+        meter: Meter,
     ) -> None:
-        self._pipeline, self._deliver, self._pages = pipeline, deliver, pages
+        self._pipeline, self._api, self._deliver, self._pages = pipeline, api, deliver, pages
         self._clock, self._meter = clock, meter
         self._under_way = 0
         # Unpredictable once, then counted: unique over workers and restarts without a system call a request.
@@ -92,6 +99,8 @@ class Proxy:
 
     async def _answer(self, incoming: Incoming, trace: Trace) -> Response:
         try:
+            if incoming.path.startswith(PREFIX):
+                return await self._api.handle(incoming, trace)
             return await self._pipeline.handle(incoming, trace)
         except Problem as problem:
             return self._deliver.problem(problem, trace)

@@ -12,12 +12,13 @@ from gateway.flow.advise import Adviser
 from gateway.flow.coalesce import Coalescer
 from gateway.flow.deliver import Deliver
 from gateway.flow.dispatch import Dispatcher, Terms, UpstreamKey
+from gateway.flow.explain import Explain
 from gateway.flow.keyring import Keyring
 from gateway.flow.line import Line
 from gateway.flow.memory import Memory
 from gateway.flow.permit import Permit
 from gateway.flow.pipeline import Pipeline
-from gateway.flow.recall import Keys, Recall
+from gateway.flow.recall import Recall
 from gateway.flow.reserve import Reserver
 from gateway.flow.revalidate import Revalidator
 from gateway.flow.seen import Seen
@@ -37,6 +38,7 @@ from gateway.ports import (
     Upstream,
 )
 from gateway.settings import Settings
+from gateway.wiring import cache_terms
 
 log = logging.getLogger("gateway")
 
@@ -70,6 +72,7 @@ class Flow:
     admission: Admission
     dispatcher: Dispatcher
     seen: Seen
+    explain: Explain
 
 
 def pepper(master: bytes) -> bytes:
@@ -89,12 +92,11 @@ def assemble(world: World, settings: Settings, master: bytes, upstream_keys: lis
     permit = Permit(w.audit, w.clock, w.meter, {"concern": s.policy.concern})
     deliver = Deliver(permit, w.access, w.clock, w.tasks, w.meter)
     breaker = Breaker(s.breaker.failures, s.breaker.open_s)
-    terms = Terms(s.upstream.retries, s.upstream.rest_s, s.upstream.max_answer_bytes, s.upstream.url)
-    recall = Recall(w.cache, w.archive, memory, w.clock, w.meter, cache_keys(master), s.cache.max_entry_bytes)
-    patience_s = s.upstream.total_s + s.cache.lease_s
-    dispatcher = Dispatcher(w.upstream, upstream_keys, breaker, terms, w.clock, w.meter, log.warning)
+    sealing, patience_s = cache_terms.cache_keys(master), s.upstream.total_s + s.cache.lease_s
+    recall = Recall(w.cache, w.archive, memory, w.clock, w.meter, sealing, s.cache.max_entry_bytes)
+    dispatcher = Dispatcher(w.upstream, upstream_keys, breaker, _terms(s), w.clock, w.meter, log.warning)
     reserver = Reserver(w.ledger, book, line, w.clock, w.tasks, w.meter, s.admission.reservation_lease_s)
-    scheme, seen = _scheme(s, master), Seen(w.cache, w.clock, w.meter)
+    scheme, rules, seen = cache_terms.scheme(s, master), cache_terms.parsing_rules(s), Seen(w.cache, w.clock, w.meter)
     pipeline = Pipeline(
         keyring=keyring,
         memory=memory,
@@ -110,13 +112,34 @@ def assemble(world: World, settings: Settings, master: bytes, upstream_keys: lis
         adviser=Adviser(w.notices, w.clock, w.meter),
         seen=seen,
         scheme=scheme,
-        rules=Rules(s.models, s.request.max_tokens, s.request.defaults),
+        rules=rules,
         max_body_bytes=s.request.max_body_bytes,
         tasks=w.tasks,
         clock=w.clock,
         meter=w.meter,
     )
-    return Flow(pipeline, deliver, watch, recall, admission, dispatcher, seen)
+    explain = _explain(w, s, keyring, watch, recall, scheme, rules)
+    return Flow(pipeline, deliver, watch, recall, admission, dispatcher, seen, explain)
+
+
+def _terms(settings: Settings) -> Terms:
+    part = settings.upstream
+    return Terms(part.retries, part.rest_s, part.max_answer_bytes, part.url)
+
+
+def _explain(
+    world: World, settings: Settings, keyring: Keyring, watch: Watch, recall: Recall, scheme: Scheme, rules: Rules
+) -> Explain:
+    return Explain(
+        keyring=keyring,
+        watch=watch,
+        recall=recall,
+        clock=world.clock,
+        scheme=scheme,
+        rules=rules,
+        max_body_bytes=settings.request.max_body_bytes,
+        max_entry_bytes=settings.cache.max_entry_bytes,
+    )
 
 
 def _revalidator(
@@ -143,22 +166,4 @@ def _revalidator(
         lease_s=settings.admission.reservation_lease_s,
         models=settings.models,
         rule_set=rule_set,
-    )
-
-
-def cache_keys(master: bytes) -> Keys:
-    """The keys under which what is kept is sealed."""
-    return Keys(*(envelope.derive(master, purpose) for purpose in ("cache-entries", "records", "receipts")))
-
-
-def _scheme(settings: Settings, master: bytes) -> Scheme:
-    cache = settings.cache
-    return Scheme(
-        secret=envelope.derive(master, "cache-addresses"),
-        upstream=settings.upstream.url,
-        enabled=cache.enabled,
-        classes=cache.classes,
-        share=cache.share,
-        ttl_s=cache.ttl_s,
-        stale_if_error_s=cache.stale_if_error_s,
     )

@@ -26,6 +26,7 @@ from gateway.core import envelope
 from gateway.flow.dispatch import UpstreamKey
 from gateway.ports import StoreUnavailable
 from gateway.settings import Settings, master_secret, read_secret
+from gateway.web.gateway_api import GatewayApi
 from gateway.web.health import pages
 from gateway.web.proxy import Proxy
 from gateway.web.server import Server
@@ -58,7 +59,7 @@ async def run_worker(
             ledger=RedisLedger(state),
             cache=RedisCache(cache, clock),
             purges=RedisPurges(cache),
-            archive=RedisArchive(state, settings.cache.namespace_max_bytes),
+            archive=RedisArchive(state, sealing, clock, meter, settings.cache.namespace_max_bytes),
             notices=RedisNotices(cache),
             upstream=upstream,
             audit=await open_audit(settings, master, head, clock),
@@ -84,7 +85,9 @@ async def _serve(
     await flow.watch.look()
     parts = (flow.watch, flow.admission, flow.dispatcher, flow.seen)
     loops = [asyncio.ensure_future(part.forever()) for part in parts]
-    proxy = Proxy(flow.pipeline, flow.deliver, pages(partial(_ready, world)), world.clock, world.meter)
+    proxy = Proxy(
+        flow.pipeline, GatewayApi(flow.explain), flow.deliver, pages(partial(_ready, world)), world.clock, world.meter
+    )
     listen = settings.listen
     server = Server(
         proxy,

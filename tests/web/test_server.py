@@ -9,6 +9,7 @@ import orjson
 from aiohttp import web
 
 from gateway.core.nouns import Limits
+from gateway.web.gateway_api import GatewayApi
 from gateway.web.health import pages
 from gateway.web.proxy import Proxy
 from gateway.web.server import Server
@@ -25,7 +26,9 @@ def run(play: Play, *, ready: bool = True, keepalive_s: float = 75.0, header_s: 
 
     async def whole() -> None:
         h = await House(limits=LIMITS, **house).opened()
-        proxy = Proxy(h.flow.pipeline, h.flow.deliver, pages(checks), h.memory.clock, h.memory.meter)
+        proxy = Proxy(
+            h.flow.pipeline, GatewayApi(h.flow.explain), h.flow.deliver, pages(checks), h.memory.clock, h.memory.meter
+        )
         limit = h.settings.request.max_body_bytes
         server = Server(proxy, max_body_bytes=limit, keepalive_s=keepalive_s, header_s=header_s)
         runner = web.ServerRunner(server)

@@ -1,0 +1,176 @@
+"""Why a call is what it is to the gateway: its class, its rules, its digests, its cost, whether an answer is kept.
+
+Everything here follows from the call, the settings and the caller's key. Nothing is looked up: an explanation never
+tells whether somebody has asked the same before, and it holds no address of an entry.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+
+from gateway.core import caching, determinism
+from gateway.core.caching import Plan, Scheme
+from gateway.core.coordinates import as_json
+from gateway.core.endpoint import Draft, Endpoint, Rules
+from gateway.core.marks import Marks
+from gateway.core.nouns import Call, Namespace, Principal
+from gateway.core.problems import NAMESPACE_FROZEN, UNKNOWN_NAMESPACE, Problem
+from gateway.core.rules import RULES, Form, RuleSet
+from gateway.core.tracks import TRACKS, effective_steps
+from gateway.core.wish import wish
+
+WHY_NOT: Mapping[str, str] = {
+    "disabled": "the settings switch the cache off (cache.enabled)",
+    "endpoint": "answers of this endpoint are kept in namespaces only",
+    "no-store": "no-store was asked for",
+    "exact": "the settings keep no exact answers (cache.classes)",
+    "pinned": "the settings keep no pinned answers (cache.classes)",
+    "sampled": "an answer that is drawn anew each time is kept in pools and namespaces only",
+    "unknown": "whether a repeat would answer the same is not known; kept in namespaces only",
+    "store": "the cache store is out of reach just now",
+}
+"""A sentence for every reason for which an answer is not kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A body that was understood: how it was drafted, and the call that it is."""
+
+    draft: Draft
+    call: Call
+
+    @classmethod
+    def of(cls, endpoint: Endpoint[Any], body: bytes, query: str, rules: Rules) -> "Explained":
+        """Raises the problems of `Endpoint.parse`."""
+        call = endpoint.parse(body, query, rules)
+        return cls(endpoint.drafted(body, query, rules), call)
+
+
+def plan_of(
+    call: Call,
+    who: Principal,
+    scheme: Scheme,
+    marks: Marks | None,
+    namespace: Callable[[str], Namespace | None],
+    cacheable: bool,
+    cache_control: str | None,
+) -> Plan:
+    """Where the answer of this call to this caller belongs. Raises what is refused of a Cache-Control header."""
+    scope = who.key.cache
+    asked = wish(cache_control, None if scope is None else scope.directives)
+    name = asked.namespace or (None if scope is None else scope.namespace)
+    if name is None:
+        return caching.plan(call, who, scheme, marks, cacheable, asked)
+    found = namespace(name)
+    if found is None:
+        raise Problem(UNKNOWN_NAMESPACE)
+    if found.frozen is not None and (asked.no_cache or asked.no_store):
+        raise Problem(NAMESPACE_FROZEN)
+    return caching.recorded_plan(call, scheme, name, found.frozen is not None, asked)
+
+
+def explanation(
+    what: Explained, who: Principal, plan: Plan, scheme: Scheme, canonical: RuleSet, max_bytes: int, *, in_full: bool
+) -> dict[str, Any]:
+    """All of it as JSON members. Coordinates are told by shape and digest, unless `in_full`."""
+    call, draft = what.call, what.draft
+    verdict = call.determinism
+    return {
+        "endpoint": call.endpoint,
+        "model": call.model,
+        "tokens": call.length,
+        "units": call.units,
+        "flagged": call.flagged,
+        "class": verdict.cls.value,
+        "reason": verdict.reason,
+        "remedy": verdict.remedy,
+        "determinism": list(_answers(draft.form)),
+        **_keeping(call, who, plan, scheme, max_bytes),
+        "call_sha256": call.canonical.hex(),
+        "shared_sha256": (call.canonical if plan.namespace is not None else call.shared).hex(),
+        "rule_set": canonical.name,
+        "rules": list(_rules(draft.form, canonical)),
+        "canonical": _shown(_form(draft, canonical), in_full),
+    }
+
+
+def _answers(form: Form | None) -> Iterator[Mapping[str, Any]]:
+    if form is None:
+        return
+    flag = form["condition_on_coordinates_only"]
+    track = form["track"]
+    steps = effective_steps(TRACKS[track], form["inputs"], num_steps=form["num_steps"], coordinates_only=flag)
+    asked = determinism.questions(track, form["temperature"], form["temperature_annealing"], form["strategy"], steps)
+    for question in asked:
+        change = None if question.holds else question.change
+        yield {"asks": question.asks, "holds": question.holds, "says": question.says, "change": change}
+
+
+def _keeping(call: Call, who: Principal, plan: Plan, scheme: Scheme, max_bytes: int) -> Mapping[str, Any]:
+    kept = plan.storable and not plan.frozen
+    share, _ = caching.holder(who, scheme)
+    return {
+        "kept": kept,
+        "why": _kept_how(plan, max_bytes) if plan.storable else _why_not(call, plan, scheme),
+        "namespace": plan.namespace,
+        "shared_with": "everybody who names the namespace" if plan.namespace else share,
+    }
+
+
+def _kept_how(plan: Plan, max_bytes: int) -> str:
+    if plan.frozen:
+        return "the namespace is frozen: it answers from its record, and nothing is added"
+    if plan.namespace is not None:
+        return "the first answer is kept in the record of the namespace, for good"
+    what = "the first answer is kept" if plan.keep_first else "the answer is kept"
+    return f"{what} for {plan.ttl_s / 86_400:g} days, unless it is larger than {max_bytes} bytes"
+
+
+def _why_not(call: Call, plan: Plan, scheme: Scheme) -> str:
+    if plan.reason in scheme.classes and plan.reason == call.determinism.cls:
+        return f"this key keeps no {plan.reason} answers (its scope)"
+    return WHY_NOT[plan.reason]
+
+
+def _rules(form: Form | None, canonical: RuleSet) -> Iterator[Mapping[str, Any]]:
+    """Every rule there is. What one that is not in force would change is found on the form under those that are."""
+    changed = {} if form is None else {rule.name: changes for rule, changes in canonical.trace(form)}
+    final = None if form is None else canonical.apply(form)
+    for rule in RULES:
+        in_force = rule.apply is None or rule.name in changed
+        changes = None
+        if rule.apply is not None and final is not None:
+            changes = changed[rule.name] if in_force else rule.apply(final) is not final
+        yield {
+            "name": rule.name,
+            "level": rule.level,
+            "in_force": in_force,
+            "changes": changes,
+            "what": rule.what,
+            "condition": rule.condition,
+        }
+
+
+def _form(draft: Draft, canonical: RuleSet) -> Mapping[str, Any]:
+    """What all calls have in common that share an answer with this one."""
+    if draft.form is None:
+        return draft.body
+    return {name: value for name, value in canonical.apply(draft.form).items() if name != "length"}
+
+
+def _shown(value: Any, in_full: bool) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _shown(inner, in_full) for name, inner in value.items()}
+    if not isinstance(value, np.ndarray):
+        return value
+    single = np.ascontiguousarray(value, dtype=np.float32)
+    if not in_full:
+        return {"shape": list(single.shape), "float32_sha256": sha256(single.tobytes()).hexdigest()}
+    return _nulls(as_json(single).tolist())
+
+
+def _nulls(numbers: Sequence[Any]) -> list[Any]:
+    return [_nulls(each) if isinstance(each, list) else None if each != each else each for each in numbers]
