@@ -43,7 +43,7 @@ class Questions:
         self._url, self._keys, self._new_share = url, keys, new_share
         self._chance = random.Random(seed)
         self._next = hot
-        self._hot = [self.made(number, SPELLINGS) for number in range(hot)]
+        self.hot = [self.made(number, SPELLINGS) for number in range(hot)]
         self._weights = list(accumulate(1 / (1 + number) ** 0.9 for number in range(hot)))
         self._drawn: list[Marked] = []
 
@@ -52,11 +52,11 @@ class Questions:
             self._next += 1
             return self.made(self._next, 1)
         if not self._drawn:
-            self._drawn = self._chance.choices(self._hot, cum_weights=self._weights, k=_BATCH)
+            self._drawn = self._chance.choices(self.hot, cum_weights=self._weights, k=_BATCH)
         return self._drawn.pop()
 
     def other_than(self, marked: Marked) -> Marked:
-        return self._hot[1] if marked is self._hot[0] else self._hot[0]
+        return self.hot[1] if marked is self.hot[0] else self.hot[0]
 
     def made(self, number: int, spellings: int) -> Marked:
         body = _body(number)
