@@ -9,8 +9,8 @@ import click
 
 from gateway.cli.shell import Shell, run, table, whoami, with_shell
 from gateway.cli.times import shown, when
-from gateway.core.nouns import Grant, KeyRecord, Limits
-from gateway.flow.administer import KeyOrder
+from gateway.core.nouns import CacheScope, Grant, KeyRecord, Limits
+from gateway.flow.administer import SHARES, KeyOrder
 from gateway.wiring import open_parts
 
 CEILING = click.IntRange(min=1)
@@ -31,6 +31,12 @@ def keys() -> None:
 @click.option("--burst", type=CEILING, help="Requests at once; as many as a minute's if left out.")
 @click.option("--concurrent", type=CEILING, help="Calls under way at once.")
 @click.option("--units-per-day", type=click.IntRange(min=0), help="Units a UTC day.")
+@click.option("--cache-classes", help='Classes of answers kept for it, as "exact,pinned"; "none" for none.')
+@click.option(
+    "--cache-share", type=click.Choice(SHARES), help="Who shares its answers; never more than the settings say."
+)
+@click.option("--cache-control", help='Cache-Control directives it may send, as "no-cache,max-age"; "none" for none.')
+@click.option("--namespace", help="The namespace it reads and records in where a request names none.")
 @click.option("--by", default=whoami, help="Who issues it, for the record; the system's user if left out.")
 @with_shell
 def create(
@@ -41,16 +47,23 @@ def create(
     expires: float | None,
     label: str,
     by: str,
+    cache_classes: str | None,
+    cache_share: str | None,
+    cache_control: str | None,
+    namespace: str | None,
     **ceilings: int | None,
 ) -> None:
     """Issue a key. Its text is shown once and cannot be had again."""
-    order = KeyOrder(user, team, models or None, expires, Limits(**ceilings), label)
+    scope = CacheScope(_listed(cache_classes), cache_share, _listed(cache_control), namespace)
+    cache = None if scope == CacheScope() else scope
+    order = KeyOrder(user, team, models or None, expires, Limits(**ceilings), label, cache)
     record, text = run(_create(shell, order, by))
     lines = [
         f"key      {text}",
         f"id       {record.public_id}",
         f"user     {user} (team {team})",
         f"expires  {shown(expires) or 'never'}",
+        *scope_lines(record),
         "This is the only time that the key is shown.",
     ]
     shell.show({"key": text, **facts(record)}, lines)
@@ -62,9 +75,18 @@ def create(
 def list_keys(shell: Shell, user: str | None) -> None:
     """All keys, oldest first."""
     records = run(_list(shell, user))
-    head = ("ID", "USER", "TEAM", "STATE", "CREATED", "EXPIRES", "LABEL")
+    head = ("ID", "USER", "TEAM", "STATE", "CREATED", "EXPIRES", "NAMESPACE", "LABEL")
     rows = [
-        (key.public_id, key.user, key.team, state(key), shown(key.created), shown(key.expires), key.label)
+        (
+            key.public_id,
+            key.user,
+            key.team,
+            state(key),
+            shown(key.created),
+            shown(key.expires),
+            _namespace(key),
+            key.label,
+        )
         for key in records
     ]
     shell.show([facts(key) for key in records], table(head, rows))
@@ -97,6 +119,36 @@ def facts(record: KeyRecord) -> Mapping[str, Any]:
     return {**about, "state": state(record)}
 
 
+def scope_lines(record: KeyRecord) -> list[str]:
+    """What a key may do with the cache, where that is less than the settings say."""
+    if record.cache is None:
+        return []
+    named = {
+        "keeps": record.cache.classes,
+        "shares with": record.cache.share,
+        "Cache-Control": record.cache.directives,
+        "namespace": record.cache.namespace,
+    }
+    said = (f"{what} {_words(value)}" for what, value in named.items() if value is not None)
+    return [f"cache    {'; '.join(said)}"]
+
+
+def _namespace(record: KeyRecord) -> str | None:
+    return None if record.cache is None else record.cache.namespace
+
+
+def _words(value: str | tuple[str, ...]) -> str:
+    return value if isinstance(value, str) else ", ".join(value) or "nothing"
+
+
+def _listed(text: str | None) -> tuple[str, ...] | None:
+    """Words between commas; "none" is a list without any, left out is no list."""
+    if text is None:
+        return None
+    words = (word.strip().lower() for word in text.split(","))
+    return () if text.strip().lower() == "none" else tuple(dict.fromkeys(word for word in words if word))
+
+
 def grant_facts(grant: Grant) -> Mapping[str, Any]:
     return asdict(grant)
 
@@ -116,6 +168,7 @@ def _card(record: KeyRecord, grants: tuple[Grant, ...]) -> list[str]:
         f"expires  {shown(record.expires) or 'never'}",
         f"models   {', '.join(record.models or ()) or 'all'}",
         f"limits   {', '.join(ceilings) or 'only those of the user'}",
+        *scope_lines(record),
     ]
     lines += [f"revoked  {shown(record.revoked)}"] if record.revoked is not None else []
     ended = (("revoked " + (shown(grant.revoked) or "")) if grant.revoked else "" for grant in grants)

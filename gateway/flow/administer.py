@@ -13,12 +13,16 @@ from typing import Any
 from gateway.core import credentials
 from gateway.core.audit import Event
 from gateway.core.marks import Purge
-from gateway.core.nouns import Grant, KeyRecord, Limits
+from gateway.core.nouns import CacheScope, Grant, KeyRecord, Limits
 from gateway.core.policies.concern import in_force
+from gateway.core.wish import DIRECTIVES
+from gateway.core.wish import NAME as NAMESPACE
 from gateway.ports import AuditLog, Clock, Directory, Purges
 
 MAX_GRANT_S = 366 * 86_400
 MAX_TEXT = 500
+CLASSES, SHARES = ("exact", "pinned"), ("organisation", "team", "user")
+"""What a key's scope can name: classes of determinism that are kept, and with whom its answers are shared."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}")
 _ENTROPY_BYTES = credentials.PUBLIC_CHARS + credentials.SECRET_CHARS
 
@@ -29,7 +33,10 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class KeyOrder:
-    """The key that is wanted. `models` None: all of the gateway's; `expires` in seconds since the epoch."""
+    """The key that is wanted. `models` None: all of the gateway's; `expires` in seconds since the epoch.
+
+    `cache` is what the key may do with the cache; None: what the settings say.
+    """
 
     user: str
     team: str
@@ -37,6 +44,7 @@ class KeyOrder:
     expires: float | None = None
     limits: Limits = Limits()
     label: str = ""
+    cache: CacheScope | None = None
 
 
 class Administer:
@@ -61,6 +69,7 @@ class Administer:
         _check_names(user=order.user, team=order.team, by=by)
         _check_text(label=order.label)
         self._check_models(order.models)
+        _check_scope(order.cache)
         if order.expires is not None and order.expires <= now:
             raise Refused("A key must expire in the future.")
         key = credentials.mint(self._clock.token(_ENTROPY_BYTES))
@@ -173,13 +182,27 @@ def _check_text(**texts: str) -> None:
             raise Refused(f"The {what} must be at most {MAX_TEXT} printable characters.")
 
 
+def _check_scope(scope: CacheScope | None) -> None:
+    if scope is None:
+        return
+    if not set(scope.classes or ()) <= set(CLASSES):
+        raise Refused(f"A key can keep answers of these classes: {', '.join(CLASSES)}.")
+    if scope.share not in (None, *SHARES):
+        raise Refused(f"A key can share kept answers with one of: {', '.join(SHARES)}.")
+    if not set(scope.directives or ()) <= set(DIRECTIVES):
+        raise Refused(f"The Cache-Control directives that a key can use are: {', '.join(DIRECTIVES)}.")
+    if scope.namespace is not None and not NAMESPACE.fullmatch(scope.namespace):
+        raise Refused("The namespace must be 1 to 64 letters, digits or . _ -, and begin with one of the first two.")
+
+
 def _wanted(order: KeyOrder) -> Mapping[str, Any]:
-    names = ("user", "team", "models", "expires", "limits", "label")
+    names = ("user", "team", "models", "expires", "limits", "label", "cache")
     return {name: getattr(order, name) for name in names}
 
 
 def _said(order: KeyOrder) -> Mapping[str, Any]:
-    return {**_wanted(order), "limits": asdict(order.limits)}
+    cache = None if order.cache is None else asdict(order.cache)
+    return {**_wanted(order), "limits": asdict(order.limits), "cache": cache}
 
 
 def _granted(grant: Grant) -> Mapping[str, Any]:

@@ -41,6 +41,31 @@ def test_a_key_is_what_was_asked_for(line: Line, user: str) -> None:
     assert "digest" not in about
 
 
+def test_a_key_may_do_less_with_the_cache_than_the_settings_say(line: Line, user: str) -> None:
+    words = ["--cache-classes", "exact", "--cache-share", "team", "--cache-control", "Max-Age, only-if-cached"]
+    made = line.json("keys", "create", "--user", user, *words, "--namespace", "paper-2026")
+    scope = {
+        "classes": ["exact"],
+        "share": "team",
+        "directives": ["max-age", "only-if-cached"],
+        "namespace": "paper-2026",
+    }
+    assert line.json("keys", "show", made["public_id"])["cache"] == scope
+    assert line.json("audit", "tail")[-1]["facts"]["cache"] == scope
+    told = "cache    keeps exact; shares with team; Cache-Control max-age, only-if-cached; namespace paper-2026"
+    assert told in line.said("keys", "show", made["public_id"])
+    assert "paper-2026" in line.said("keys", "list", "--user", user)
+
+
+def test_none_is_less_than_nothing_said(line: Line, user: str) -> None:
+    plain = line.json("keys", "create", "--user", user)
+    assert plain["cache"] is None
+    assert "cache " not in line.said("keys", "show", plain["public_id"])
+    bare = line.json("keys", "create", "--user", user, "--cache-control", "none", "--cache-classes", "none")
+    assert bare["cache"] == {"classes": [], "share": None, "directives": [], "namespace": None}
+    assert "keeps nothing; Cache-Control nothing" in line.said("keys", "show", bare["public_id"])
+
+
 def test_a_revoked_key_is_listed_as_such(line: Line, user: str) -> None:
     made = line.json("keys", "create", "--user", user)
     assert "is revoked" in line.said("keys", "revoke", made["public_id"], "--by", "grace")
@@ -62,6 +87,10 @@ def test_keys_are_listed_for_one_user_alone(line: Line, user: str) -> None:
         (["keys", "create", "--user", "ada", "--expires", "2001-01-01"], 1, "in the future"),
         (["keys", "create", "--user", "ada", "--expires", "soon"], 2, "neither a span"),
         (["keys", "create", "--user", "ada", "--units-per-day", "-1"], 2, "range"),
+        (["keys", "create", "--user", "ada", "--cache-classes", "exact,sampled"], 1, "exact, pinned"),
+        (["keys", "create", "--user", "ada", "--cache-share", "world"], 2, "organisation"),
+        (["keys", "create", "--user", "ada", "--cache-control", "max-age,private"], 1, "only-if-cached, max-age"),
+        (["keys", "create", "--user", "ada", "--namespace", "a b"], 1, "1 to 64 letters"),
         (["keys", "create"], 2, "--user"),
         (["keys", "show", "nobody"], 1, "no key with this id"),
         (["keys", "revoke", "nobody"], 1, "no key with this id"),

@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import replace
 
-from gateway.core.nouns import Grant, KeyRecord, Limits
+from gateway.core.nouns import CacheScope, Grant, KeyRecord, Limits
 from gateway.ports import Directory
 from tests.contracts.worlds import World, play
 
@@ -19,7 +19,9 @@ FULL = KeyRecord(
     models=("esm3-open-2024-03",),
     limits=Limits(60, 10, 4, 1_000_000),
     label="Bob's notebook \N{BUTTERFLY}",
+    cache=CacheScope(("exact",), "team", (), "paper-2026"),
 )
+PARTLY = replace(FULL, public_id="k3", created=2001.0, cache=CacheScope(directives=("max-age", "pool")))
 GRANT = Grant("g1", "ada", ("carol", "dan"), "toxin study", 1000.0, 9000.0)
 OTHER = Grant("g2", "ada", ("carol", "dan"), "second", 1500.0, 9000.0, ("esm3-open-2024-03",), 1600.0)
 
@@ -31,7 +33,9 @@ def test_a_key_is_found_as_it_was_put(world: World) -> None:
         await directory.put_key(FULL)
         assert await directory.find("k1") == (PLAIN, ())
         assert await directory.find("k2") == (FULL, ())
-        assert list(await directory.keys()) == [PLAIN, FULL]
+        await directory.put_key(PARTLY)
+        assert await directory.find("k3") == (PARTLY, ())
+        assert list(await directory.keys()) == [PLAIN, FULL, PARTLY]
 
     play(world.directory(), story)
 
