@@ -1,0 +1,326 @@
+"""A share of hits is computed again behind the callers' backs, on nobody's account, and what differs is not kept."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+import pytest
+
+from gateway.core.nouns import Limits, Namespace
+from gateway.core.revalidation import SUBJECT
+from gateway.ports import UpstreamLoss, UpstreamReply, UpstreamRequest
+from tests.flow.house import House
+
+UNITS = 10
+"""What BODY costs: five tokens, two steps."""
+ALWAYS = {"revalidate_share": 1.0}
+RESULTS = ("same", "different", "failed", "no_budget", "busy")
+
+
+def run(play: Callable[[House], Awaitable[None]], limits: Limits | None = None, **cache: Any) -> None:
+    async def whole() -> None:
+        await play(await House({"cache": {**ALWAYS, **cache}}, limits).opened())
+
+    asyncio.run(whole())
+
+
+def otherwise(request: UpstreamRequest) -> UpstreamReply:
+    """The model has changed: other tokens."""
+    inputs = orjson.loads(request.body)["inputs"]
+    return UpstreamReply(
+        200, "application/json", None, orjson.dumps({"outputs": {**inputs, "sequence": [0, 7, 7, 7, 2]}})
+    )
+
+
+def results(house: House) -> dict[str, float]:
+    counts = house.memory.meter.counts
+    every = {result: counts[("esmgw_cache_revalidations_total", result)] for result in RESULTS}
+    return {result: count for result, count in every.items() if count}
+
+
+def divergence(house: House) -> dict[tuple[str, ...], float]:
+    counts = house.memory.meter.counts
+    return {key[1:]: count for key, count in counts.items() if key[0] == "esmgw_cache_divergence_total" and count}
+
+
+def sent(house: House) -> int:
+    return len(house.memory.upstream.requests)
+
+
+def spent(house: House) -> int:
+    """Units that the budget of re-validation has counted today."""
+    held = house.memory.ledger.rules.counters.units
+    return sum(units for key, (_, units) in held.items() if SUBJECT in key)
+
+
+async def miss_then_hit(house: House, **headers: str) -> None:
+    await house.ask(None, **headers)
+    response = await house.ask(None, **headers)
+    assert "; hit" in response.headers["Cache-Status"]
+    await house.settled()
+
+
+def test_a_hit_that_is_still_right_stays_and_is_counted_as_the_same() -> None:
+    async def play(house: House) -> None:
+        await miss_then_hit(house)
+        assert (sent(house), results(house), divergence(house)) == (2, {"same": 1}, {})
+        assert len(house.memory.cache.entries) == 1
+        assert "purges.touch" not in house.memory.effects()
+
+    run(play)
+
+
+def test_what_goes_upstream_again_is_what_went_before() -> None:
+    async def play(house: House) -> None:
+        await miss_then_hit(house)
+        first, second = house.memory.upstream.requests
+        assert (first.target, first.body) == (second.target, second.body)
+
+    run(play)
+
+
+def test_an_exact_answer_that_differs_is_counted_and_dropped_everywhere() -> None:
+    async def play(house: House) -> None:
+        await house.ask()
+        house.memory.upstream.answer = otherwise
+        old = await house.ask()
+        await house.settled()
+        assert b"[0,32,5,32,2]" in old.body, "who had the hit has it; nobody waited"
+        assert results(house) == {"different": 1}
+        assert divergence(house) == {("esm3-open-2024-03", "exact", "wire-2"): 1}
+        assert not house.memory.cache.entries
+        assert "purges.touch" in house.memory.effects()
+        new = await house.ask()
+        assert new.headers["Cache-Status"].startswith("esm-gateway; fwd=miss; stored")
+        assert b"[0,7,7,7,2]" in new.body
+
+    run(play)
+
+
+def test_another_worker_forgets_what_it_had_in_memory_at_its_next_look() -> None:
+    async def play(house: House) -> None:
+        await house.ask()
+        before = house.memory.purges.standing
+        house.memory.upstream.answer = otherwise
+        await house.ask()
+        await house.settled()
+        assert house.memory.purges.standing.serial == before.serial + 1
+        assert house.memory.purges.standing.epoch == before.epoch, "nothing else is out of reach"
+
+    run(play)
+
+
+def test_a_lost_word_to_the_other_workers_is_said_again() -> None:
+    async def play(house: House) -> None:
+        await house.ask()
+        house.memory.upstream.answer = otherwise
+        house.memory.purges.lost.add("touch")
+        await house.ask()
+        while house.memory.effects().count("purges.touch") < 2:
+            await asyncio.sleep(0)
+        house.memory.purges.lost.clear()
+        await house.settled()
+        assert house.memory.purges.standing.serial == 1
+        assert house.memory.meter.counts[("esmgw_store_errors_total", "cache", "touch")] >= 2
+
+    run(play)
+
+
+def test_a_pinned_answer_that_differs_is_counted_and_kept() -> None:
+    async def play(house: House) -> None:
+        pinned = {"strategy": "random"}
+        first = await house.ask(pinned)
+        house.memory.upstream.answer = otherwise
+        await house.ask(pinned)
+        await house.settled()
+        assert divergence(house) == {("esm3-open-2024-03", "pinned", "wire-2"): 1}
+        again = await house.ask(pinned)
+        assert orjson.loads(again.body)["outputs"] == orjson.loads(first.body)["outputs"]
+        assert "purges.touch" not in house.memory.effects()
+
+    run(play, revalidate_classes=["exact", "pinned"])
+
+
+def test_pinned_hits_are_left_alone_unless_they_are_asked_for() -> None:
+    async def play(house: House) -> None:
+        for _ in range(3):
+            await house.ask({"strategy": "random"})
+        await house.settled()
+        assert (sent(house), results(house)) == (1, {})
+
+    run(play)
+
+
+def test_it_is_charged_to_its_own_budget_and_to_nobody_else() -> None:
+    async def play(house: House) -> None:
+        await miss_then_hit(house)
+        subjects = {key[0] for key in house.memory.ledger.rules.counters.units}
+        assert subjects == {"ada", SUBJECT}
+        assert spent(house) == UNITS
+        counts = house.memory.meter.counts
+        assert counts[("esmgw_units_total", "generate_tensor", "revalidated")] == UNITS
+        assert counts[("esmgw_units_total", "generate_tensor", "reserved")] == 2 * UNITS
+        assert counts[("esmgw_units_total", "generate_tensor", "settled")] == 2 * UNITS
+
+    run(play, Limits(units_per_day=UNITS))
+
+
+def test_a_spent_budget_ends_it_for_the_day_to_the_unit() -> None:
+    async def play(house: House) -> None:
+        for _ in range(5):
+            await house.ask()
+            await house.settled()
+        assert results(house) == {"same": 2, "no_budget": 2}
+        assert (spent(house), sent(house)) == (2 * UNITS, 3)
+        house.memory.clock.advance(86_400)
+        await house.flow.watch.look()
+        await house.ask()
+        await house.settled()
+        assert results(house)["same"] == 3
+
+    run(play, revalidate_units_per_day=3 * UNITS - 1)
+
+
+def test_two_gateways_share_one_budget() -> None:
+    async def play(house: House) -> None:
+        other = House({"cache": {**ALWAYS, "revalidate_units_per_day": UNITS}})
+        for part in ("ledger", "cache", "purges"):
+            vars(getattr(other.memory, part)).update(vars(getattr(house.memory, part)))
+        await other.opened()
+        await miss_then_hit(house)
+        assert "; hit" in (await other.ask()).headers["Cache-Status"]
+        await other.settled()
+        assert (results(house), results(other)) == ({"same": 1}, {"no_budget": 1})
+
+    run(play, revalidate_units_per_day=UNITS)
+
+
+@pytest.mark.parametrize("share, again", [(0.0, 0), (1.0, 20)])
+def test_the_share_is_what_was_set(share: float, again: int) -> None:
+    async def play(house: House) -> None:
+        await house.ask()
+        for _ in range(20):
+            await house.ask()
+            await house.settled()
+        assert sent(house) == 1 + again
+
+    run(play, revalidate_share=share)
+
+
+def test_of_many_hits_about_the_share_is_computed_again() -> None:
+    async def play(house: House) -> None:
+        await house.ask()
+        for _ in range(500):
+            assert (await house.ask()).status == 200
+            await house.settled()
+        assert 70 <= results(house)["same"] <= 130
+
+    run(play, revalidate_share=0.2)
+
+
+def test_a_flagged_call_is_never_sent_without_its_record() -> None:
+    async def play(house: House) -> None:
+        house.grant()
+        for _ in range(3):
+            response = await house.ask({"potential_sequence_of_concern": True})
+        await house.settled()
+        assert "; hit" in response.headers["Cache-Status"]
+        assert (sent(house), results(house)) == (1, {})
+
+    run(play)
+
+
+def test_pools_and_namespaces_keep_their_first_answer_whatever_a_second_would_be() -> None:
+    async def play(house: House) -> None:
+        await house.memory.archive.create(Namespace("paper", 0.0))
+        await house.flow.watch.look()
+        for wish in ("namespace=paper", "pool=lab, sample=2"):
+            before = sent(house)
+            await miss_then_hit(house, cache_control=wish)
+            assert (sent(house), results(house)) == (before + 1, {})
+
+    run(play)
+
+
+def test_a_struggling_upstream_is_not_asked_for_second_opinions() -> None:
+    async def play(house: House) -> None:
+        await house.ask()
+        house.memory.upstream.replies.append(UpstreamLoss("no answer", sent=True, timed_out=True))
+        await house.ask({"num_steps": 1})
+        before = sent(house)
+        await house.ask()
+        await house.settled()
+        assert (sent(house), results(house)) == (before, {"busy": 1})
+
+    async def whole() -> None:
+        await play(await House({"cache": ALWAYS, "breaker": {"failures": 1}}).opened())
+
+    asyncio.run(whole())
+
+
+@pytest.mark.parametrize(
+    "reply, settled",
+    [
+        (UpstreamReply(500, "application/json", None, b"{}"), 0),
+        (UpstreamLoss("no answer", sent=True, timed_out=True), UNITS),
+    ],
+)
+def test_an_upstream_that_fails_says_nothing_about_the_answer(reply: Any, settled: int) -> None:
+    async def play(house: House) -> None:
+        await house.ask()
+        house.memory.upstream.replies.append(reply)
+        await house.ask()
+        await house.settled()
+        assert (results(house), divergence(house), spent(house)) == ({"failed": 1}, {}, settled)
+        assert len(house.memory.cache.entries) == 1
+
+    run(play)
+
+
+@pytest.mark.parametrize("way", ["lost", "reply_lost"])
+def test_without_the_ledger_nothing_is_sent_and_nothing_stays_charged(way: str) -> None:
+    async def play(house: House) -> None:
+        await house.ask()
+        getattr(house.memory.ledger, way).add("reserve")
+        await house.ask()
+        await house.settled()
+        assert (sent(house), results(house), spent(house)) == (1, {"failed": 1}, 0)
+
+    run(play)
+
+
+def test_only_a_few_are_under_way_at_once_and_the_rest_are_let_go() -> None:
+    async def play(house: House) -> None:
+        bodies = [{"num_steps": 1, "inputs": {"sequence": [0, 32, token, 32, 2]}} for token in range(4, 9)]
+        for body in bodies:
+            await house.ask(body)
+        held: asyncio.Future[UpstreamReply] = asyncio.get_running_loop().create_future()
+        house.memory.upstream.answer = lambda _: held
+        for body in bodies + bodies[:2]:
+            await house.ask(body)
+        await asyncio.sleep(0)
+        held.set_result(UpstreamReply(500, "application/json", None, b"{}"))
+        await house.settled()
+        assert results(house) == {"failed": 2, "busy": 3}, "nor is one answer asked for twice at once"
+
+    run(play)
+
+
+def test_every_series_is_there_before_its_first_event() -> None:
+    async def play(house: House) -> None:
+        counts = dict(house.memory.meter.counts)
+        assert counts[("esmgw_cache_divergence_total", "esm3-open-2024-03", "exact", "wire-2")] == 0
+        assert {key[1] for key in counts if key[0] == "esmgw_cache_revalidations_total"} == set(RESULTS)
+
+    run(play)
+
+
+def test_a_hit_that_no_entry_stands_behind_is_nothing_to_compare_with() -> None:
+    async def play(house: House) -> None:
+        await house.ask(cache_control="no-store")
+        await house.ask(cache_control="no-store")
+        await house.settled()
+        assert (sent(house), results(house)) == (2, {})
+
+    run(play)
