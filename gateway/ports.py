@@ -174,7 +174,10 @@ class Notices(Protocol):
 
 
 class Purges(Protocol):
-    """The marks that purges leave (cache store). Lost: StoreUnavailable, and the cache has no part in any call."""
+    """The marks that purges leave (cache store). Lost: StoreUnavailable, and the cache has no part in any call.
+
+    No number of theirs ever becomes smaller. Of what is not soft, what is older than something is of all models.
+    """
 
     async def marks(self) -> Marks: ...
     async def purge(self, what: Purge) -> Marks:
@@ -187,23 +190,39 @@ class Purges(Protocol):
 
 
 class NotKept(Exception):
-    """A namespace took no more: it is frozen, full, or gone. The message says which, and names nothing else."""
+    """A namespace took no more: "frozen", "full" or "gone"; or there are "too many" of them. Names nothing else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a namespace holds, and whether it is closed: nothing is ever added to it again."""
+
+    entries: int
+    bytes: int
+    closed: bool
 
 
 class Archive(Protocol):
-    """Named namespaces and what they hold, sealed (state store). Lost: StoreUnavailable, and the call is a 503."""
+    """Named namespaces and what they hold, sealed (state store). Lost: StoreUnavailable, and the call is a 503.
+
+    What a namespace costs to use does not depend on how much it holds.
+    """
 
     async def namespaces(self) -> Mapping[str, Namespace]: ...
     async def create(self, namespace: Namespace) -> bool:
-        """False where one of that name exists."""
+        """False where one of that name exists. One that is `frozen` from the start is filled before it is closed."""
         ...
 
     async def freeze(self, name: str, at: float) -> bool:
-        """From now on nothing is added, ever. False where there is none of that name."""
+        """Close it: from now on nothing is added, ever. False where there is none of that name."""
         ...
 
     async def drop(self, name: str) -> int:
         """Forget a namespace with all it holds; answers how many entries that were."""
+        ...
+
+    async def empty(self, name: str) -> int:
+        """Forget what a namespace holds; answers how many entries that were. Raises NotKept for one that is closed."""
         ...
 
     async def get(self, name: str, address: str) -> bytes | None: ...
@@ -212,16 +231,14 @@ class Archive(Protocol):
         ...
 
     async def remove(self, name: str, address: str) -> bool:
-        """Take one entry out, also of a frozen namespace; whether it was there."""
+        """Take one entry out, also of a closed namespace; whether it was there."""
         ...
 
-    async def addresses(self, name: str) -> Sequence[str]:
-        """Of all its entries, in order."""
+    async def page(self, name: str, after: int = 0, most: int = 256) -> Sequence[tuple[int, str]]:
+        """Numbers and addresses of entries in the order in which they came, beginning after that number."""
         ...
 
-    async def size(self, name: str) -> tuple[int, int]:
-        """Entries and bytes."""
-        ...
+    async def held(self, name: str) -> Held: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,15 +12,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from hashlib import sha256
 from typing import Any
 
+from gateway.adapters.memory_archive import MemoryArchive, MemoryPurges
 from gateway.adapters.memory_notices import MemoryNotices
 from gateway.adapters.memory_stores import (
     Journal,
-    MemoryArchive,
     MemoryAudit,
     MemoryCache,
     MemoryDirectory,
     MemoryLedger,
-    MemoryPurges,
 )
 from gateway.core.metrics import Metric
 from gateway.ports import UpstreamLoss, UpstreamReply, UpstreamRequest

@@ -6,14 +6,12 @@ they have taken effect. The gateway never runs on these: nothing here outlives t
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 
 from gateway.adapters.memory_ledger import LedgerRules
 from gateway.core.audit import Event, Head, link
-from gateway.core.marks import Marks, Purge
-from gateway.core.nouns import Grant, KeyRecord, Namespace
+from gateway.core.nouns import Grant, KeyRecord
 from gateway.core.quota import Limit, Reservation, Verdict
-from gateway.ports import AuditUnavailable, NotKept, StoreUnavailable, Usage
+from gateway.ports import AuditUnavailable, StoreUnavailable, Usage
 
 Journal = list[tuple[str, ...]]
 
@@ -177,102 +175,6 @@ class MemoryCache(Recorder):
     def _holder(self, address: str) -> str | None:
         owner, ends = self.leases.get(address, (None, 0.0))
         return owner if ends > self._now() else None
-
-
-class MemoryPurges(Recorder):
-    part = "purges"
-
-    def __init__(self, journal: Journal, now: Callable[[], float]) -> None:
-        super().__init__(journal)
-        self._now = now
-        self.standing = Marks(0)
-
-    async def marks(self) -> Marks:
-        with self.effect("marks"):
-            return self.standing
-
-    async def purge(self, what: Purge) -> Marks:
-        with self.effect("purge", what.model, what.soft, what.older_than_s):
-            held = replace(self.standing, serial=self.standing.serial + 1)
-            if what.older_than_s is not None:
-                held = replace(held, floor=max(held.floor, self._now() - what.older_than_s))
-            elif what.soft:
-                held = replace(held, stale={**held.stale, what.model: self._now()})
-            elif what.model:
-                held = replace(held, models={**held.models, what.model: held.models.get(what.model, 0) + 1})
-            else:
-                held = replace(held, epoch=held.epoch + 1)
-            self.standing = held
-            return held
-
-    async def touch(self) -> Marks:
-        with self.effect("touch"):
-            self.standing = replace(self.standing, serial=self.standing.serial + 1)
-            return self.standing
-
-
-class MemoryArchive(Recorder):
-    part = "archive"
-
-    def __init__(self, journal: Journal, max_bytes: int = 2**28) -> None:
-        super().__init__(journal)
-        self._max_bytes = max_bytes
-        self.named: dict[str, Namespace] = {}
-        self.held: dict[str, dict[str, bytes]] = {}
-
-    async def namespaces(self) -> Mapping[str, Namespace]:
-        with self.effect("namespaces"):
-            return dict(self.named)
-
-    async def create(self, namespace: Namespace) -> bool:
-        with self.effect("create", namespace.name):
-            if namespace.name in self.named:
-                return False
-            self.named[namespace.name], self.held[namespace.name] = namespace, {}
-            return True
-
-    async def freeze(self, name: str, at: float) -> bool:
-        with self.effect("freeze", name):
-            if name not in self.named:
-                return False
-            self.named[name] = replace(self.named[name], frozen=self.named[name].frozen or at)
-            return True
-
-    async def drop(self, name: str) -> int:
-        with self.effect("drop", name):
-            self.named.pop(name, None)
-            return len(self.held.pop(name, {}))
-
-    async def get(self, name: str, address: str) -> bytes | None:
-        with self.effect("get", name, address):
-            return self.held.get(name, {}).get(address)
-
-    async def put(self, name: str, address: str, blob: bytes) -> bytes | None:
-        with self.effect("put", name, address):
-            if name not in self.named:
-                raise NotKept("gone")
-            held = self.held[name]
-            if address in held:
-                return held[address]
-            if self.named[name].frozen is not None:
-                raise NotKept("frozen")
-            if sum(map(len, held.values())) + len(blob) > self._max_bytes:
-                raise NotKept("full")
-            held[address] = blob
-            return None
-
-    async def remove(self, name: str, address: str) -> bool:
-        with self.effect("remove", name, address):
-            return self.held.get(name, {}).pop(address, None) is not None
-
-    async def addresses(self, name: str) -> Sequence[str]:
-        with self.effect("addresses", name):
-            return sorted(self.held.get(name, {}))
-
-    async def size(self, name: str) -> tuple[int, int]:
-        with self.effect("size", name):
-            held = self.held.get(name, {})
-            return len(held), sum(map(len, held.values()))
 
 
 class MemoryAudit(Recorder):

@@ -1,62 +1,94 @@
 """Named namespaces in the state store: what a paper cites must outlive a cache that evicts.
 
-A namespace is one hash, so that freezing it, adding to it and its size are decided in one place. The names stand in a
-hash of their own, which every worker reads twice a second. What is stored here is sealed by the caller.
+A namespace's entries lie in one place, so that adding to it, freezing it and forgetting it are decided one after the
+other; what each costs does not depend on how many there are. The descriptions stand in a hash of their own, sealed,
+which every worker reads twice a second. The entries are sealed by the caller.
+
+What needs two steps is begun where it is obeyed: a crash in between leaves a namespace that takes nothing although it
+looks as if it did, and doing the same again ends it. A forged description is no description, and is counted.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
 
 from gateway.adapters.redis_connect import RedisStore, Word, load_script
+from gateway.core.envelope import NONCE_BYTES, seal, unseal
+from gateway.core.metrics import STORE_ERRORS
 from gateway.core.nouns import Namespace
-from gateway.ports import NotKept
+from gateway.ports import Clock, Held, Meter, NotKept
 
-ADDRESS_CHARS = 64
+# More than a lab has papers, and few enough to be read twice a second by every worker.
+MOST = 1000
+# What may be sent within one deadline; larger entries get as many deadlines as they have of this.
+BYTES_PER_DEADLINE = 4 * 2**20
+BOOKKEEPING = ("open", "frozen", "bytes", "last")
 
 
 class RedisArchive:
-    """`ports.Archive`."""
+    """`ports.Archive`. `sealing_key` is `envelope.derive(secret, "directory")`."""
 
-    def __init__(self, store: RedisStore, max_bytes: int, *, prefix: str = "esmgw:") -> None:
-        self._store, self._max_bytes, self._prefix = store, max_bytes, prefix
+    def __init__(
+        self,
+        store: RedisStore,
+        sealing_key: bytes,
+        clock: Clock,
+        meter: Meter,
+        max_bytes: int,
+        *,
+        prefix: str = "esmgw:",
+        most: int = MOST,
+    ) -> None:
+        self._store, self._sealing, self._clock, self._meter = store, sealing_key, clock, meter
+        self._max_bytes, self._most, self._prefix = max_bytes, most, prefix
         self._names = f"{prefix}namespaces"
-        self._script = load_script("archive")
+        self._entries, self._descriptions = load_script("archive"), load_script("describe")
 
     async def namespaces(self) -> Mapping[str, Namespace]:
-        rows: Any = await self._store.call("namespaces", "HGETALL", self._names)
-        flat = list(rows.items()) if isinstance(rows, dict) else list(zip(rows[::2], rows[1::2], strict=True))
-        return {name.decode(): Namespace(name.decode(), **orjson.loads(meta)) for name, meta in flat}
+        rows: dict[bytes, bytes] = await self._store.call("namespaces", "HGETALL", self._names)
+        named = {name.decode(errors="replace"): blob for name, blob in rows.items()}
+        opened = {name: self._open(name, blob) for name, blob in named.items()}
+        return {name: namespace for name, namespace in opened.items() if namespace is not None}
 
     async def create(self, namespace: Namespace) -> bool:
-        meta = _meta(namespace)
-        made = await self._run("create", namespace.name, "create", meta)
-        if made:
-            await self._store.call("create", "HSET", self._names, namespace.name, meta)
-        return bool(made)
+        # A crash between the two leaves a place for entries that nobody knows of; creating it again finds it there.
+        await self._run("create", namespace.name, "open")
+        made = await self._describe("new", namespace)
+        if made < 0:
+            raise NotKept("too many")
+        return made == 1
 
     async def freeze(self, name: str, at: float) -> bool:
-        # First where it is obeyed, then where it is read: nothing is added to what looks frozen.
-        if not await self._run("freeze", name, "freeze", f"{at:.3f}"):
+        since: bytes | None = await self._run("freeze", name, "freeze", repr(at))
+        known = (await self.namespaces()).get(name)
+        if since is None or known is None:
             return False
-        known = (await self.namespaces()).get(name, Namespace(name, at))
-        meta = _meta(Namespace(name, known.created, known.frozen or at, known.note))
-        await self._store.call("freeze", "HSET", self._names, name, meta)
+        if known.frozen is None:
+            await self._describe("again", replace(known, frozen=float(since)))
         return True
 
     async def drop(self, name: str) -> int:
-        entries, _ = await self.size(name)
+        # Its description goes last: until then the name is taken, and nobody finds old entries under a new one.
+        entries: int = await self._run("drop", name, "drop")
         await self._store.call("drop", "HDEL", self._names, name)
-        await self._store.call("drop", "UNLINK", self._key(name))
+        return max(0, entries)
+
+    async def empty(self, name: str) -> int:
+        entries: int = await self._run("empty", name, "empty")
+        if entries < 0:
+            raise NotKept("frozen")
         return entries
 
     async def get(self, name: str, address: str) -> bytes | None:
-        blob: bytes | None = await self._store.call("archive", "HGET", self._key(name), address)
+        blob: bytes | None = await self._store.call("archive", "HGET", self._keys(name)[0], address)
         return blob
 
     async def put(self, name: str, address: str, blob: bytes) -> bytes | None:
-        answer: list[bytes] = await self._run("archive", name, "put", address, blob, self._max_bytes)
+        deadline = self._store.timeout_s * max(1.0, len(blob) / BYTES_PER_DEADLINE)
+        words = ("put", address, blob, self._max_bytes)
+        answer: list[bytes] = await self._run("archive", name, *words, timeout_s=deadline)
         if answer[0] == b"no":
             raise NotKept(answer[1].decode())
         return answer[1] if answer[0] == b"stands" else None
@@ -64,20 +96,42 @@ class RedisArchive:
     async def remove(self, name: str, address: str) -> bool:
         return bool(await self._run("archive", name, "remove", address))
 
-    async def addresses(self, name: str) -> Sequence[str]:
-        fields: list[bytes] = await self._store.call("archive", "HKEYS", self._key(name))
-        return sorted(field.decode() for field in fields if len(field) == ADDRESS_CHARS)
+    async def page(self, name: str, after: int = 0, most: int = 256) -> Sequence[tuple[int, str]]:
+        words = (self._keys(name)[1], f"({after}", "+inf", "WITHSCORES", "LIMIT", 0, most)
+        rows: list[tuple[bytes, float]] = await self._store.call(
+            "archive", "ZRANGEBYSCORE", *words, withscores=True, score_cast_func=float
+        )
+        return [(int(number), address.decode()) for address, number in rows]
 
-    async def size(self, name: str) -> tuple[int, int]:
-        size: bytes | None = await self._store.call("archive", "HGET", self._key(name), "bytes")
-        return len(await self.addresses(name)), int(size or 0)
+    async def held(self, name: str) -> Held:
+        hash_key, _ = self._keys(name)
+        fields: Any = await self._store.call("archive", "HMGET", hash_key, *BOOKKEEPING)
+        length: int = await self._store.call("archive", "HLEN", hash_key)
+        opened, frozen, size, _ = fields
+        if opened is None:
+            return Held(0, 0, closed=True)
+        return Held(length - sum(field is not None for field in fields), int(size or 0), closed=frozen is not None)
 
-    async def _run(self, operation: str, name: str, *words: Word) -> Any:
-        return await self._store.run(operation, self._script, (self._key(name),), words)
+    async def _run(self, operation: str, name: str, *words: Word, timeout_s: float | None = None) -> Any:
+        return await self._store.run(operation, self._entries, self._keys(name), words, timeout_s)
 
-    def _key(self, name: str) -> str:
-        return f"{self._prefix}n:{{{name}}}"
+    async def _describe(self, act: str, namespace: Namespace) -> int:
+        content = orjson.dumps({"created": namespace.created, "frozen": namespace.frozen, "note": namespace.note})
+        blob = seal(self._sealing, _place(namespace.name), content, self._clock.token(NONCE_BYTES))
+        words = (act, namespace.name, blob, self._most)
+        answer: int = await self._store.run("describe", self._descriptions, (self._names,), words)
+        return answer
+
+    def _open(self, name: str, blob: bytes) -> Namespace | None:
+        content = unseal(self._sealing, _place(name), blob)
+        if content is None:
+            self._meter.count(STORE_ERRORS, "state", "forged")
+            return None
+        return Namespace(name, **orjson.loads(content))
+
+    def _keys(self, name: str) -> tuple[str, str]:
+        return f"{self._prefix}n:{{{name}}}", f"{self._prefix}n:{{{name}}}:order"
 
 
-def _meta(namespace: Namespace) -> bytes:
-    return orjson.dumps({"created": namespace.created, "frozen": namespace.frozen, "note": namespace.note})
+def _place(name: str) -> str:
+    return f"namespace:{name}"

@@ -1,6 +1,11 @@
-"""The marks that purges leave, in the cache store: a few numbers under one key, read twice a second by every worker."""
+"""The marks that purges leave, in the cache store: a few numbers under one key, read twice a second by every worker.
 
-from typing import Any
+They go by the store's clock, and answers carry the time of the gateway that computed them: what was computed in the
+instant of a soft purge may count as older or younger by as much as the two differ. A store that falls back on a
+replica which had not heard of a purge forgets it; then purge again.
+"""
+
+from collections.abc import Mapping
 
 from gateway.adapters.redis_connect import RedisStore, Word, load_script
 from gateway.core.marks import Marks, Purge
@@ -21,9 +26,12 @@ class RedisPurges:
         return await self._run("marks", "", "")
 
     async def purge(self, what: Purge) -> Marks:
+        age = f"{what.older_than_s or 0.0:.3f}"
+        if what.soft:
+            return await self._run("purge", "soft", what.model, age)
         if what.older_than_s is not None:
-            return await self._run("purge", "age", "", f"{what.older_than_s:.3f}")
-        return await self._run("purge", "soft" if what.soft else "hard", what.model)
+            return await self._run("purge", "gone", "", age)
+        return await self._run("purge", "hard", what.model)
 
     async def touch(self) -> Marks:
         return await self._run("touch", "touch", "")
@@ -34,11 +42,11 @@ class RedisPurges:
         return Marks(
             epoch=int(fields["epoch"]),
             serial=int(fields["serial"]),
-            models={model: int(number) for model, number in _under(fields, "model ")},
+            models={model: int(number) for model, number in _under(fields, "model ").items()},
             floor=fields.get("floor", 0.0),
-            stale=dict(_under(fields, "stale ")),
+            stale=_under(fields, "stale "),
         )
 
 
-def _under(fields: dict[str, float], prefix: str) -> list[tuple[str, Any]]:
-    return [(name.removeprefix(prefix), number) for name, number in fields.items() if name.startswith(prefix)]
+def _under(fields: Mapping[str, float], prefix: str) -> dict[str, float]:
+    return {name.removeprefix(prefix): number for name, number in fields.items() if name.startswith(prefix)}

@@ -49,7 +49,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         sealing = envelope.derive(master, "directory")
         directory = RedisDirectory(state, sealing, clock, meter)
         cache_store, purges = RedisCache(cache, clock), RedisPurges(cache)
-        archive = RedisArchive(state, settings.cache.namespace_max_bytes)
+        archive = RedisArchive(state, sealing, clock, meter, settings.cache.namespace_max_bytes)
         head = RedisAuditHead(state, sealing, clock, meter)
         audit = await open_audit(settings, master, head, clock)
         administer = Administer(

@@ -9,13 +9,16 @@ from typing import TypeVar
 
 from gateway.adapters.clock import SystemClock
 from gateway.adapters.memory import MemoryClock, MemoryMeter
+from gateway.adapters.memory_archive import MemoryArchive, MemoryPurges
 from gateway.adapters.memory_stores import MemoryCache, MemoryDirectory, MemoryLedger
+from gateway.adapters.redis_archive import RedisArchive
 from gateway.adapters.redis_cache import RedisCache
 from gateway.adapters.redis_connect import RedisStore, connect
 from gateway.adapters.redis_directory import RedisDirectory
 from gateway.adapters.redis_ledger import RedisLedger
+from gateway.adapters.redis_purges import RedisPurges
 from gateway.core.envelope import derive
-from gateway.ports import CacheStore, Directory, Ledger
+from gateway.ports import Archive, CacheStore, Directory, Ledger, Purges
 
 P = TypeVar("P")
 SECRET = derive(b"of no use anywhere else", "directory")
@@ -64,6 +67,32 @@ class World:
             return
         async with self.store() as store:
             yield RedisDirectory(store, SECRET, SystemClock(), self.meter, prefix=self.prefix)
+
+    @asynccontextmanager
+    async def purges(self) -> AsyncIterator[Purges]:
+        if self.address is None:
+            yield MemoryPurges([], SystemClock().now)
+            return
+        async with self.store() as store:
+            yield RedisPurges(store, prefix=self.prefix)
+
+    @asynccontextmanager
+    async def archive(self, max_bytes: int = 2**28, most: int = 1000) -> AsyncIterator[Archive]:
+        if self.address is None:
+            yield MemoryArchive([], max_bytes, most)
+            return
+        async with self.store() as store:
+            yield RedisArchive(store, SECRET, SystemClock(), self.meter, max_bytes, prefix=self.prefix, most=most)
+
+
+@asynccontextmanager
+async def connected(address: str, timeout_s: float) -> AsyncIterator[RedisStore]:
+    """A store by its address, with a deadline of the test's own."""
+    store = connect(address, timeout_s=timeout_s, name="contract")
+    try:
+        yield store
+    finally:
+        await store.close()
 
 
 def play(port: AbstractAsyncContextManager[P], story: Callable[[P], Awaitable[None]]) -> None:

@@ -1,28 +1,43 @@
--- What a namespace holds: one hash of sealed entries by address, its own description under 'meta', its size under 'bytes'.
+-- What a namespace holds: sealed entries by address, and the order in which they were recorded.
 --
--- KEYS    the namespace
--- ARGV    'create', meta | 'freeze', time | 'put', address, entry, most bytes | 'remove', address
--- answers for put {'kept'}, {'stands', entry}, or {'no', why}; for the others 1 where it was done, else 0
-local act = ARGV[1]
-if act == 'create' then return redis.call('HSETNX', KEYS[1], 'meta', ARGV[2]) end
-local meta = redis.call('HGET', KEYS[1], 'meta')
+-- In the hash stand, beside the entries, 'open' (since there is such a namespace), 'frozen' (since when nothing is
+-- added), 'bytes' (of all entries) and 'last' (the number of the latest entry). The entries' numbers are the scores of
+-- the sorted set, so that a page of addresses costs the same however many there are.
+--
+-- KEYS    the hash, the sorted set
+-- ARGV    'open' | 'freeze', time | 'put', address, entry, most bytes | 'remove', address | 'empty' | 'drop'
+-- answers for put {'kept'}, {'stands', entry}, or {'no', why}; for freeze the time since when, or nothing where there
+--         is no such namespace; for open and remove 1 where it was done; for empty and drop the number of entries, -1
+--         where it is frozen (empty) or there is none
+local hash, order, act = KEYS[1], KEYS[2], ARGV[1]
+if act == 'open' then return redis.call('HSETNX', hash, 'open', '1') end
+local open = redis.call('HEXISTS', hash, 'open') == 1
+local frozen = redis.call('HGET', hash, 'frozen')
 if act == 'put' then
-  if not meta then return { 'no', 'gone' } end
-  local standing = redis.call('HGET', KEYS[1], ARGV[2])
+  if not open then return { 'no', 'gone' } end
+  local standing = redis.call('HGET', hash, ARGV[2])
   if standing then return { 'stands', standing } end
-  if redis.call('HEXISTS', KEYS[1], 'frozen') == 1 then return { 'no', 'frozen' } end
-  local held = tonumber(redis.call('HGET', KEYS[1], 'bytes') or '0')
+  if frozen then return { 'no', 'frozen' } end
+  local held = tonumber(redis.call('HGET', hash, 'bytes') or '0')
   if held + #ARGV[3] > tonumber(ARGV[4]) then return { 'no', 'full' } end
-  redis.call('HSET', KEYS[1], ARGV[2], ARGV[3])
-  redis.call('HINCRBY', KEYS[1], 'bytes', #ARGV[3])
+  redis.call('HSET', hash, ARGV[2], ARGV[3])
+  redis.call('HINCRBY', hash, 'bytes', #ARGV[3])
+  redis.call('ZADD', order, redis.call('HINCRBY', hash, 'last', 1), ARGV[2])
   return { 'kept' }
 end
-if not meta then return 0 end
 if act == 'freeze' then
-  redis.call('HSETNX', KEYS[1], 'frozen', ARGV[2])
-  return 1
+  if open and not frozen then redis.call('HSET', hash, 'frozen', ARGV[2]) end
+  return open and (frozen or ARGV[2])
 end
-local standing = redis.call('HGET', KEYS[1], ARGV[2])
-if not standing then return 0 end
-redis.call('HINCRBY', KEYS[1], 'bytes', -#standing)
-return redis.call('HDEL', KEYS[1], ARGV[2])
+if act == 'remove' then
+  local length = redis.call('HSTRLEN', hash, ARGV[2])
+  if redis.call('ZREM', order, ARGV[2]) == 0 then return 0 end
+  redis.call('HINCRBY', hash, 'bytes', -length)
+  return redis.call('HDEL', hash, ARGV[2])
+end
+-- empty, drop: what is unlinked is freed beside the server's work, however much it is
+if not open or (act == 'empty' and frozen) then return -1 end
+local entries = redis.call('ZCARD', order)
+redis.call('UNLINK', hash, order)
+if act == 'empty' then redis.call('HSET', hash, 'open', '1') end
+return entries
