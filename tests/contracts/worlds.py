@@ -10,15 +10,17 @@ from typing import TypeVar
 from gateway.adapters.clock import SystemClock
 from gateway.adapters.memory import MemoryClock, MemoryMeter
 from gateway.adapters.memory_archive import MemoryArchive, MemoryPurges
+from gateway.adapters.memory_notices import MemoryNotices
 from gateway.adapters.memory_stores import MemoryCache, MemoryDirectory, MemoryLedger
 from gateway.adapters.redis_archive import RedisArchive
 from gateway.adapters.redis_cache import RedisCache
 from gateway.adapters.redis_connect import RedisStore, connect
 from gateway.adapters.redis_directory import RedisDirectory
 from gateway.adapters.redis_ledger import RedisLedger
+from gateway.adapters.redis_notices import RedisNotices
 from gateway.adapters.redis_purges import RedisPurges
 from gateway.core.envelope import derive
-from gateway.ports import Archive, CacheStore, Directory, Ledger, Purges
+from gateway.ports import Archive, CacheStore, Directory, Ledger, Notices, Purges
 
 P = TypeVar("P")
 SECRET = derive(b"of no use anywhere else", "directory")
@@ -59,6 +61,14 @@ class World:
             return
         async with self.store() as store:
             yield RedisCache(store, SystemClock(), prefix=self.prefix)
+
+    @asynccontextmanager
+    async def notices(self) -> AsyncIterator[Notices]:
+        if self.address is None:
+            yield MemoryNotices([], SystemClock().now)
+            return
+        async with self.store() as store:
+            yield RedisNotices(store, prefix=self.prefix)
 
     @asynccontextmanager
     async def directory(self) -> AsyncIterator[Directory]:
