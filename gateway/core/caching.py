@@ -81,7 +81,7 @@ class Plan:
     def serves(self, answer: Answer, now: float) -> bool:
         """Whether a hit with this answer is what was asked for (RFC 9111 sections 4.2 and 5.2.1)."""
         left, asked = self.left(answer, now), self.wish
-        if asked is NO_WISH or self.namespace is not None:  # a record is what it is, whatever its age
+        if asked is NO_WISH:
             return left > 0
         if asked.max_age is not None and now - answer.created > asked.max_age:
             return False
@@ -129,8 +129,6 @@ def recorded_plan(call: Call, scheme: Scheme, name: str, frozen: bool, asked: Wi
     text = f"namespace {len(name)}:{name} {call.flagged} {_drawn(asked)}"
     address = hmac.new(scheme.secret, text.encode() + call.canonical, sha256).hexdigest()
     cls = call.determinism.cls
-    if asked.no_store:
-        return Plan(None, "no-store", asked, 0.0, keep_first=False, namespace=name, detail=_detail(call, "no-store"))
     return Plan(address, cls, asked, FOREVER_S, True, namespace=name, frozen=frozen, detail=_detail(call, cls))
 
 

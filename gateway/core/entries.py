@@ -62,5 +62,5 @@ def read(content: bytes, max_bytes: int = 2**28) -> Answer | None:
             body = zstandard.decompress(packed)
         except zstandard.ZstdError:
             return None
-    name = content[_HEAD.size : begins].decode("utf-8", "replace")
+    name = content[_HEAD.size : begins].decode("utf-8", "ignore")  # a long one is cut, perhaps within a character
     return Answer(body, created, cls, took_s, name, packed, bool(marks & _FRAMED))

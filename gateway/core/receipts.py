@@ -20,6 +20,7 @@ from gateway.core.nouns import Class
 
 FORM = 1
 LONGEST = 1024
+LONGEST_NAME = 255
 _HEAD = struct.Struct(">BBd32s32sBB")  # form, class, computed, call, answer, lengths of model and upstream
 _CLASSES = tuple(Class)
 
@@ -49,7 +50,7 @@ class Receipt:
 
 def mint(key: bytes, receipt: Receipt) -> str:
     """The identifier, in URL-safe characters. `key` has 32 bytes, for this purpose alone."""
-    model, upstream = receipt.model.encode()[:255], receipt.upstream.encode()[:255]
+    model, upstream = _cut(receipt.model), _cut(receipt.upstream)
     code = _CLASSES.index(receipt.cls)
     head = _HEAD.pack(FORM, code, receipt.computed, receipt.call, receipt.answer, len(model), len(upstream))
     return urlsafe_b64encode(AESSIV(key).encrypt(head + model + upstream, None)).rstrip(b"=").decode()
@@ -62,8 +63,16 @@ def read(key: bytes, identifier: str) -> Receipt | None:
     try:
         sealed = urlsafe_b64decode(identifier.encode("ascii") + b"=" * (-len(identifier) % 4))
         content = AESSIV(key).decrypt(sealed, None)
-    except (Error, ValueError, UnicodeEncodeError, InvalidTag):
+    except (Error, ValueError, InvalidTag):
         return None
-    _, code, computed, call, answer, m, u = _HEAD.unpack_from(content)
+    form, code, computed, call, answer, m, u = _HEAD.unpack_from(content)
+    # A reader of base64 skips what is none; a receipt has one spelling only.
+    if form != FORM or urlsafe_b64encode(sealed).rstrip(b"=") != identifier.encode():
+        return None
     names = content[_HEAD.size :]
     return Receipt(names[:m].decode(), call, _CLASSES[code], computed, names[m : m + u].decode(), answer)
+
+
+def _cut(name: str) -> bytes:
+    """The name, or as many whole characters of it as fit."""
+    return name.encode()[:LONGEST_NAME].decode("utf-8", "ignore").encode()

@@ -13,6 +13,8 @@ from gateway.core import entries, envelope
 from gateway.core.nouns import Answer, Call
 from gateway.core.wish import Wish
 
+FORM = b"\1"
+"""First in every record: one that was written in another form is not taken for one of this."""
 _LENGTH = struct.Struct(">I")
 
 
@@ -38,16 +40,16 @@ def close(key: bytes, address: str, entry: Recorded, nonce: bytes) -> bytes:
     """A sealed record for this address."""
     facts = [entry.endpoint, entry.target, entry.model, entry.flagged, entry.pool, entry.sample]
     head = orjson.dumps(facts)
-    parts = (_LENGTH.pack(len(head)), head, _LENGTH.pack(len(entry.body)), entry.body, entries.write(entry.answer))
+    parts = (FORM, _LENGTH.pack(len(head)), head, _LENGTH.pack(len(entry.body)), entry.body, entries.write(entry.answer))
     return envelope.seal(key, address, b"".join(parts), nonce)
 
 
 def open_entry(key: bytes, address: str, blob: bytes) -> Recorded | None:
     """The record, or None for one that is broken, forged, or was made for another address."""
     content = envelope.unseal(key, address, blob)
-    if content is None:
+    if content is None or content[:1] != FORM:
         return None
-    head, begins = _part(content, 0)
+    head, begins = _part(content, len(FORM))
     body, begins = _part(content, begins)
     answer = entries.read(content[begins:])
     if answer is None:

@@ -11,17 +11,20 @@ from hypothesis import strategies as st
 
 from gateway.core.caching import (
     BYPASS_REASONS,
-    NO_WISH,
     Plan,
     Scheme,
     Share,
-    Wish,
     plan,
+    recorded_plan,
+    sharers,
     status_forwarded,
     status_hit,
-    wish,
 )
-from gateway.core.nouns import Call, Class, Determinism, KeyRecord, Principal
+from gateway.core.determinism import of_generation
+from gateway.core.endpoint import NOT_MODELLED
+from gateway.core.marks import Marks
+from gateway.core.nouns import Answer, CacheScope, Call, Class, Determinism, KeyRecord, Principal
+from gateway.core.wish import NO_WISH, Wish
 
 SCHEME = Scheme(b"s" * 32, "https://upstream.example")
 CALL = Call(
@@ -29,9 +32,11 @@ CALL = Call(
 )
 ADA = Principal(KeyRecord("k1", "d1", "ada", "red", 0.0))
 ALL_CLASSES = ("exact", "pinned", "sampled", "unknown")
+MARKS = Marks(1)
 
-# RFC 8941 section 3: a token, and parameters with an integer, a token or nothing as their value; RFC 9211 section 2.
-CACHE_STATUS = re.compile(r"[A-Za-z*][\w!#$%&'*+.^`|~:/-]*(; [a-z*][a-z0-9_.*-]*(=(-?\d{1,15}|[A-Za-z*][\w.-]*))?)+")
+# RFC 8941 section 3: a token, and parameters with an integer, a token, a string or nothing; RFC 9211 section 2.
+VALUE = r"-?\d{1,15}|[A-Za-z*][\w.-]*|\"[ !#-\[\]-~]*\""
+CACHE_STATUS = re.compile(rf"[A-Za-z*][\w!#$%&'*+.^`|~:/-]*(; [a-z*][a-z0-9_.*-]*(=({VALUE}))?)+")
 
 
 def of_class(cls: Class) -> Call:
@@ -39,19 +44,29 @@ def of_class(cls: Class) -> Call:
 
 
 def planned(
-    call: Call = CALL, who: Principal = ADA, scheme: Scheme = SCHEME, epoch: int | None = 1, asked: Wish = NO_WISH
+    call: Call = CALL,
+    who: Principal = ADA,
+    scheme: Scheme = SCHEME,
+    marks: Marks | None = MARKS,
+    asked: Wish = NO_WISH,
 ) -> Plan:
-    return plan(call, who, scheme, epoch, True, asked)
+    return plan(call, who, scheme, marks, True, asked)
 
 
-def address(call: Call = CALL, who: Principal = ADA, scheme: Scheme = SCHEME, epoch: int | None = 1) -> str:
-    found = planned(call, who, scheme, epoch).address
+def address(
+    call: Call = CALL,
+    who: Principal = ADA,
+    scheme: Scheme = SCHEME,
+    marks: Marks | None = MARKS,
+    asked: Wish = NO_WISH,
+) -> str:
+    found = planned(call, who, scheme, marks, asked).address
     assert found is not None
     return found
 
 
-def person(user: str, team: str) -> Principal:
-    return Principal(KeyRecord(f"key of {user}", "d", user, team, 0.0))
+def person(user: str, team: str, scope: CacheScope | None = None) -> Principal:
+    return Principal(KeyRecord(f"key of {user}", "d", user, team, 0.0, cache=scope))
 
 
 def test_whatever_may_set_two_answers_apart_sets_their_addresses_apart() -> None:
@@ -59,8 +74,11 @@ def test_whatever_may_set_two_answers_apart_sets_their_addresses_apart() -> None
     different = {
         "itself": address(),
         "upstream": address(scheme=replace(SCHEME, upstream="https://other.example")),
-        "epoch": address(epoch=2),
-        "no epoch": address(epoch=None),
+        "rules": address(scheme=replace(SCHEME, rule_set="sampler-0")),
+        "epoch": address(marks=Marks(2)),
+        "purge of the model": address(marks=Marks(1, models={"small": 1})),
+        "two purges of the model": address(marks=Marks(1, models={"small": 2})),
+        "no marks": address(marks=None),
         "by team": address(scheme=team),
         "another team": address(scheme=team, who=person("ada", "blue")),
         "by user": address(scheme=user),
@@ -68,6 +86,10 @@ def test_whatever_may_set_two_answers_apart_sets_their_addresses_apart() -> None
         "flag": address(replace(CALL, flagged=True)),
         "model": address(replace(CALL, model="large")),
         "canonical": address(replace(CALL, canonical=b"d" * 32)),
+        "keyed": address(replace(CALL, keyed=b"e" * 32)),
+        "pinned, a sample": address(of_class(Class.PINNED), asked=Wish(pool="lab", sample=1)),
+        "pinned, another sample": address(of_class(Class.PINNED), asked=Wish(pool="lab", sample=2)),
+        "pinned, of another pool": address(of_class(Class.PINNED), asked=Wish(pool="lab2", sample=1)),
         "secret": address(scheme=replace(SCHEME, secret=b"t" * 32)),
     }
     same = [(a, b) for a, b in combinations(different, 2) if different[a] == different[b]]
@@ -79,7 +101,18 @@ def test_calls_with_one_meaning_meet_at_one_address_whatever_else_differs() -> N
     spelled = replace(CALL, body=b'{"a": 1}', units=9, length=9, determinism=Determinism(Class.PINNED, "other"))
     assert address(spelled) == address()
     assert address(scheme=replace(SCHEME, ttl_s=5.0, classes=("exact",))) == address()
-    assert planned(asked=Wish(no_cache=True, only_if_cached=True)).address == address()
+    assert planned(asked=Wish(no_cache=True, only_if_cached=True, max_age=3, min_fresh=4)).address == address()
+    # Under rules that let spellings share, the digest under those rules is what counts.
+    one, other = (replace(CALL, canonical=letter * 32, keyed=b"k" * 32) for letter in (b"x", b"y"))
+    assert address(one) == address(other)
+
+
+@pytest.mark.parametrize(
+    "marks",
+    [Marks(1, serial=9), Marks(1, models={"large": 4}), Marks(1, floor=5.0), Marks(1, stale={"": 5.0, "small": 6.0})],
+)
+def test_purges_of_one_key_of_another_model_by_age_or_soft_ones_move_no_address(marks: Marks) -> None:
+    assert address(marks=marks) == address()
 
 
 @pytest.mark.parametrize(
@@ -91,6 +124,50 @@ def test_an_answer_is_shared_by_those_and_only_those_whom_the_setting_names(shar
     scheme = replace(SCHEME, share=share)
     mine = address(scheme=scheme, who=people["ada"])
     assert {name for name, who in people.items() if address(scheme=scheme, who=who) == mine} == together
+
+
+@pytest.mark.parametrize(
+    ("share", "of_key", "together"),
+    [
+        ("organisation", "team", {"ada", "bob"}),
+        ("organisation", "user", {"ada"}),
+        ("team", "user", {"ada"}),
+        ("team", "organisation", {"ada", "bob"}),
+        ("user", "organisation", {"ada"}),
+        ("user", "team", {"ada"}),
+    ],
+)
+def test_a_key_may_share_with_fewer_than_the_settings_say_and_never_with_more(
+    share: Share, of_key: str, together: set[str]
+) -> None:
+    scope, scheme = CacheScope(share=of_key), replace(SCHEME, share=share)
+    people = {
+        "ada": person("ada", "red", scope),
+        "bob": person("bob", "red", scope),
+        "cyd": person("cyd", "blue", scope),
+    }
+    mine = address(scheme=scheme, who=people["ada"])
+    assert {name for name, who in people.items() if address(scheme=scheme, who=who) == mine} == together
+
+
+def test_whoever_shares_less_than_the_organisation_reads_nothing_of_the_organisation_s() -> None:
+    for of_key in ("team", "user"):
+        assert address(who=person("ada", "red", CacheScope(share=of_key))) != address()
+
+
+def test_a_plan_that_is_remembered_is_remembered_for_those_alone_who_share_it() -> None:
+    people = [
+        *(person(user, team) for user, team in (("ada", "red"), ("bob", "red"), ("cyd", "blue"))),
+        *(person("ada", "red", CacheScope(share=share)) for share in ("organisation", "team", "user")),
+        person("bob", "red", CacheScope(share="user")),
+        person("ada", "red", CacheScope(classes=())),
+        person("ada", "red", CacheScope(classes=("exact",))),
+    ]
+    for share in ("organisation", "team", "user"):
+        scheme = replace(SCHEME, share=share)
+        for (one, other), cls in product(combinations(people, 2), (Class.EXACT, Class.PINNED)):
+            if sharers(one, scheme) == sharers(other, scheme):
+                assert planned(of_class(cls), one, scheme) == planned(of_class(cls), other, scheme)
 
 
 def test_a_user_named_like_a_team_does_not_read_what_the_team_keeps() -> None:
@@ -148,6 +225,41 @@ def test_only_the_classes_that_the_settings_name_are_kept(cls: Class, classes: t
     assert made.reason == (reason or cls)
 
 
+@pytest.mark.parametrize(
+    ("of_settings", "of_key", "kept"),
+    [
+        (("exact", "pinned"), ("exact",), {"exact"}),
+        (("exact", "pinned"), None, {"exact", "pinned"}),
+        (("exact", "pinned"), (), set()),
+        (("exact",), ("exact", "pinned"), {"exact"}),
+        (("exact",), ("pinned",), set()),
+        (("exact", "pinned"), ALL_CLASSES, {"exact", "pinned"}),
+    ],
+)
+def test_a_key_keeps_no_class_that_the_settings_do_not(
+    of_settings: tuple[str, ...], of_key: tuple[str, ...] | None, kept: set[str]
+) -> None:
+    who, scheme = person("ada", "red", CacheScope(classes=of_key)), replace(SCHEME, classes=of_settings)
+    assert {cls.value for cls in Class if planned(of_class(cls), who, scheme).storable} == kept
+
+
+def test_a_sample_of_a_pool_is_kept_for_everybody_who_asks_for_the_same() -> None:
+    sampled, third = of_class(Class.SAMPLED), Wish(pool="lab", sample=3)
+    made = planned(sampled, asked=third)
+    assert (made.storable, made.readable, made.keep_first, made.reason) == (True, True, True, "sampled")
+    assert made.address == planned(sampled, person("bob", "blue"), asked=third).address
+    others = [
+        planned(sampled, asked=asked).address
+        for asked in (Wish(pool="lab", sample=4), Wish(pool="other", sample=3), Wish(pool="la", sample=13))
+    ]
+    flagged = planned(replace(sampled, flagged=True), asked=third).address
+    assert len({made.address, flagged, *others}) == 5
+
+
+def test_of_an_exact_call_every_sample_is_the_one_answer() -> None:
+    assert planned(asked=Wish(pool="lab", sample=3)).address == address()
+
+
 def test_the_reason_of_a_bypass_is_the_first_that_holds() -> None:
     sampled, off, no_store = of_class(Class.SAMPLED), replace(SCHEME, enabled=False), Wish(no_store=True)
     assert plan(sampled, ADA, off, None, False, no_store).reason == "disabled"
@@ -159,16 +271,16 @@ def test_the_reason_of_a_bypass_is_the_first_that_holds() -> None:
 
 def test_every_reason_that_is_given_for_a_bypass_is_on_the_list() -> None:
     switch = (True, False)
-    for cls, enabled, cacheable, no_store, epoch in product(Class, switch, switch, switch, (1, None)):
+    for cls, enabled, cacheable, no_store, marks in product(Class, switch, switch, switch, (MARKS, None)):
         scheme = replace(SCHEME, enabled=enabled, classes=("exact",))
-        made = plan(of_class(cls), ADA, scheme, epoch, cacheable, Wish(no_store=no_store))
+        made = plan(of_class(cls), ADA, scheme, marks, cacheable, Wish(no_store=no_store))
         assert made.storable or made.reason in BYPASS_REASONS
         assert made.storable or not made.readable
 
 
 def test_without_sight_of_the_store_equal_calls_still_find_each_other() -> None:
-    made = planned(epoch=None)
-    assert made.address == planned(epoch=None).address is not None
+    made = planned(marks=None)
+    assert made.address == planned(marks=None).address is not None
     assert (made.in_sight, made.storable, made.readable, made.ttl_s, made.keep_first) == (False, False, False, 0, False)
 
 
@@ -184,38 +296,53 @@ def test_no_cache_forbids_reading_and_allows_keeping() -> None:
     assert (made.readable, made.storable, made.ttl_s) == (False, True, SCHEME.ttl_s)
 
 
-@pytest.mark.parametrize(
-    ("header", "meant"),
-    [
-        (None, Wish()),
-        ("", Wish()),
-        ("no-cache", Wish(no_cache=True)),
-        ("NO-CACHE", Wish(no_cache=True)),
-        ("  no-store\t", Wish(no_store=True)),
-        ("no-cache,no-store", Wish(no_cache=True, no_store=True)),
-        ("max-age=0, only-if-cached", Wish(only_if_cached=True)),
-        ("no-cache=1", Wish(no_cache=True)),
-        (",, no-store ,", Wish(no_store=True)),
-        ("max-age=60, min-fresh=5, private", Wish()),
-        ("no-cached, xno-store, no store, nocache", Wish()),
-        ("foo=no-store", Wish()),
-        ("no-store; no-cache", Wish()),
-    ],
-)
-def test_cache_control_is_read_as_the_rfc_has_it(header: str | None, meant: Wish) -> None:
-    assert wish(header) == meant
+def test_the_plan_takes_from_the_marks_what_concerns_its_model() -> None:
+    marks = Marks(1, floor=5.0, stale={"": 6.0, "small": 7.0, "large": 8.0})
+    made = planned(marks=marks, scheme=replace(SCHEME, stale_if_error_s=9.0))
+    assert (made.floor, made.stale_before, made.grace_s, made.ttl_s) == (5.0, 7.0, 9.0, SCHEME.ttl_s)
+    assert planned(replace(CALL, model="other"), marks=marks).stale_before == 6.0
 
 
-@given(st.text(max_size=40))
-@settings(max_examples=60, deadline=None)
-def test_an_odd_cache_control_stops_no_call(header: str) -> None:
-    assert isinstance(wish(header), Wish)
+def in_namespace(call: Call = CALL, name: str = "paper", asked: Wish = NO_WISH, scheme: Scheme = SCHEME) -> Plan:
+    return recorded_plan(call, scheme, name, False, asked)
+
+
+@pytest.mark.parametrize("cls", list(Class))
+def test_a_namespace_keeps_the_first_answer_to_calls_of_any_class_for_ever(cls: Class) -> None:
+    made = in_namespace(of_class(cls))
+    assert (made.storable, made.readable, made.keep_first) == (True, True, True)
+    answer = Answer(b"{}", 1.0, cls)
+    assert made.serves(answer, 4e9)
+    assert in_namespace(of_class(cls), asked=Wish(max_age=0, min_fresh=2**31)).serves(answer, 4e9)
+
+
+def test_records_lie_apart_by_namespace_flag_call_sample_and_secret_and_by_nothing_else() -> None:
+    different = {
+        "of nobody": address(),
+        "itself": in_namespace().address,
+        "another namespace": in_namespace(name="paper2").address,
+        "flag": in_namespace(replace(CALL, flagged=True)).address,
+        "canonical": in_namespace(replace(CALL, canonical=b"d" * 32)).address,
+        "sample": in_namespace(asked=Wish(sample=2)).address,
+        "pool": in_namespace(asked=Wish(pool="p", sample=2)).address,
+        "secret": in_namespace(scheme=replace(SCHEME, secret=b"t" * 32)).address,
+    }
+    assert len(set(different.values())) == len(different)
+    elsewhere = replace(SCHEME, rule_set="sampler-1", upstream="https://other.example", share="user", enabled=False)
+    assert in_namespace(scheme=elsewhere).address == in_namespace().address
+    # The rules that let spellings share do not reach a record.
+    assert in_namespace(replace(CALL, keyed=b"k" * 32)).address == in_namespace().address
+
+
+def test_what_is_not_to_be_stored_is_not_recorded_either() -> None:
+    made = in_namespace(asked=Wish(no_store=True, namespace="paper"))
+    assert (made.address, made.reason, made.storable) == (None, "no-store", False)
 
 
 def members(status: str) -> dict[str, str]:
     """Cache-Status as a mapping, once it is known to be well formed; the cache's own name under ""."""
     assert CACHE_STATUS.fullmatch(status), status
-    name, *parameters = status.split("; ")
+    name, *parameters = re.split(r'; (?=(?:[^"]*"[^"]*")*[^"]*$)', status)
     said = dict([name.partition("=")[::2] for name in parameters])
     assert len(said) == len(parameters), "a parameter stands there twice"
     assert set(said) <= {"hit", "fwd", "fwd-status", "ttl", "stored", "collapsed", "detail"}  # Never "key".
@@ -224,22 +351,25 @@ def members(status: str) -> dict[str, str]:
 
 @pytest.mark.parametrize(("ttl", "shown"), [(60.9, "60"), (0.0, "0"), (-5.0, "-5"), (2_592_000.0, "2592000")])
 @pytest.mark.parametrize("cls", [Class.EXACT, Class.PINNED])
-def test_a_hit_is_told_with_what_is_left_of_it_and_its_class(cls: Class, ttl: float, shown: str) -> None:
-    said = members(status_hit(cls, ttl))
-    assert said == {"": "esm-gateway", "hit": "", "ttl": shown, "detail": cls.value}
+def test_a_hit_is_told_with_what_is_left_of_it_its_class_and_the_rule(cls: Class, ttl: float, shown: str) -> None:
+    said = members(status_hit(planned(of_class(cls)), ttl))
+    assert said == {"": "esm-gateway", "hit": "", "ttl": shown, "detail": f'"{cls.value}: a rule"'}
 
 
 @pytest.mark.parametrize(
     ("made", "why", "detail"),
     [
-        (planned(), "miss", "exact"),
-        (planned(of_class(Class.PINNED)), "miss", "pinned"),
-        (planned(asked=Wish(no_cache=True)), "request", "exact"),
+        (planned(), "miss", '"exact: one step"'),
+        (planned(of_class(Class.PINNED)), "miss", '"pinned: a rule"'),
+        (planned(asked=Wish(no_cache=True)), "request", '"exact: one step"'),
         (planned(asked=Wish(no_store=True)), "bypass", "no-store"),
-        (planned(of_class(Class.SAMPLED), asked=Wish(no_cache=True)), "bypass", "sampled"),
-        (planned(epoch=None, asked=Wish(no_cache=True)), "bypass", "store"),
-        (plan(CALL, ADA, SCHEME, 1, False, NO_WISH), "bypass", "endpoint"),
+        (planned(of_class(Class.SAMPLED), asked=Wish(no_cache=True)), "bypass", '"sampled: a rule"'),
+        (planned(of_class(Class.SAMPLED), asked=Wish(pool="lab", sample=1)), "miss", '"sampled: a rule"'),
+        (planned(marks=None, asked=Wish(no_cache=True)), "bypass", "store"),
+        (plan(CALL, ADA, SCHEME, MARKS, False, NO_WISH), "bypass", "endpoint"),
         (planned(scheme=replace(SCHEME, enabled=False)), "bypass", "disabled"),
+        (in_namespace(of_class(Class.UNKNOWN)), "miss", '"unknown: a rule"'),
+        (in_namespace(asked=Wish(no_store=True)), "bypass", "no-store"),
     ],
 )
 def test_a_computed_answer_is_told_with_why_it_was_computed(made: Plan, why: str, detail: str) -> None:
@@ -249,6 +379,16 @@ def test_a_computed_answer_is_told_with_why_it_was_computed(made: Plan, why: str
         assert (said["fwd"], said["detail"]) == (why, detail)
         assert ("stored" in said, "collapsed" in said, "hit" in said) == (stored, collapsed, False)
         assert made.address is None or made.address not in status
+
+
+def test_every_rule_that_may_decide_a_class_can_be_told_in_a_header() -> None:
+    tracks = ("sequence", "structure", "function")
+    for track, temperature, annealing, strategy, steps in product(
+        tracks, (0.0, 0.5), (True, False), ("random", "entropy"), (1, 4)
+    ):
+        told = of_generation(track, temperature, annealing, strategy, steps)
+        members(status_hit(planned(replace(CALL, determinism=told)), 5.0))
+    members(status_hit(in_namespace(replace(CALL, determinism=NOT_MODELLED)), 5.0))
 
 
 def test_every_reason_for_a_bypass_is_explained_to_scientists() -> None:

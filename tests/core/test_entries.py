@@ -1,23 +1,87 @@
 """Cache entries: what comes back is what was kept, or nothing."""
 
+from dataclasses import replace
+
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core import envelope
-from gateway.core.entries import close, open_entry
+from gateway.core.entries import PACKED_FROM, close, open_entry, pack, read, write
 from gateway.core.nouns import Answer, Class
 
 KEY, OTHER_KEY, NONCE = b"k" * 32, b"l" * 32, bytes(range(12))
 ANSWER = Answer(b'{"outputs":{}}', 1_795_000_000.25, Class.PINNED)
 ENTRY = close(KEY, "a" * 64, ANSWER, NONCE)
+LARGE = Answer(b'{"outputs":{"sequence":[%s]}}' % (b"0," * 2000), 5.5, Class.SAMPLED, 1.25, "https://up.example")
 
 
-@given(st.binary(max_size=300), st.floats(0, 1e11), st.sampled_from([Class.EXACT, Class.PINNED]))
+@given(
+    st.binary(max_size=3000),
+    st.floats(0, 1e11),
+    st.sampled_from(list(Class)),
+    st.floats(0, 1e5),
+    st.text(max_size=40),
+    st.booleans(),
+)
 @settings(max_examples=100, deadline=None)
-def test_an_answer_comes_back_with_its_age_and_class(body: bytes, created: float, cls: Class) -> None:
-    answer = Answer(body, created, cls)
+def test_an_answer_comes_back_with_all_that_is_known_of_it(
+    body: bytes, created: float, cls: Class, took_s: float, upstream: str, framed: bool
+) -> None:
+    answer = pack(Answer(body, created, cls, took_s, upstream, framed=framed))
     assert open_entry(KEY, "here", close(KEY, "here", answer, NONCE)) == answer
+
+
+@pytest.mark.parametrize(("size", "packed"), [(PACKED_FROM - 1, False), (PACKED_FROM, True)])
+def test_bodies_that_are_worth_it_are_kept_in_zstd_and_are_the_same_bytes_again(size: int, packed: bool) -> None:
+    body = b"0," * (size // 2) + b"0" * (size % 2)
+    answer = pack(replace(LARGE, body=body))
+    assert (answer.packed is not None) is packed
+    if answer.packed is not None:
+        assert zstandard.decompress(answer.packed) == body
+        assert len(write(answer)) < len(body) / 5
+    again = read(write(answer))
+    assert again is not None
+    assert (again.body, again.packed) == (body, answer.packed)
+
+
+def test_what_is_packed_is_not_packed_again() -> None:
+    answer = pack(LARGE)
+    assert pack(answer) is answer
+
+
+def claiming(size: int) -> bytes:
+    """An entry whose zstd frame says, truly or not, that it holds so many bytes."""
+    packed = zstandard.ZstdCompressor(level=1).compress(bytes(size))
+    return write(replace(LARGE, packed=packed))
+
+
+def test_an_entry_that_would_be_larger_than_may_be_kept_is_no_answer() -> None:
+    assert read(claiming(100_000), max_bytes=100_000) is not None
+    assert read(claiming(100_001), max_bytes=100_000) is None
+    sealed = envelope.seal(KEY, "here", claiming(50 * 2**20), NONCE)
+    assert len(sealed) < 10_000
+    assert open_entry(KEY, "here", sealed, 2**24) is None
+
+
+@pytest.mark.parametrize("with_size", [True, False])
+def test_a_zstd_frame_that_is_cut_broken_or_of_unknown_size_is_no_answer(with_size: bool) -> None:
+    packed = zstandard.ZstdCompressor(write_content_size=with_size, write_checksum=True).compress(LARGE.body)
+    whole = write(replace(LARGE, packed=packed))
+    assert (read(whole) is not None) is with_size
+    head = len(whole) - len(packed)
+    for length in range(head, len(whole)):
+        assert read(whole[:length]) is None
+    for place in range(head, len(whole)):
+        broken = read(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
+        assert broken is None or broken.body == LARGE.body
+
+
+def test_a_long_name_of_an_upstream_is_cut_between_characters() -> None:
+    again = read(write(replace(LARGE, upstream="é" * 200)))
+    assert again is not None
+    assert again.upstream == "é" * 127
 
 
 @pytest.mark.parametrize("place", range(len(ENTRY)))
@@ -39,12 +103,11 @@ def test_an_entry_of_another_call_or_under_another_key_is_no_answer() -> None:
     assert open_entry(OTHER_KEY, "a" * 64, ENTRY) is None
 
 
-@pytest.mark.parametrize("content", [b"", b"\1", b"\1" + bytes(7), b"\0" + bytes(8), b"\3" + bytes(20), b"{}" * 9])
+OF_AN_OLDER_FORM = b"\1" + bytes(8) + b'{"outputs":{}}' * 9
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\2", b"\2\1" + bytes(17), b"\2\5" + bytes(18), b"\2\1" + bytes(17) + b"\5", OF_AN_OLDER_FORM]
+)
 def test_sealed_bytes_that_are_no_entry_are_no_answer(content: bytes) -> None:
     assert open_entry(KEY, "here", envelope.seal(KEY, "here", content, NONCE)) is None
-
-
-@pytest.mark.parametrize("cls", [Class.SAMPLED, Class.UNKNOWN])
-def test_an_answer_that_may_not_be_kept_cannot_be_made_an_entry(cls: Class) -> None:
-    with pytest.raises(KeyError):
-        close(KEY, "here", Answer(b"{}", 0.0, cls), NONCE)
