@@ -126,7 +126,7 @@ def _kept_how(plan: Plan, max_bytes: int) -> str:
     if plan.namespace is not None:
         return "the first answer is kept in the record of the namespace, for good"
     what = "the first answer is kept" if plan.keep_first else "the answer is kept"
-    return f"{what} for {plan.ttl_s / 86_400:g} days, unless it is larger than {max_bytes} bytes"
+    return f"{what} for {plan.ttl_s / 86_400:g} days, unless it is larger than {max_bytes / 2**20:g} MiB"
 
 
 def _why_not(call: Call, plan: Plan, scheme: Scheme) -> str:

@@ -11,7 +11,6 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from gateway.cli.demo_text import BODY
 from gateway.cli.door import COMMANDS, HIDDEN, main
 from gateway.cli.reference import as_markdown
 from gateway.settings.names import leaves
@@ -79,31 +78,6 @@ def test_the_latest_records_are_shown_as_many_as_asked(line: Line) -> None:
 def test_an_empty_record_is_whole(line: Line) -> None:
     assert line.json("audit", "tail") == []
     assert line.json("audit", "verify")["records"] == 0
-
-
-def test_a_body_is_explained_by_its_digest_class_and_price(line: Line, tmp_path: Path) -> None:
-    (tmp_path / "body.json").write_text(json.dumps(BODY))
-    about = line.json("cache", "explain", str(tmp_path / "body.json"))
-    assert (about["class"], about["kept"], about["tokens"], about["flagged"]) == ("exact", True, 21, False)
-    assert about["units"] == 3 * 21
-    same = {**dict(reversed(BODY.items())), "top_p": 1, "invalid_ids": None}
-    assert line.json("cache", "explain", "-", given=json.dumps(same))["digest"] == about["digest"]
-
-
-def test_a_body_that_is_not_exact_is_explained_with_what_would_make_it_so(line: Line) -> None:
-    about = line.json("cache", "explain", "-", given=json.dumps({**BODY, "strategy": "random"}))
-    assert about["class"] == "pinned"
-    assert about["remedy"]
-    assert about["remedy"] in line.said("cache", "explain", "-", given=json.dumps({**BODY, "strategy": "random"}))
-    assert line.json("cache", "explain", "-", given=json.dumps({**BODY, "temperature": 1}))["kept"] is False
-
-
-def test_a_body_that_is_refused_is_told_field_by_field(line: Line, tmp_path: Path) -> None:
-    said = line.refusal("cache", "explain", "-", given=json.dumps({**BODY, "num_steps": 0, "top_p": 2}))
-    assert "/num_steps" in said
-    assert "/top_p" in said
-    assert line.refusal("cache", "explain", "-", given="{")
-    assert "No such file" in line.refusal("cache", "explain", str(tmp_path / "none"), status=2)
 
 
 def test_the_cache_is_counted_and_emptied_on_record(line: Line) -> None:

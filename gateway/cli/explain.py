@@ -1,0 +1,128 @@
+"""Why a call is what it is to the cache, and what a receipt says: `cache explain` and `cache receipt`.
+
+Explanations are those of `POST /gateway/v1/explain`; here, where the gateway's secret is, with the cache key. Nothing
+is sent upstream, and nothing is looked up but the marks of purges, the namespaces, and the key that is named.
+"""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import click
+import orjson
+
+from gateway import endpoints
+from gateway.cli.shell import Failure, Shell, run, with_shell
+from gateway.core import caching, receipts
+from gateway.core.caching import Plan, Scheme
+from gateway.core.explanation import Explained, explanation, plan_of
+from gateway.core.marks import Marks
+from gateway.core.nouns import KeyRecord, Namespace, Principal
+from gateway.ports import StoreUnavailable
+from gateway.settings import Settings, master_secret
+from gateway.wiring import open_parts
+from gateway.wiring.cache_terms import cache_keys, parsing_rules, scheme
+
+NAMES = tuple(endpoint.name for endpoint in endpoints.ENDPOINTS)
+DASHED = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
+"""For a command whose argument may begin with a dash, as one in 64 identifiers does."""
+ANYBODY = Principal(KeyRecord("", "", "", "", 0.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What an explanation depends on besides body and settings; marks are None where the cache store is away."""
+
+    who: Principal
+    marks: Marks | None
+    namespaces: Mapping[str, Namespace]
+
+
+@click.command()
+@click.argument("file", type=click.File("rb"))
+@click.option("--endpoint", "name", type=click.Choice(NAMES), default="generate_tensor", show_default=True)
+@click.option("--canonical", is_flag=True, help="Coordinates in full, not as shape and digest.")
+@click.option("--for", "key_id", help="As for this virtual key (its id): its scope, its team, its user.")
+@click.option("--cache-control", help="As with this Cache-Control header.")
+@with_shell
+def explain(
+    shell: Shell, file: BinaryIO, name: str, canonical: bool, key_id: str | None, cache_control: str | None
+) -> None:
+    """What the gateway makes of the body in FILE ("-" for standard input), rule by rule, and its cache key."""
+    settings = shell.settings()
+    endpoint = endpoints.find(f"/api/v1/{name}")
+    assert endpoint is not None
+    rules, terms = parsing_rules(settings), scheme(settings, master_secret(settings))
+    what = Explained.of(endpoint, file.read(), "", rules)
+    around = run(_surroundings(settings, key_id))
+    find, who = around.namespaces.get, around.who
+    plan = plan_of(what.call, who, terms, around.marks, find, endpoint.cacheable, cache_control)
+    limit = settings.cache.max_entry_bytes
+    about = explanation(what, who, plan, terms, rules.canonical, limit, in_full=canonical)
+    about["key"] = _address(plan, who, terms)
+    shell.show(about, _lines(about))
+
+
+@click.command(context_settings=DASHED)
+@click.argument("identifier")
+@with_shell
+def receipt(shell: Shell, identifier: str) -> None:
+    """What the receipt of an answer says: model, call, class, when and where it was computed, digest of the answer."""
+    found = receipts.read(cache_keys(master_secret(shell.settings())).receipts, identifier)
+    if found is None:
+        raise Failure("This gateway made no receipt with that identifier.")
+    about = {"receipt": identifier, **found.document()}
+    shell.show(about, [f"{name:<14} {value}" for name, value in about.items()])
+
+
+async def _surroundings(settings: Settings, key_id: str | None) -> Surroundings:
+    async with open_parts(settings) as parts:
+        who = ANYBODY if key_id is None else Principal(await parts.administer.key(key_id))
+        marks: Marks | None = None
+        namespaces: Mapping[str, Namespace] = {}
+        with suppress(StoreUnavailable):
+            marks = await parts.purges.marks()
+        with suppress(StoreUnavailable):
+            namespaces = await parts.archive.namespaces()
+        return Surroundings(who, marks, namespaces)
+
+
+def _address(plan: Plan, who: Principal, terms: Scheme) -> str | None:
+    """The address of the entry; none where it depends on who asks and nobody is named, or where it is a record's."""
+    known = who is not ANYBODY or caching.holder(who, terms)[0] == "organisation"
+    return plan.address if plan.storable and plan.namespace is None and known else None
+
+
+def _lines(about: Mapping[str, Any]) -> list[str]:
+    alike = about["shared_sha256"] == about["call_sha256"]
+    facts = {
+        "call": f"{about['endpoint']} of {about['model']}: {about['tokens']} tokens, {about['units']} units",
+        "class": f"{about['class']}: {about['reason']}",
+        "exact if": about["remedy"] and f"you {about['remedy']}",
+        "concern": "declared: kept apart; needs an approval, and is put on record" if about["flagged"] else None,
+        "kept": f"{'yes' if about['kept'] else 'no'}: {about['why']}",
+        "namespace": about["namespace"],
+        "shared": about["shared_with"],
+        "digest": f"{about['call_sha256']}, as on its receipt",
+        "shares by": None if alike else about["shared_sha256"],
+        "key": about["key"] or _no_key(about),
+        "rules": about["rule_set"],
+    }
+    lines = [f"{name:<10} {value}" for name, value in facts.items() if value is not None]
+    lines += ["", "What decides the class:", *map(_question, about["determinism"])] if about["determinism"] else []
+    lines += ["", "What makes calls one (+ in force, * changes this call, or would):", *map(_rule, about["rules"])]
+    return [*lines, "", orjson.dumps(about["canonical"]).decode()]
+
+
+def _question(question: Mapping[str, Any]) -> str:
+    return f"  {'yes' if question['holds'] else 'NO':<4} {question['asks']} ({question['says']})"
+
+
+def _no_key(about: Mapping[str, Any]) -> str:
+    return "depends on who asks: --for KEY_ID" if about["kept"] and about["namespace"] is None else "none"
+
+
+def _rule(rule: Mapping[str, Any]) -> str:
+    marks = ("+" if rule["in_force"] else " ") + ("*" if rule["changes"] else " ")
+    return f"  {marks} {rule['name']:<22} {rule['level']:<8} {rule['what']}"
