@@ -1,4 +1,4 @@
-"""Write what is made from code: the dashboard and the table of docs/metrics.md; with --check, say whether they differ.
+"""Write what is made from code: the dashboards and the table of docs/metrics.md; with --check, say whether they differ.
 
 `python grafana/generate.py` after a change of a panel, of a metric or of a problem.
 """
@@ -6,19 +6,24 @@
 import sys
 from pathlib import Path
 
+from board import made
+from cache import CACHE_BOARD
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from metrics_page import with_table
-from overview import overview
+from overview import OVERVIEW
 
 HERE = Path(__file__).resolve().parent
-DASHBOARD = HERE / "dashboards" / "overview.json"
+DASHBOARDS = {"overview": OVERVIEW, "cache": CACHE_BOARD}
 PAGE = HERE.parent / "docs" / "metrics.md"
 
 
 def wanted() -> dict[Path, str]:
     """What each file should hold."""
-    board = str(JSONEncoder(sort_keys=True, indent=2).encode(overview())) + "\n"
-    return {DASHBOARD: board, PAGE: with_table(PAGE.read_text())}
+    encoder = JSONEncoder(sort_keys=True, indent=2)
+    boards = {
+        HERE / "dashboards" / f"{name}.json": f"{encoder.encode(made(board))}\n" for name, board in DASHBOARDS.items()
+    }
+    return {**boards, PAGE: with_table(PAGE.read_text())}
 
 
 def main(arguments: list[str]) -> int:

@@ -20,14 +20,14 @@ def series(metric: Metric, *conditions: str, suffix: str = "") -> str:
     return f"{metric.name}{suffix}{{{', '.join((CHOSEN, *conditions))}}}"
 
 
-def rate(metric: Metric, *conditions: str, by: tuple[str, ...] = ()) -> str:
-    """Per second, added up over everything but `by`."""
-    return f"{_sum(metric, by)}(rate({series(metric, *conditions)}[$__rate_interval]))"
+def rate(metric: Metric, *conditions: str, by: tuple[str, ...] = (), fold: str = "sum") -> str:
+    """Per second, added up over everything but `by`; with fold max, of what every gateway sees for itself."""
+    return f"{_sum(metric, by, fold)}(rate({series(metric, *conditions)}[$__rate_interval]))"
 
 
-def increase(metric: Metric, *conditions: str, by: tuple[str, ...] = ()) -> str:
-    """How often in the last five minutes: for what is rare, and should be."""
-    return f"{_sum(metric, by)}(increase({series(metric, *conditions)}[5m]))"
+def increase(metric: Metric, *conditions: str, by: tuple[str, ...] = (), over: str = "5m", fold: str = "sum") -> str:
+    """How often in the last five minutes, or over a longer time: for what is rare, and for sums of a day."""
+    return f"{_sum(metric, by, fold)}(increase({series(metric, *conditions)}[{over}]))"
 
 
 def now(metric: Metric, *conditions: str, by: tuple[str, ...] = (), fold: str = "sum") -> str:
@@ -43,9 +43,10 @@ def quantile(q: float, metric: Metric, *conditions: str, by: tuple[str, ...] = (
     return f"histogram_quantile({q}, sum by ({', '.join(('le', *by))}) (rate({buckets}[$__rate_interval])))"
 
 
-def ratio(part: str, whole: str) -> str:
+def ratio(part: str, whole: str, by: tuple[str, ...] = ()) -> str:
     """A share, 0 where the part has never happened; nothing where the whole does not happen."""
-    return f"({part} or vector(0)) / ({whole} > 0)"
+    nothing = f"0 * {whole}" if by else "vector(0)"
+    return f"({part} or {nothing}) / ({whole} > 0)"
 
 
 def _sum(metric: Metric, by: tuple[str, ...], fold: str = "sum") -> str:

@@ -1,4 +1,4 @@
-"""Dashboard, alerts and docs/metrics.md against core.metrics: nothing missing, nothing made up."""
+"""Dashboards, alerts and docs/metrics.md against core.metrics: nothing missing, nothing made up."""
 
 import json
 import re
@@ -17,9 +17,13 @@ from gateway.core.metrics import METRICS, Metric
 from gateway.core.problems import KINDS, PRECONDITION_UNMET
 
 ROOT = Path(__file__).parents[2]
-BOARD_FILE = ROOT / "grafana/dashboards/overview.json"
-BOARD: dict[str, Any] = json.loads(BOARD_FILE.read_text())
-PANELS: list[dict[str, Any]] = [panel for panel in BOARD["panels"] if panel["type"] != "row"]
+BOARDS: dict[str, dict[str, Any]] = {
+    path.stem: json.loads(path.read_text()) for path in sorted((ROOT / "grafana/dashboards").glob("*.json"))
+}
+PANELS: list[dict[str, Any]] = [
+    panel for board in BOARDS.values() for panel in board["panels"] if panel["type"] != "row"
+]
+each_board = pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
 RULES: list[dict[str, Any]] = yaml.safe_load((ROOT / "deploy/prometheus/rules.yml").read_text())["groups"][0]["rules"]
 PAGE = (ROOT / "docs/metrics.md").read_text()
 QUERIES = [target["expr"] for panel in PANELS for target in panel["targets"]]
@@ -77,20 +81,21 @@ def test_errors_mean_the_same_in_the_dashboard_and_in_the_alert() -> None:
 @pytest.mark.parametrize("panel", PANELS, ids=lambda panel: str(panel["title"]))
 def test_a_panel_says_what_it_shows_and_in_which_unit(panel: dict[str, Any]) -> None:
     assert panel["description"].endswith(".")
-    assert panel["fieldConfig"]["defaults"]["unit"] in {"short", "percentunit", "reqps", "ops", "s", "bytes"}
+    assert panel["fieldConfig"]["defaults"]["unit"] in {"short", "percentunit", "reqps", "ops", "s", "bytes", "Bps"}
     assert panel["targets"]
     assert all(target["expr"] and target["legendFormat"] for target in panel["targets"])
     assert all("$instance" in target["expr"] for target in panel["targets"])
 
 
-def test_panels_lie_side_by_side_and_have_numbers_of_their_own() -> None:
+@each_board
+def test_panels_lie_side_by_side_and_have_numbers_of_their_own(board: dict[str, Any]) -> None:
     taken: set[tuple[int, int]] = set()
-    for place in (panel["gridPos"] for panel in BOARD["panels"]):
+    for place in (panel["gridPos"] for panel in board["panels"]):
         cells = {(place["x"] + dx, place["y"] + dy) for dx in range(place["w"]) for dy in range(place["h"])}
         assert place["x"] + place["w"] <= 24
         assert not cells & taken
         taken |= cells
-    numbers = [panel["id"] for panel in BOARD["panels"]]
+    numbers = [panel["id"] for panel in board["panels"]]
     assert sorted(numbers) == sorted(set(numbers))
     assert 0 not in numbers
 
@@ -102,18 +107,38 @@ def test_the_committed_files_are_what_their_sources_say() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_dashboard_is_one_that_grafanas_own_model_can_read() -> None:
+@each_board
+def test_a_dashboard_is_one_that_grafanas_own_model_can_read(board: dict[str, Any]) -> None:
     plugins.register_default_plugins()
-    again = JSONEncoder(sort_keys=True, indent=2).encode(Dashboard.from_json(BOARD))
-    assert json.loads(again) == BOARD
+    again = JSONEncoder(sort_keys=True, indent=2).encode(Dashboard.from_json(board))
+    assert json.loads(again) == board
 
 
-def test_grafana_is_told_where_dashboard_and_numbers_are() -> None:
+def test_each_dashboard_has_an_address_of_its_own() -> None:
+    assert {board["uid"] for board in BOARDS.values()} == {"esm-gateway-overview", "esm-gateway-cache"}
+    assert len({board["title"] for board in BOARDS.values()}) == len(BOARDS)
+
+
+def asked_of(board: str) -> set[str]:
+    """What the panels of one dashboard ask for."""
+    panels = [panel for panel in BOARDS[board]["panels"] if panel["type"] != "row"]
+    return named(" ".join(target["expr"] for panel in panels for target in panel["targets"]))
+
+
+def test_whoever_looks_after_the_cache_finds_all_of_it_in_one_place() -> None:
+    """Hits, bytes, ages, evictions, savings, reasons, divergence, followers: every metric about what is kept."""
+    about = {name for name, metric in KNOWN.items() if re.search("cache|coalesced|saved|lease", name)}
+    folded = {KNOWN[name].name for name in about}
+    assert folded == {KNOWN[name].name for name in asked_of("cache") & about}
+    assert len(folded) >= 11
+
+
+def test_grafana_is_told_where_dashboards_and_numbers_are() -> None:
     provisioning = ROOT / "grafana/provisioning"
     source = yaml.safe_load((provisioning / "datasources/prometheus.yaml").read_text())["datasources"][0]
     provider = yaml.safe_load((provisioning / "dashboards/esm-gateway.yaml").read_text())["providers"][0]
     grafana = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())["services"]["grafana"]
-    variables = {variable["name"]: variable for variable in BOARD["templating"]["list"]}
+    variables = {variable["name"]: variable for variable in BOARDS["overview"]["templating"]["list"]}
     assert source["type"] == variables["datasource"]["query"] == "prometheus"
     assert source["url"] == "${PROMETHEUS_URL}"
     assert "PROMETHEUS_URL" in grafana["environment"]
