@@ -1,5 +1,6 @@
 """From an answer or a problem to the response that a caller gets, and to what is counted and logged of it."""
 
+import re
 from collections.abc import Mapping
 
 import orjson
@@ -17,6 +18,9 @@ from gateway.ports import AccessLog, Clock, Meter, Tasks
 PRIVATE = "private, no-store"
 
 
+_TAG = re.compile(r'"([^"]*)"')
+
+
 class Deliver:
     """The way out of one worker."""
 
@@ -27,13 +31,13 @@ class Deliver:
     def hit(self, answer: Answer, plan: Plan, rate: Mapping[str, str], trace: Trace) -> Response:
         now = self._clock.now()
         trace.outcome = "hit"
-        return self._response(answer, caching.status_hit(plan, plan.fresh_until(answer) - now), now, rate, trace)
+        return self._response(answer, caching.status_hit(plan, plan.left(answer, now)), now, rate, trace)
 
     def stale(self, answer: Answer, plan: Plan, rate: Mapping[str, str], trace: Trace) -> Response:
         now = self._clock.now()
         trace.outcome = "stale"
-        # A negative ttl says how long the answer's time has been over (RFC 9211 section 2.4); a purge ends it at once.
-        left = min(-1.0, answer.created + plan.ttl_s - now)
+        # A negative ttl says how long the answer's time has been over (RFC 9211 section 2.4).
+        left = min(-1.0, plan.left(answer, now))
         return self._response(answer, caching.status_hit(plan, left), now, rate, trace)
 
     def fresh(
@@ -60,16 +64,17 @@ class Deliver:
             "X-Gateway-Receipt": answer.receipt,
             **rate,
         }
-        body = answer.body
         if not answer.etag:
-            return Response(200, body, headers)  # with a sentence in it: it stands for no kept answer
-        headers["ETag"] = f'"{answer.etag}"'
-        if trace.takes_zstd and answer.packed is not None:
-            body = answer.packed
-            headers |= {"Content-Encoding": "zstd", "Vary": "Accept-Encoding", "ETag": f'"{answer.etag}-zstd"'}
-        if trace.known is not None and answer.etag in trace.known:
+            return Response(200, answer.body, headers)  # with a sentence in it: it stands for no kept answer
+        packed = answer.packed if trace.takes_zstd else None
+        headers["ETag"] = f'"{answer.etag}"' if packed is None else f'"{answer.etag}-zstd"'
+        if answer.packed is not None:
+            headers["Vary"] = "Accept-Encoding"
+        if trace.known is not None and _names(trace.known, answer.etag):
             return Response(304, b"", headers)
-        return Response(200, body, headers)
+        if packed is None:
+            return Response(200, answer.body, headers)
+        return Response(200, packed, {**headers, "Content-Encoding": "zstd"})
 
     def account(self, trace: Trace, response: Response) -> None:
         """Count and log one request that has been answered; record the end of a flagged one."""
@@ -107,3 +112,8 @@ class Deliver:
         if trace.upstream_s:
             line["upstream_ms"] = round(trace.upstream_s * 1000, 3)
         return line
+
+
+def _names(known: str, etag: str) -> bool:
+    """Whether If-None-Match names this answer, in whichever coding it was sent (RFC 9110 section 13.1.2, weak)."""
+    return not {etag, f"{etag}-zstd"}.isdisjoint(_TAG.findall(known))

@@ -25,6 +25,8 @@ class Memory:
         self._calls: Lru[tuple[bytes, Call]] = Lru(calls_bytes)
         self._plans: Lru[Plan] = Lru(PLANS_BYTES)
         self._answers: Lru[tuple[Answer, float]] = Lru(answers_bytes)
+        self.forgotten = 0
+        """How often everything was forgotten: what was looked up before the last time is not to be remembered."""
 
     def call(self, endpoint: str, query: str, raw: bytes) -> Call | None:
         """The call that exactly these bytes were, if they came lately."""
@@ -57,6 +59,7 @@ class Memory:
 
     def forget(self) -> None:
         """Everything: something was purged."""
+        self.forgotten += 1
         self._calls.clear()
         self._plans.clear()
         self._answers.clear()

@@ -1,5 +1,6 @@
 """A request from top to bottom. Nothing else knows the order."""
 
+import re
 from collections.abc import Mapping
 from functools import partial
 
@@ -88,7 +89,7 @@ class Pipeline:
         if plan.wish.only_if_cached:
             raise Problem(PRECONDITION_UNMET)
         try:
-            return await self._obtain(plan, call, who, rate, trace)  # 403 429: reserve -> compute -> settle
+            return await self._obtain(plan, found, call, who, rate, trace)  # 403 429: reserve -> compute -> settle
         except Problem as problem:
             if found is None or not problem.kind.upstream_down or not plan.stands_in(found, self._clock.now()):
                 raise
@@ -118,8 +119,9 @@ class Pipeline:
 
     def _plan(self, endpoint: endpoints.AnyEndpoint, call: Call, who: Principal, raw: RawRequest) -> Plan:
         scope = who.key.cache
-        asked = wish(raw.header("Cache-Control"), None if scope is None else scope.directives)
-        name = asked.namespace or (None if scope is None else scope.namespace)
+        allowed, named = (None, None) if scope is None else (scope.directives, scope.namespace)
+        asked = wish(raw.header("Cache-Control"), allowed, recorded=named is not None)
+        name = asked.namespace or named
         if name is not None:
             return self._recorded(name, call, asked)
         marks = self._watch.marks()
@@ -178,7 +180,9 @@ class Pipeline:
         self._seen.hit(call, found)
         return self._deliver.stale(found, plan, rate, trace)
 
-    async def _obtain(self, plan: Plan, call: Call, who: Principal, rate: Mapping[str, str], trace: Trace) -> Response:
+    async def _obtain(
+        self, plan: Plan, found: Answer | None, call: Call, who: Principal, rate: Mapping[str, str], trace: Trace
+    ) -> Response:
         result = "miss" if plan.storable else "bypass"
         self._meter.count(CACHE, call.endpoint, result, "no-cache" if plan.wish.no_cache else plan.reason)
         lead = partial(self._lead, plan, call, who, trace)
@@ -189,9 +193,11 @@ class Pipeline:
             answer, stored = landed.answer, landed.stored
         else:
             started = self._clock.monotonic()
-            answer, came, stored = await self._coalescer.once(
-                plan.address, lead, fleet=plan.in_sight and plan.namespace is None
-            )
+            # An entry that stands already, if only as a stale one, would be what the fleet has to say.
+            fleet = plan.in_sight and plan.namespace is None and found is None
+            answer, came, stored = await self._coalescer.once(plan.address, lead, fleet=fleet)
+            if came != "led" and plan.in_sight and not plan.serves(answer, self._clock.now()):
+                answer, came, stored = await self._coalescer.once(plan.address, lead, fleet=False)
             if came != "led":
                 trace.upstream_s = self._clock.monotonic() - started  # the upstream worked, for somebody else
         answer = self._recall.present(plan, call, answer, remember=stored)
@@ -217,14 +223,17 @@ class Pipeline:
         return Landed(kept.answer, stored=kept.stored)
 
 
+_NOT_AT_ALL = re.compile(r"q=0(\.0{0,3})?")
+
+
 def _is_json(content_type: str | None) -> bool:
     plain = "application/json"
     return content_type == plain or (content_type or "").partition(";")[0].strip().lower() == plain
 
 
 def _takes_zstd(accept_encoding: str | None) -> bool:
-    """Whether the caller reads zstd (RFC 9110 section 12.5.3; `q=0` says no)."""
-    if accept_encoding is None or "zstd" not in accept_encoding:
+    """Whether the caller reads zstd (RFC 9110 section 12.5.3; a weight of 0 says no)."""
+    if accept_encoding is None or "zstd" not in accept_encoding.lower():
         return False
-    codings = (part.replace(" ", "").lower() for part in accept_encoding.split(","))
-    return any(coding.split(";")[0] == "zstd" and not coding.endswith(("q=0", "q=0.0")) for coding in codings)
+    codings = (part.replace(" ", "").lower().partition(";") for part in accept_encoding.split(","))
+    return any(name == "zstd" and not _NOT_AT_ALL.fullmatch(weight) for name, _, weight in codings)

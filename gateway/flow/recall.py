@@ -74,24 +74,34 @@ class Recall:
             return None
         if plan.namespace is not None:
             return await self._from_record(plan, call, plan.namespace, plan.address)
+        forgotten = self._memory.forgotten
         try:
             blob = await self._cache.get(plan.address)
         except StoreUnavailable:
             self._meter.count(STORE_ERRORS, "cache", "get")
             return None
         answer = None if blob is None else await self.checked(plan.address, blob)
-        return None if answer is None or answer.created <= plan.floor else self.present(plan, call, answer)
+        if answer is None or answer.created <= plan.floor:
+            return None
+        return self.present(plan, call, answer, remember=forgotten == self._memory.forgotten)
 
     async def _from_record(self, plan: Plan, call: Call, name: str, address: str) -> Answer | None:
+        forgotten = self._memory.forgotten
         try:
             blob = await self._archive.get(name, address)
         except StoreUnavailable:
             self._meter.count(STORE_ERRORS, "state", "archive")
             raise Problem(STATE_UNAVAILABLE, headers={"Retry-After": "2"}) from None
-        entry = None if blob is None else recorded.open_entry(self._keys.records, f"{name} {address}", blob)
-        if blob is not None and entry is None:
+        entry = None if blob is None else self._opened(name, address, blob)
+        if entry is None:
+            return None
+        return self.present(plan, call, entry.answer, remember=forgotten == self._memory.forgotten)
+
+    def _opened(self, name: str, address: str, blob: bytes) -> recorded.Recorded | None:
+        entry = recorded.open_entry(self._keys.records, f"{name} {address}", blob)
+        if entry is None:
             self._meter.count(CACHE_BAD_ENTRIES)
-        return None if entry is None else self.present(plan, call, entry.answer)
+        return entry
 
     async def keep(self, plan: Plan, call: Call, answer: Answer) -> Kept:
         """Store; answers what stands now (the first answer, where that is kept) and what others may have of it."""
@@ -128,13 +138,15 @@ class Recall:
         except StoreUnavailable:
             self._meter.count(STORE_ERRORS, "state", "archive")
             return Kept(answer, False)
-        standing = None if first is None else recorded.open_entry(self._keys.records, f"{name} {address}", first)
-        return Kept(answer if standing is None else standing.answer, True)
+        if first is None:
+            return Kept(answer, True)
+        standing = self._opened(name, address, first)
+        return Kept(answer, False) if standing is None else Kept(standing.answer, True)
 
     def present(self, plan: Plan, call: Call, answer: Answer, *, remember: bool = True) -> Answer:
         """The answer as this caller gets it: inputs around it, with its tag and its receipt; remembered if kept."""
         known = self._memory.answer(plan.address, call) if plan.address is not None and remember else None
-        if known is not None and known[0].created == answer.created:
+        if known is not None and known[0].created == answer.created and (answer.framed or known[0].body == answer.body):
             return known[0]
         if answer.framed:
             answer = replace(answer, body=splice.around(call, answer.body), packed=None, framed=False)

@@ -55,13 +55,16 @@ class Watch:
     async def _look_at_state(self) -> None:
         try:
             epoch = await self._directory.epoch()
-            self._namespaces = await self._archive.namespaces()
+            if epoch != self._keys_epoch:
+                self._keys_epoch = epoch
+                self._keyring.forget()
+            namespaces = await self._archive.namespaces()
         except StoreUnavailable:
             self._meter.count(STORE_ERRORS, "state", "epoch")
             return
-        if epoch != self._keys_epoch:
-            self._keys_epoch = epoch
-            self._keyring.forget()
+        if namespaces != self._namespaces:
+            self._namespaces = namespaces
+            self._memory.forget()  # one that was dropped and made anew holds nothing of what it held
 
     async def _look_at_cache(self) -> None:
         asked = self._clock.monotonic()

@@ -1,11 +1,13 @@
 """Process memory: a repeat costs little, never gets another's answer, and the memory stays bounded."""
 
+from dataclasses import replace
 from unittest.mock import patch
 
 import pytest
 
 from gateway.adapters.memory import MemoryMeter
-from gateway.core.caching import NO_WISH, Plan
+from gateway.core.caching import Plan
+from gateway.core.wish import NO_WISH
 from gateway.flow.memory import Memory
 from tests.flow.house import a_call, an_answer
 
@@ -37,52 +39,73 @@ def test_two_bodies_with_one_fingerprint_are_never_taken_for_each_other() -> Non
         assert memory.call("logits", "", b"one") is None
 
 
-def test_an_answer_is_given_until_its_time_is_over() -> None:
+def test_an_answer_is_given_for_its_call_with_the_end_of_its_time() -> None:
     memory = a_memory()
-    memory.keep_answer("a", an_answer(), 100.0)
-    assert memory.answer("a", 99.9) == an_answer()
-    assert memory.answer("a", 100.0) is None
-    assert memory.answer("b", 0.0) is None
+    memory.keep_answer("a", a_call(), an_answer(), 100.0)
+    assert memory.answer("a", a_call()) == (an_answer(), 100.0)
+    assert memory.answer("b", a_call()) is None
+
+
+def test_two_spellings_that_share_an_address_each_have_their_own_answer() -> None:
+    memory, one, other = a_memory(), a_call(name="one"), a_call(name="other")
+    memory.keep_answer("a", one, an_answer(b"1"), 100.0)
+    assert memory.answer("a", other) is None
+    memory.keep_answer("a", other, an_answer(b"2"), 100.0)
+    memory.drop_answer("a", one)
+    assert memory.answer("a", one) is None
+    assert memory.answer("a", other) == (an_answer(b"2"), 100.0)
 
 
 def test_plans_are_kept_apart_by_all_that_decides_them() -> None:
     memory, plan = a_memory(), Plan("a", "exact", NO_WISH, 1.0, keep_first=False)
-    memory.keep_plan(a_call(), "lab", 1, plan)
-    assert memory.plan(a_call(), "lab", 1) is plan
-    assert memory.plan(a_call(), "other", 1) is None
-    assert memory.plan(a_call(), "lab", 2) is None
-    assert memory.plan(a_call(), "lab", None) is None
-    assert memory.plan(a_call(flagged=True), "lab", 1) is None
-    assert memory.plan(a_call(name="another"), "lab", 1) is None
-    memory.keep_plan(a_call(name="another"), "lab", None, plan)
-    assert memory.plan(a_call(name="another"), "lab", 1) is None
+    memory.keep_plan(a_call(), "lab", plan)
+    assert memory.plan(a_call(), "lab") is plan
+    assert memory.plan(a_call(), "other") is None
+    assert memory.plan(a_call(), None) is None
+    assert memory.plan(a_call(flagged=True), "lab") is None
+    assert memory.plan(a_call(name="another"), "lab") is None
+    assert memory.plan(replace(a_call(), endpoint="encode"), "lab") is None
+    assert memory.plan(replace(a_call(), model="other"), "lab") is None
+    memory.keep_plan(a_call(), None, plan)
+    assert memory.plan(a_call(), None) is plan
 
 
 def test_memory_is_bounded_and_keeps_what_was_used_last() -> None:
     meter = MemoryMeter()
     memory = Memory(meter, 64_000, 64_000)
     for i in range(1000):
-        memory.keep_answer(str(i), an_answer(b"x" * 1000), 9e9)
+        memory.keep_answer(str(i), a_call(), an_answer(b"x" * 1000), 9e9)
         memory.keep_call("logits", "", b"%d" % i * 200, a_call())
-        assert memory.answer("0", 0.0) is not None
+        assert memory.answer("0", a_call()) is not None
     assert meter.gauges[("esmgw_memory_bytes", "answers")] <= 64_000
     assert meter.gauges[("esmgw_memory_bytes", "calls")] <= 64_000
-    assert memory.answer("999", 0.0) is not None
-    assert memory.answer("500", 0.0) is None
+    assert memory.answer("999", a_call()) is not None
+    assert memory.answer("500", a_call()) is None
 
 
-def test_forgetting_answers_leaves_none_and_the_calls_stay() -> None:
-    memory = a_memory()
-    memory.keep_answer("a", an_answer(), 9e9)
+def test_both_forms_of_an_answer_count() -> None:
+    meter = MemoryMeter()
+    memory = Memory(meter, 0, 64_000)
+    memory.keep_answer("a", a_call(), replace(an_answer(b"x" * 1000), packed=b"y" * 500), 9e9)
+    assert meter.gauges[("esmgw_memory_bytes", "answers")] >= 1500
+
+
+def test_forgetting_leaves_nothing_and_is_told() -> None:
+    memory, plan = a_memory(), Plan("a", "exact", NO_WISH, 1.0, keep_first=False)
+    memory.keep_answer("a", a_call(), an_answer(), 9e9)
     memory.keep_call("logits", "", b"body", a_call())
-    memory.forget_answers()
-    assert memory.answer("a", 0.0) is None
-    assert memory.call("logits", "", b"body") is not None
+    memory.keep_plan(a_call(), None, plan)
+    before = memory.forgotten
+    memory.forget()
+    assert memory.answer("a", a_call()) is None
+    assert memory.call("logits", "", b"body") is None
+    assert memory.plan(a_call(), None) is None
+    assert memory.forgotten > before
 
 
 def test_no_memory_is_a_memory_that_keeps_nothing() -> None:
     memory = a_memory(0, 0)
-    memory.keep_answer("a", an_answer(), 9e9)
+    memory.keep_answer("a", a_call(), an_answer(), 9e9)
     memory.keep_call("logits", "", b"body", a_call())
-    assert memory.answer("a", 0.0) is None
+    assert memory.answer("a", a_call()) is None
     assert memory.call("logits", "", b"body") is None
