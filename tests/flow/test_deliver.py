@@ -1,21 +1,26 @@
 """The way out: what a caller is told, what is counted of it, and what is never written down."""
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
+import zstandard
 
 from gateway.adapters.tasks import AsyncTasks
-from gateway.core.caching import NO_WISH, Plan
-from gateway.core.nouns import Response
+from gateway.core.caching import Plan
+from gateway.core.entries import pack
+from gateway.core.nouns import Answer, Class, Response
 from gateway.core.problems import CALL_INVALID, Fault, Problem
+from gateway.core.wish import NO_WISH
 from gateway.flow.deliver import Deliver
 from gateway.flow.permit import Permit
 from gateway.flow.trace import Trace
 from tests.flow.house import Parts, a_call, a_principal, an_answer
 
-PLAN = Plan("address", "exact", NO_WISH, 100.0, keep_first=False)
-BYPASS = Plan(None, "sampled", NO_WISH, 0.0, keep_first=False)
+DETAIL = '"exact: one step"'
+PLAN = Plan("address", "exact", NO_WISH, 100.0, keep_first=False, detail=DETAIL)
+BYPASS = Plan(None, "no-store", NO_WISH, 0.0, keep_first=False, detail="no-store")
 RATE = {"RateLimit": '"user-requests";r=1;t=1'}
 
 
@@ -37,7 +42,7 @@ def test_a_hit_tells_its_age_and_how_long_it_lives_and_no_other_cache_may_keep_i
     parts.clock.advance(30.7)
     response = a_deliver(parts, AsyncTasks()).hit(an_answer(), PLAN, RATE, trace)
     assert response.headers["Age"] == "30"
-    assert response.headers["Cache-Status"] == "esm-gateway; hit; ttl=69; detail=exact"
+    assert response.headers["Cache-Status"] == f"esm-gateway; hit; ttl=69; detail={DETAIL}"
     assert response.headers["Cache-Control"] == "private, no-store"
     assert response.headers["X-Request-Id"] == "r1"
     assert response.headers["RateLimit"] == RATE["RateLimit"]
@@ -51,13 +56,114 @@ def test_an_answer_made_by_a_clock_that_runs_ahead_has_no_age_below_nothing() ->
     assert a_deliver(parts, AsyncTasks()).hit(ahead, PLAN, {}, a_trace(parts)).headers["Age"] == "0"
 
 
+LARGE = pack(
+    Answer(b'{"outputs":[%s]}' % (b"0," * 999 + b"0"), 1_800_000_000.0, Class.EXACT, etag="e" * 32, receipt="r-1")
+)
+
+
+def told(answer: Answer = LARGE, **asked: Any) -> Response:
+    """The response to a hit, for a caller who knows some tags and reads some codings."""
+    parts = Parts()
+    trace = a_trace(parts)
+    trace.known, trace.takes_zstd = asked.get("known"), asked.get("takes_zstd", False)
+    return a_deliver(parts, AsyncTasks()).hit(answer, PLAN, RATE, trace)
+
+
+def test_an_answer_has_its_tag_and_its_receipt() -> None:
+    headers = told().headers
+    assert (headers["ETag"], headers["X-Gateway-Receipt"]) == (f'"{"e" * 32}"', "r-1")
+
+
+def test_whoever_reads_zstd_is_sent_the_bytes_that_are_stored_and_others_the_same_unpacked() -> None:
+    packed, plain = told(takes_zstd=True), told()
+    assert packed.body == LARGE.packed
+    assert zstandard.decompress(packed.body) == plain.body == LARGE.body
+    assert packed.headers["Content-Encoding"] == "zstd"
+    assert "Content-Encoding" not in plain.headers
+    # Two codings are two representations: each has its tag, and both say what they were chosen by.
+    assert (packed.headers["ETag"], plain.headers["ETag"]) == (f'"{"e" * 32}-zstd"', f'"{"e" * 32}"')
+    assert packed.headers["Vary"] == plain.headers["Vary"] == "Accept-Encoding"
+
+
+def test_what_is_not_kept_packed_is_sent_as_it_is() -> None:
+    small = replace(an_answer(), etag="e" * 32)
+    response = told(small, takes_zstd=True)
+    assert response.body == small.body
+    assert not {"Content-Encoding", "Vary"} & response.headers.keys()
+
+
+TAG = "e" * 32
+
+
+@pytest.mark.parametrize("takes_zstd", [True, False])
+@pytest.mark.parametrize(
+    "known, unchanged",
+    [
+        (f'"{TAG}"', True),
+        (f'W/"{TAG}"', True),
+        (f'"{TAG}-zstd"', True),
+        (f'W/"{TAG}-zstd"', True),
+        (f'"x", W/"{TAG}" , "y"', True),
+        (f'"{TAG}x"', False),
+        (f'"x{TAG}"', False),
+        (f'"{TAG[:-1]}"', False),
+        (f'"{TAG}-gzip"', False),
+        (TAG, False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_whoever_has_the_answer_already_is_not_sent_it_again(
+    known: str | None, unchanged: bool, takes_zstd: bool
+) -> None:
+    response, whole = told(known=known, takes_zstd=takes_zstd), told(takes_zstd=takes_zstd)
+    assert response.status == (304 if unchanged else 200)
+    assert (response.body == b"") is unchanged
+    # RFC 9110 section 15.4.5: what a 200 would have said of the representation's identity and its caching.
+    for name in ("ETag", "Cache-Control", "Vary", "Age", "Cache-Status", "X-Gateway-Receipt"):
+        assert response.headers[name] == whole.headers[name]
+    assert unchanged <= ("Content-Encoding" not in response.headers)
+
+
+def test_an_answer_without_a_tag_is_sent_whole_and_plain_whatever_the_caller_knows() -> None:
+    response = told(replace(LARGE, etag=""), known='"", "-zstd"', takes_zstd=True)
+    assert (response.status, response.body) == (200, LARGE.body)
+    assert "ETag" not in response.headers
+
+
+@pytest.mark.parametrize(
+    "plan, ttl",
+    [
+        (PLAN, -50),
+        # A purge has met it: stale since then, and never shown as if it were fresh.
+        (replace(PLAN, ttl_s=1000.0, stale_before=1_800_000_140.0), -10),
+        (replace(PLAN, ttl_s=1000.0, stale_before=1_800_000_999.0), -1),
+    ],
+)
+def test_a_stale_answer_is_marked_by_how_long_its_time_has_been_over(plan: Plan, ttl: int) -> None:
+    parts = Parts()
+    trace = a_trace(parts)
+    parts.clock.advance(150.0)
+    response = a_deliver(parts, AsyncTasks()).stale(LARGE, plan, RATE, trace)
+    assert response.headers["Cache-Status"] == f"esm-gateway; hit; ttl={ttl}; detail={DETAIL}"
+    assert (response.status, response.headers["Age"], trace.outcome) == (200, "150", "stale")
+    assert response.body == LARGE.body
+
+
+def test_an_answer_that_has_just_become_stale_does_not_pass_for_one_that_is_fresh() -> None:
+    parts = Parts()
+    parts.clock.advance(100.2)
+    response = a_deliver(parts, AsyncTasks()).stale(LARGE, PLAN, RATE, a_trace(parts))
+    assert "ttl=-1;" in response.headers["Cache-Status"]
+
+
 @pytest.mark.parametrize(
     "plan, stored, collapsed, outcome, status",
     [
-        (PLAN, True, False, "miss", "esm-gateway; fwd=miss; stored; detail=exact"),
-        (PLAN, False, False, "miss", "esm-gateway; fwd=miss; detail=exact"),
-        (PLAN, True, True, "shared", "esm-gateway; fwd=miss; stored; collapsed; detail=exact"),
-        (BYPASS, False, False, "bypass", "esm-gateway; fwd=bypass; detail=sampled"),
+        (PLAN, True, False, "miss", f"esm-gateway; fwd=miss; stored; detail={DETAIL}"),
+        (PLAN, False, False, "miss", f"esm-gateway; fwd=miss; detail={DETAIL}"),
+        (PLAN, True, True, "shared", f"esm-gateway; fwd=miss; stored; collapsed; detail={DETAIL}"),
+        (BYPASS, False, False, "bypass", "esm-gateway; fwd=bypass; detail=no-store"),
     ],
 )
 def test_a_fresh_answer_tells_how_it_came(plan: Plan, stored: bool, collapsed: bool, outcome: str, status: str) -> None:
