@@ -1,44 +1,115 @@
-"""The cache: what it would make of a body, what is in it, and how to forget all of it."""
+"""The cache: what it would make of a body, what it holds, how to make it forget, and its named namespaces."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 
 import click
 
+from gateway.cli.cache_namespaces import facts, namespace, namespaces, size
 from gateway.cli.explain import explain, receipt
 from gateway.cli.shell import Shell, run, whoami, with_shell
+from gateway.cli.times import shown, span
+from gateway.core.marks import Marks
+from gateway.flow.curate import Shelf
+from gateway.flow.invalidate import DEFAULT, PurgeOrder
 from gateway.wiring import open_parts
 
 
 @click.group()
 def cache() -> None:
-    """Explain, measure and empty the cache of answers."""
+    """Explain, measure and purge the cache of answers; keep named namespaces."""
 
 
 cache.add_command(explain)
 cache.add_command(receipt)
+cache.add_command(namespaces)
+cache.add_command(namespace)
 
 
 @cache.command()
 @with_shell
 def stats(shell: Shell) -> None:
-    """Entries, bytes and look-ups, as the cache's server counts them."""
-    counts = run(_stats(shell))
-    shell.show(counts, [f"{name:<8} {value:>14,}" for name, value in counts.items()])
+    """What is kept: the cache store's own numbers, what purges have left, and the namespaces."""
+    counts, marks, shelves = run(_stats(shell))
+    content = {"store": counts, "purges": asdict(marks), "namespaces": [facts(shelf) for shelf in shelves]}
+    shell.show(content, [*_of_store(counts), *_of_marks(marks), *_of_shelves(shelves)])
 
 
 @cache.command()
+@click.option("--model", help="Only answers of this model.")
+@click.option("--older-than", type=span, help="Only answers computed longer ago than this: 12h, 30d, 4w.")
+@click.option("--key", "address", help="Only the answer with this cache key, as `cache explain` shows it.")
+@click.option("--namespace", "name", default=DEFAULT, help="What a live namespace holds; with --key, of any namespace.")
+@click.option("--soft", is_flag=True, help="Compute anew, but keep the old answers for when the upstream is down.")
 @click.option("--by", default=whoami, help="Who does it, for the record; the system's user if left out.")
-@click.confirmation_option(prompt="Forget every kept answer?")
+@click.option("--yes", is_flag=True, help="Do not ask.")
 @with_shell
-def purge(shell: Shell, by: str) -> None:
-    """Forget every kept answer, at once and for every worker."""
-    epoch = run(_purge(shell, by))
-    shell.show({"epoch": epoch}, [f"The cache is empty (purge {epoch})."])
+def purge(
+    shell: Shell,
+    model: str | None,
+    older_than: float | None,
+    address: str | None,
+    name: str,
+    soft: bool,
+    by: str,
+    yes: bool,
+) -> None:
+    """Forget kept answers, at once and for every worker; all of them, unless options say which."""
+    order = PurgeOrder(model, older_than, address, name, soft)
+    if not yes:
+        click.confirm(f"{_sentence(order)}?", abort=True, err=True)
+    entries = run(_purge(shell, order, by))
+    done = "Done, and on record" if entries is None else f"Done, and on record: {entries:,} forgotten"
+    shell.show({"purged": asdict(order), "entries": entries}, [f"{done}. Workers follow within a second."])
 
 
-async def _stats(shell: Shell) -> dict[str, int]:
+def _sentence(order: PurgeOrder) -> str:
+    if order.key is not None:
+        return f"Forget the answer with this key in {_place(order)}"
+    if order.namespace != DEFAULT:
+        return f"Forget all that {_place(order)} holds"
+    act = "Count as stale" if order.soft else "Forget"
+    what = "every kept answer" + (f" of {order.model}" if order.model else "")
+    age = "" if order.older_than_s is None else f" computed more than {order.older_than_s / 3600:g} hours ago"
+    return f"{act} {what}{age}"
+
+
+def _place(order: PurgeOrder) -> str:
+    return "the cache" if order.namespace == DEFAULT else f"the namespace {order.namespace}"
+
+
+def _of_store(counts: Mapping[str, int]) -> Iterator[str]:
+    looked = counts["hits"] + counts["misses"]
+    yield "Kept answers, as the cache store counts since it was started"
+    yield f"  entries   {counts['entries']:>14,}   leases of calls under way included"
+    yield f"  memory    {size(counts['bytes']):>14}   of the whole server"
+    yield f"  found     {counts['hits']:>14,}   of {looked:,} look-ups; hits from the workers' own memory are not in it"
+    yield f"  expired   {counts['expired']:>14,}   their time was over"
+    yield f"  evicted   {counts['evicted']:>14,}   thrown out to make room; many: raise stores.cache_mb, or maxmemory"
+
+
+def _of_marks(marks: Marks) -> Iterator[str]:
+    yield "Purges"
+    yield f"  all forgotten that was computed before {shown(marks.epoch / 1e6)} (a purge, or an empty store)"
+    for model, times in sorted(marks.models.items()):
+        yield f"  {model}: forgotten {times:,} times since then"
+    if marks.floor:
+        yield f"  forgotten what was computed before {shown(marks.floor)}"
+    for model, moment in sorted(marks.stale.items()):
+        yield f"  {model or 'all models'}: stale what was computed before {shown(moment)}"
+
+
+def _of_shelves(shelves: list[Shelf]) -> Iterator[str]:
+    entries, held = sum(shelf.held.entries for shelf in shelves), sum(shelf.held.bytes for shelf in shelves)
+    yield "Namespaces, in the state store"
+    yield f"  {len(shelves)} with {entries:,} calls, {size(held)}; `cache namespaces` lists them"
+
+
+async def _stats(shell: Shell) -> tuple[Mapping[str, int], Marks, list[Shelf]]:
     async with open_parts(shell.settings()) as parts:
-        return dict(await parts.cache.stats())
+        return await parts.cache.stats(), await parts.purges.marks(), list(await parts.curator.shelves())
 
 
-async def _purge(shell: Shell, by: str) -> int:
+async def _purge(shell: Shell, order: PurgeOrder, by: str) -> int | None:
     async with open_parts(shell.settings()) as parts:
-        return await parts.administer.purge_cache(by)
+        return await parts.invalidate.purge(order, by)

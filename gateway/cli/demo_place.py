@@ -12,7 +12,8 @@ from typing import Any
 
 from gateway.core import credentials
 from gateway.core.nouns import Grant
-from gateway.flow.administer import Administer, KeyOrder, Refused
+from gateway.flow.administer import Administer, KeyOrder
+from gateway.flow.orders import Refused
 from gateway.ports import Clock
 from gateway.settings import Settings, write_secret
 from gateway.wiring import open_parts

@@ -17,7 +17,7 @@ import click
 import orjson
 
 from gateway.core.problems import Problem
-from gateway.flow.administer import Refused
+from gateway.flow.orders import Refused
 from gateway.ports import AuditUnavailable, StoreUnavailable
 from gateway.settings import Loaded, Settings, SettingsFaults, load_here
 from gateway.wiring.trouble import CannotServe

@@ -9,11 +9,18 @@ _SPAN = re.compile(r"(\d{1,6})([mhdw])")
 _SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
+def span(text: str) -> float:
+    """90m, 12h, 30d, 4w, in seconds."""
+    found = _SPAN.fullmatch(text)
+    if found is None:
+        raise click.BadParameter(f"{text!r} is no span of time such as 90m, 12h, 30d or 4w")
+    return float(int(found[1]) * _SECONDS[found[2]])
+
+
 def when(text: str) -> float:
     """A span from now (90m, 12h, 30d, 4w) or a date (UTC), as seconds since the epoch."""
-    span = _SPAN.fullmatch(text)
-    if span:
-        return datetime.now(UTC).timestamp() + int(span[1]) * _SECONDS[span[2]]
+    if _SPAN.fullmatch(text):
+        return datetime.now(UTC).timestamp() + span(text)
     try:
         date = datetime.fromisoformat(text)
     except ValueError:

@@ -8,7 +8,7 @@ import click
 from gateway.cli.shell import Shell, run, table, with_shell
 from gateway.core.nouns import KeyRecord, Principal
 from gateway.core.quota import Limit, LimitBook
-from gateway.flow.administer import Refused
+from gateway.flow.orders import Refused
 from gateway.wiring import Parts, open_parts
 
 MEANING = {"rate": "requests just now", "concurrency": "calls under way", "units": "units today (UTC)"}

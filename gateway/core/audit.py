@@ -36,6 +36,11 @@ KINDS = (
     "grant_created",
     "grant_revoked",
     "cache_purged",
+    "namespace_created",
+    "namespace_frozen",
+    "namespace_dropped",
+    "namespace_exported",
+    "namespace_imported",
 )
 
 

@@ -1,34 +1,26 @@
-"""What an administrator does: issue and revoke virtual keys, approve and revoke, forget the cache.
+"""What an administrator does with people: issue and revoke virtual keys, approve and revoke.
 
 Each change is put on record before it takes effect: without an audit record nothing changes. A record may therefore
 tell of a change that a lost store then prevented, never the reverse. Used by the commands and by every other door
 for administrators. It does not ask who may administer; the door does.
 """
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from gateway.core import credentials
 from gateway.core.audit import Event
-from gateway.core.marks import Purge
 from gateway.core.nouns import CacheScope, Grant, KeyRecord, Limits
 from gateway.core.policies.concern import in_force
 from gateway.core.wish import DIRECTIVES
-from gateway.core.wish import NAME as NAMESPACE
-from gateway.ports import AuditLog, Clock, Directory, Purges
+from gateway.flow.orders import Refused, check_names, check_namespace, check_text
+from gateway.ports import AuditLog, Clock, Directory
 
 MAX_GRANT_S = 366 * 86_400
-MAX_TEXT = 500
 CLASSES, SHARES = ("exact", "pinned"), ("organisation", "team", "user")
 """What a key's scope can name: classes of determinism that are kept, and with whom its answers are shared."""
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}")
 _ENTROPY_BYTES = credentials.PUBLIC_CHARS + credentials.SECRET_CHARS
-
-
-class Refused(Exception):
-    """What was asked cannot be done; the message says why, in one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +46,19 @@ class Administer:
         self,
         *,
         directory: Directory,
-        purges: Purges,
         audit: AuditLog,
         clock: Clock,
         pepper: bytes,
         models: Collection[str],
     ) -> None:
-        self._directory, self._purges, self._audit, self._clock = directory, purges, audit, clock
+        self._directory, self._audit, self._clock = directory, audit, clock
         self._pepper, self._models = pepper, frozenset(models)
 
     async def create_key(self, order: KeyOrder, by: str) -> tuple[KeyRecord, str]:
         """The record, and the key's text, which exists only here: it is not stored and cannot be had again."""
         now = self._clock.now()
-        _check_names(user=order.user, team=order.team, by=by)
-        _check_text(label=order.label)
+        check_names(user=order.user, team=order.team, by=by)
+        check_text(label=order.label)
         self._check_models(order.models)
         _check_scope(order.cache)
         if order.expires is not None and order.expires <= now:
@@ -80,7 +71,7 @@ class Administer:
 
     async def revoke_key(self, public_id: str, by: str) -> KeyRecord:
         """From now on the key opens nothing; workers see it within two seconds."""
-        _check_names(by=by)
+        check_names(by=by)
         record = await self.key(public_id)
         if record.revoked is not None:
             return record
@@ -107,9 +98,9 @@ class Administer:
         now = self._clock.now()
         people = tuple(sorted({name.strip() for name in approved_by}))
         for name in (user, *people):
-            _check_names(name=name)
+            check_names(name=name)
         _check_people(user, people)
-        _check_text(reason=reason)
+        check_text(reason=reason)
         self._check_models(models)
         if not reason.strip():
             raise Refused("An approval needs a reason.")
@@ -126,7 +117,7 @@ class Administer:
 
     async def revoke_approval(self, user: str, by: str, grant_id: str | None = None) -> Sequence[Grant]:
         """End one approval of a user, or all that are in force. Answers those that it ended."""
-        _check_names(by=by)
+        check_names(by=by)
         now = self._clock.now()
         ended: list[Grant] = []
         for grant in await self.grants(user):
@@ -141,12 +132,6 @@ class Administer:
     def in_force(self, grant: Grant) -> bool:
         """Whether an approval counts now, for the models that it names."""
         return in_force(grant, grant.models[0] if grant.models else "", self._clock.now())
-
-    async def purge_cache(self, by: str) -> int:
-        """Forget every kept answer; answers the new epoch."""
-        _check_names(by=by)
-        await self._record("cache_purged", by=by)
-        return (await self._purges.purge(Purge())).epoch
 
     async def _record(self, kind: str, **facts: Any) -> None:
         await self._audit.append(Event(kind, self._clock.now(), facts))
@@ -168,20 +153,6 @@ def _check_people(user: str, people: tuple[str, ...]) -> None:
         raise Refused("Nobody can approve themselves.")
 
 
-def _check_names(**names: str) -> None:
-    for what, name in names.items():
-        if not _NAME.fullmatch(name):
-            raise Refused(
-                f"The {what} must be 1 to 100 letters, digits or . _ @ + -, and begin with one of the first two."
-            )
-
-
-def _check_text(**texts: str) -> None:
-    for what, text in texts.items():
-        if len(text) > MAX_TEXT or not text.isprintable():
-            raise Refused(f"The {what} must be at most {MAX_TEXT} printable characters.")
-
-
 def _check_scope(scope: CacheScope | None) -> None:
     if scope is None:
         return
@@ -191,8 +162,8 @@ def _check_scope(scope: CacheScope | None) -> None:
         raise Refused(f"A key can share kept answers with one of: {', '.join(SHARES)}.")
     if not set(scope.directives or ()) <= set(DIRECTIVES):
         raise Refused(f"The Cache-Control directives that a key can use are: {', '.join(DIRECTIVES)}.")
-    if scope.namespace is not None and not NAMESPACE.fullmatch(scope.namespace):
-        raise Refused("The namespace must be 1 to 64 letters, digits or . _ -, and begin with one of the first two.")
+    if scope.namespace is not None:
+        check_namespace(scope.namespace)
 
 
 def _wanted(order: KeyOrder) -> Mapping[str, Any]:

@@ -16,10 +16,25 @@ from gateway.adapters.redis_purges import RedisPurges
 from gateway.core import envelope
 from gateway.core.quota import LimitBook
 from gateway.flow.administer import Administer
+from gateway.flow.carry import Carrier
+from gateway.flow.curate import Curator
+from gateway.flow.invalidate import Invalidate
 from gateway.ports import Archive, AuditLog, CacheStore, Clock, Directory, Ledger, Purges
 from gateway.settings import Settings, master_secret
 from gateway.wiring.assembly import pepper
+from gateway.wiring.cache_terms import cache_keys, parsing_rules, scheme
 from gateway.wiring.stores import clients, open_audit, with_stores
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """What lies in the two stores."""
+
+    directory: Directory
+    ledger: Ledger
+    cache: CacheStore
+    purges: Purges
+    archive: Archive
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +50,9 @@ class Parts:
     heads: RedisAuditHead
     clock: Clock
     administer: Administer
+    invalidate: Invalidate
+    curator: Curator
+    carrier: Carrier
     book: LimitBook
 
 
@@ -47,18 +65,47 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         clock, meter = SystemClock(), PrometheusMeter(__version__)
         state, cache = await clients(settings, stack)
         sealing = envelope.derive(master, "directory")
-        directory = RedisDirectory(state, sealing, clock, meter)
-        cache_store, purges = RedisCache(cache, clock), RedisPurges(cache)
-        archive = RedisArchive(state, sealing, clock, meter, settings.cache.namespace_max_bytes)
         head = RedisAuditHead(state, sealing, clock, meter)
-        audit = await open_audit(settings, master, head, clock)
-        administer = Administer(
-            directory=directory,
-            purges=purges,
-            audit=audit,
-            clock=clock,
-            pepper=pepper(master),
-            models=settings.models,
+        stores = Stores(
+            RedisDirectory(state, sealing, clock, meter),
+            RedisLedger(state),
+            RedisCache(cache, clock),
+            RedisPurges(cache),
+            RedisArchive(state, sealing, clock, meter, settings.cache.namespace_max_bytes),
         )
-        ledger, book = RedisLedger(state), settings.limits.book()
-        yield Parts(directory, ledger, cache_store, purges, archive, audit, head, clock, administer, book)
+        audit = await open_audit(settings, master, head, clock)
+        yield _parts(settings, master, stores, audit, head, clock)
+
+
+def _parts(
+    settings: Settings, master: bytes, stores: Stores, audit: AuditLog, heads: RedisAuditHead, clock: Clock
+) -> Parts:
+    s, models = stores, settings.models
+    curator = Curator(s.archive, audit, clock)
+    carrier = Carrier(
+        archive=s.archive,
+        curator=curator,
+        audit=audit,
+        clock=clock,
+        key=cache_keys(master).records,
+        scheme=scheme(settings, master),
+        rules=parsing_rules(settings),
+        version=__version__,
+    )
+    return Parts(
+        directory=s.directory,
+        ledger=s.ledger,
+        cache=s.cache,
+        purges=s.purges,
+        archive=s.archive,
+        audit=audit,
+        heads=heads,
+        clock=clock,
+        administer=Administer(directory=s.directory, audit=audit, clock=clock, pepper=pepper(master), models=models),
+        invalidate=Invalidate(
+            purges=s.purges, cache=s.cache, archive=s.archive, audit=audit, clock=clock, models=models
+        ),
+        curator=curator,
+        carrier=carrier,
+        book=settings.limits.book(),
+    )

@@ -11,12 +11,13 @@ from gateway.adapters.memory import Memory
 from gateway.core import credentials
 from gateway.core.audit import KINDS, verify
 from gateway.core.nouns import Limits
-from gateway.flow.administer import MAX_GRANT_S, Administer, KeyOrder, Refused
+from gateway.flow.administer import MAX_GRANT_S, Administer, KeyOrder
+from gateway.flow.orders import Refused
 from gateway.ports import AuditUnavailable, StoreUnavailable
 
 PEPPER = b"p" * 32
 MODEL = "esm3-open-2024-03"
-CHANGES = ("directory.put_key", "directory.put_grant", "purges.purge")
+CHANGES = ("directory.put_key", "directory.put_grant")
 
 
 class Office:
@@ -24,7 +25,6 @@ class Office:
         self.memory = Memory()
         self.admin = Administer(
             directory=self.memory.directory,
-            purges=self.memory.purges,
             audit=self.memory.audit,
             clock=self.memory.clock,
             pepper=PEPPER,
@@ -81,11 +81,10 @@ def test_every_change_is_on_record_before_it_takes_effect(office: Office) -> Non
     office.do(office.admin.revoke_key(record.public_id, by="root"))
     office.approve()
     office.do(office.admin.revoke_approval("ada", by="root"))
-    office.do(office.admin.purge_cache(by="root"))
-    changes = ["directory.put_key"] * 2 + ["directory.put_grant"] * 2 + ["purges.purge"]
+    changes = ["directory.put_key"] * 2 + ["directory.put_grant"] * 2
     assert office.writes() == [effect for change in changes for effect in ("audit.append", change)]
     kinds = [event.kind for event in office.memory.audit.events]
-    assert kinds == ["key_created", "key_revoked", "grant_created", "grant_revoked", "cache_purged"]
+    assert kinds == ["key_created", "key_revoked", "grant_created", "grant_revoked"]
     assert set(kinds) <= set(KINDS)
 
 
@@ -105,7 +104,6 @@ def test_without_the_audit_nothing_changes(office: Office) -> None:
         office.admin.create_key(KeyOrder("ada", "lab"), by="root"),
         office.admin.revoke_key(record.public_id, by="root"),
         office.admin.revoke_approval("ada", by="root"),
-        office.admin.purge_cache(by="root"),
     ):
         with pytest.raises(AuditUnavailable):
             office.do(work)
