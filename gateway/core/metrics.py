@@ -28,7 +28,7 @@ REQUESTS = Metric(
     "esmgw_requests_total",
     "counter",
     ("endpoint", "outcome"),
-    "Requests answered; outcome is hit, stale, miss, shared, bypass, or the slug of the problem.",
+    "Requests; outcome is hit, stale, miss, shared, bypass, answered (of the gateway's own), or the slug of the problem.",
 )
 LATENCY = Metric(
     "esmgw_request_seconds",
