@@ -28,7 +28,7 @@ REQUESTS = Metric(
     "esmgw_requests_total",
     "counter",
     ("endpoint", "outcome"),
-    "Requests; outcome is hit, stale, miss, shared, bypass, answered (of the gateway's own), or the slug of the problem.",
+    "Requests; outcome is hit, stale, miss, shared, bypass, answered (our own calls), or the slug of the problem.",
 )
 LATENCY = Metric(
     "esmgw_request_seconds",
