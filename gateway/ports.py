@@ -131,6 +131,15 @@ class Ledger(Protocol):
     async def usage(self, subject: str, limits: tuple[Limit, ...]) -> Sequence[Usage]: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a claim found: the lease is ours now, or an entry stands, or another holds the lease for `left_s` more."""
+
+    ours: bool
+    entry: bytes | None = None
+    left_s: float = 0.0
+
+
 class CacheStore(Protocol):
     """Sealed bytes by address (cache store). Lost: StoreUnavailable, and the flow goes on without it.
 
@@ -138,20 +147,41 @@ class CacheStore(Protocol):
     """
 
     async def get(self, address: str) -> bytes | None: ...
-    async def put(self, address: str, blob: bytes, ttl_s: float, keep_first: bool) -> bytes | None:
-        """Store; with `keep_first` an entry that stands already is kept and returned."""
+    async def put(
+        self, address: str, blob: bytes, ttl_s: float, keep_first: bool, owner: str | None = None
+    ) -> bytes | None:
+        """Store; with `keep_first` an entry that stands already is kept and returned.
+
+        With an `owner` it also ends his lease and tells who listens, all in one. An owner whose lease was lost comes
+        late: then an entry that stands is kept and returned, whatever `keep_first` says.
+        """
         ...
 
     async def delete(self, address: str) -> None:
         """Forget the entry, and the lease of the flight that made it."""
         ...
 
-    async def claim(self, address: str, owner: str, lease_s: float) -> tuple[bool, bytes | None]:
-        """Take the lease of a flight. Answers (whether it is ours now, the entry if one has appeared)."""
+    async def claim(self, address: str, owner: str, lease_s: float, refused: bytes | None = None) -> Claim:
+        """Take the lease of a flight, unless an entry stands (other than `refused`) or another holds the lease."""
         ...
 
-    async def renew(self, address: str, owner: str, lease_s: float) -> bool: ...
-    async def release(self, address: str, owner: str) -> None: ...
+    async def renew(self, address: str, owner: str, lease_s: float) -> bool:
+        """Whether the lease was still the owner's."""
+        ...
+
+    async def release(self, address: str, owner: str) -> None:
+        """End the lease, if it is the owner's, and tell who listens."""
+        ...
+
+    async def listen(self, address: str) -> Promise[bytes]:
+        """What is told of this address from now on, once: an entry, or nothing (b"") where it is to be claimed again.
+
+        Nothing is told after a lease that ended by itself, so nobody listens for longer than a lease has left. A
+        connection that is lost tells everybody to claim again. Whoever waits must claim once more after this.
+        """
+        ...
+
+    def stop_listening(self, address: str, news: Promise[bytes]) -> None: ...
     async def epoch(self) -> int:
         """A number that grows with every purge; memory layers drop what they hold when it moves."""
         ...

@@ -13,11 +13,11 @@ from hashlib import sha256
 from typing import Any
 
 from gateway.adapters.memory_archive import MemoryArchive, MemoryPurges
+from gateway.adapters.memory_cache import MemoryCache
 from gateway.adapters.memory_notices import MemoryNotices
 from gateway.adapters.memory_stores import (
     Journal,
     MemoryAudit,
-    MemoryCache,
     MemoryDirectory,
     MemoryLedger,
 )

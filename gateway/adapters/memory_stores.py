@@ -4,7 +4,7 @@ They keep the promises of the real ones (one contract suite runs on both) and ca
 they have taken effect. The gateway never runs on these: nothing here outlives the process or is shared with another.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from gateway.adapters.memory_ledger import LedgerRules
@@ -106,75 +106,6 @@ class MemoryLedger(Recorder):
     async def usage(self, subject: str, limits: tuple[Limit, ...]) -> Sequence[Usage]:
         with self.effect("usage", subject):
             return self.rules.usage(subject, limits)
-
-
-class MemoryCache(Recorder):
-    part = "cache"
-
-    def __init__(self, journal: Journal, now: Callable[[], float]) -> None:
-        super().__init__(journal)
-        self._now = now
-        self.entries: dict[str, tuple[bytes, float]] = {}
-        self.leases: dict[str, tuple[str, float]] = {}
-        self.purges = 0
-
-    async def get(self, address: str) -> bytes | None:
-        with self.effect("get", address):
-            return self._entry(address)
-
-    async def put(self, address: str, blob: bytes, ttl_s: float, keep_first: bool) -> bytes | None:
-        with self.effect("put", address):
-            standing = self._entry(address) if keep_first else None
-            if standing is None:
-                self.entries[address] = (blob, self._now() + ttl_s)
-            return standing
-
-    async def delete(self, address: str) -> None:
-        with self.effect("delete", address):
-            self.entries.pop(address, None)
-            self.leases.pop(address, None)
-
-    async def claim(self, address: str, owner: str, lease_s: float) -> tuple[bool, bytes | None]:
-        with self.effect("claim", address, owner):
-            entry = self._entry(address)
-            if entry is not None or self._holder(address) not in (None, owner):
-                return False, entry
-            self.leases[address] = (owner, self._now() + lease_s)
-            return True, None
-
-    async def renew(self, address: str, owner: str, lease_s: float) -> bool:
-        with self.effect("renew", address, owner):
-            if self._holder(address) != owner:
-                return False
-            self.leases[address] = (owner, self._now() + lease_s)
-            return True
-
-    async def release(self, address: str, owner: str) -> None:
-        with self.effect("release", address, owner):
-            if self._holder(address) == owner:
-                del self.leases[address]
-
-    async def epoch(self) -> int:
-        with self.effect("epoch"):
-            return self.purges
-
-    async def purge(self) -> int:
-        with self.effect("purge"):
-            self.purges += 1
-            return self.purges
-
-    async def stats(self) -> Mapping[str, int]:
-        with self.effect("stats"):
-            size = sum(len(blob) for blob, _ in self.entries.values())
-            return {"entries": len(self.entries), "bytes": size, "evicted": 0, "expired": 0, "hits": 0, "misses": 0}
-
-    def _entry(self, address: str) -> bytes | None:
-        blob, ends = self.entries.get(address, (None, 0.0))
-        return blob if ends > self._now() else None
-
-    def _holder(self, address: str) -> str | None:
-        owner, ends = self.leases.get(address, (None, 0.0))
-        return owner if ends > self._now() else None
 
 
 class MemoryAudit(Recorder):

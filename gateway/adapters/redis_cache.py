@@ -6,16 +6,19 @@ operation has a short deadline and stands behind a circuit: the cache is a help,
 """
 
 from collections.abc import Coroutine, Mapping
+from hashlib import sha1
 from typing import Any, TypeVar
 
 from gateway.adapters.redis_circuit import Circuit
 from gateway.adapters.redis_connect import RedisStore, load_script
-from gateway.ports import Clock, StoreUnavailable
+from gateway.ports import Claim, Clock, Promise, StoreUnavailable
 
 T = TypeVar("T")
 
 # What may be sent within one deadline; larger values get as many deadlines as they have of this.
 BYTES_PER_DEADLINE = 262_144
+# A longer answer is not sent to those who wait for it; they look it up, each when he is ready to read it.
+MESSAGE_BYTES = 65_536
 # A look-up is given up soon, since the upstream can answer too. The rest saves upstream calls or makes a purge known,
 # and a store that is only busy is worth waiting for; a dead one refuses at once and opens the circuit.
 PATIENT = 10
@@ -39,43 +42,62 @@ class RedisCache:
         self._circuit = Circuit(clock.monotonic)
         self._claim = load_script("claim")
         self._lease = load_script("lease")
+        self._land = load_script("land")
         self._epoch = load_script("epoch")
 
     async def get(self, address: str) -> bytes | None:
         blob: bytes | None = await self._try("get", self._store.call("get", "GET", self._entry_key(address)))
         return blob
 
-    async def put(self, address: str, blob: bytes, ttl_s: float, keep_first: bool) -> bytes | None:
+    async def put(
+        self, address: str, blob: bytes, ttl_s: float, keep_first: bool, owner: str | None = None
+    ) -> bytes | None:
         deadline = self._patient_s * max(1.0, len(blob) / BYTES_PER_DEADLINE)
-        words = ("SET", self._entry_key(address), blob, "PX", max(1, round(ttl_s * 1000)))
-        if not keep_first:
-            await self._try("put", self._store.call("put", *words, timeout_s=deadline))
-            return None
-        # NX together with GET: Redis 7.0 (https://redis.io/docs/latest/commands/set/).
-        call = self._store.call("put", *words, "NX", "GET", timeout_s=deadline, get=True)
-        standing: bytes | None = await self._try("put", call)
-        return standing
+        ttl_ms = max(1, round(ttl_s * 1000))
+        if owner is not None:
+            keys = (self._entry_key(address), self._lease_key(address))
+            words = (owner, blob, ttl_ms, int(keep_first), self._channel(address), MESSAGE_BYTES)
+            call = self._store.run("put", self._land, keys, words, deadline)
+        else:
+            # NX together with GET: Redis 7.0 (https://redis.io/docs/latest/commands/set/).
+            first, options = (("NX", "GET"), {"get": True}) if keep_first else ((), {})
+            plain = ("SET", self._entry_key(address), blob, "PX", ttl_ms, *first)
+            call = self._store.call("put", *plain, timeout_s=deadline, **options)
+        standing = await self._try("put", call)
+        return standing if isinstance(standing, bytes) else None
 
     async def delete(self, address: str) -> None:
         await self._try(
             "delete", self._store.call("delete", "UNLINK", self._entry_key(address), self._lease_key(address))
         )
 
-    async def claim(self, address: str, owner: str, lease_s: float) -> tuple[bool, bytes | None]:
+    async def claim(self, address: str, owner: str, lease_s: float, refused: bytes | None = None) -> Claim:
         keys = (self._entry_key(address), self._lease_key(address))
-        call = self._store.run("claim", self._claim, keys, (owner, max(1, round(lease_s * 1000))), self._patient_s)
-        row: list[Any] = await self._try("claim", call)
-        return row[0] == 1, row[1] if len(row) > 1 else None
+        # The script compares by SHA-1, the one digest that it has; a collision only costs its maker a computation.
+        unfit = "" if refused is None else sha1(refused, usedforsecurity=False).hexdigest()
+        words = (owner, max(1, round(lease_s * 1000)), unfit)
+        row: list[Any] = await self._try("claim", self._store.run("claim", self._claim, keys, words, self._patient_s))
+        # Below 0: there is no lease any more, or one without an end, which we never make.
+        left_s = row[1] / 1000 if row[1] >= 0 else lease_s
+        return Claim(row[0] == 1, row[2] if len(row) > 2 else None, left_s)
 
     async def renew(self, address: str, owner: str, lease_s: float) -> bool:
-        words = (owner, max(1, round(lease_s * 1000)))
+        words = (owner, max(1, round(lease_s * 1000)), "")
         call = self._store.run("renew", self._lease, (self._lease_key(address),), words, self._patient_s)
         held: int = await self._try("renew", call)
         return held == 1
 
     async def release(self, address: str, owner: str) -> None:
-        call = self._store.run("release", self._lease, (self._lease_key(address),), (owner, 0), self._patient_s)
+        words = (owner, 0, self._channel(address))
+        call = self._store.run("release", self._lease, (self._lease_key(address),), words, self._patient_s)
         await self._try("release", call)
+
+    async def listen(self, address: str) -> Promise[bytes]:
+        """Outside the circuit: whoever listens has just been answered by the store."""
+        return await self._store.news.listen(self._channel(address), self._patient_s)
+
+    def stop_listening(self, address: str, news: Promise[bytes]) -> None:
+        self._store.news.stop_listening(self._channel(address), news)
 
     async def epoch(self) -> int:
         call = self._store.run("epoch", self._epoch, (f"{self._prefix}epoch",), ("",), self._patient_s)
@@ -113,3 +135,6 @@ class RedisCache:
 
     def _lease_key(self, address: str) -> str:
         return f"{self._prefix}l:{{{address}}}"
+
+    def _channel(self, address: str) -> str:
+        return f"{self._prefix}n:{address}"

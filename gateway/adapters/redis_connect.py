@@ -14,21 +14,20 @@ from importlib import resources
 from typing import Any
 
 from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.client import PubSub
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisClusterException, RedisError
+from redis.exceptions import NoScriptError
 
 from gateway.adapters.redis_lanes import Lanes
+from gateway.adapters.redis_news import FOREIGN, News
 from gateway.adapters.redis_url import StoreAddress, parse_address
 from gateway.ports import StoreUnavailable
 
 # What a cluster's client may spend on learning the topology anew, in the background of any number of operations.
 TOPOLOGY_S = 5.0
-
-# RedisClusterException is no RedisError.
-FOREIGN = (RedisError, RedisClusterException, OSError, TimeoutError)
 
 Word = str | bytes | int
 
@@ -80,6 +79,7 @@ class RedisStore:
         self._gate = asyncio.Semaphore(max_connections)
         # A cluster's client picks a node for each command; there it goes one by one.
         self._lanes = None if isinstance(client, RedisCluster) else Lanes(client)
+        self.news = News(self._subscriber)
         self._topology: asyncio.Task[Any] | None = None
 
     async def call(self, operation: str, *words: Word, timeout_s: float | None = None, **options: Any) -> Any:
@@ -115,7 +115,15 @@ class RedisStore:
         answer: dict[str, Any] = await self.call("info", "INFO", timeout_s=timeout_s, **options)
         return tuple(answer.values()) if all(isinstance(part, dict) for part in answer.values()) else (answer,)
 
+    async def _subscriber(self) -> PubSub:
+        """A connection to listen on. Of a cluster any node will do: each hears what is published on the others."""
+        if self._cluster is not None:
+            await self._learn()
+        subscriber: PubSub = self.client.pubsub()
+        return subscriber
+
     async def close(self) -> None:
+        await self.news.close()
         if self._topology is not None:
             self._topology.cancel()
         if self._lanes is not None:

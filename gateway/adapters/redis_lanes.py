@@ -9,11 +9,13 @@ once more before it calls the store lost.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from redis.asyncio import Redis
+
+T = TypeVar("T")
 
 MOST_LANES = 4
 MOST_TOGETHER = 64
@@ -113,18 +115,7 @@ class Lanes:
 
     async def _in_time(self, together: list[Asked]) -> list[Any]:
         """The answers; a connection that keeps silent for longer than anybody waits is closed."""
-        lane = asyncio.current_task()
-        assert lane is not None
-        patience = Patience(1.2 * max(asked.timeout_s for asked in together), lane.cancel)
-        try:
-            return await self._send(together)
-        except asyncio.CancelledError:
-            if patience.ended:
-                lane.uncancel()
-                raise TimeoutError from None
-            raise
-        finally:
-            patience.close()
+        return await patiently(1.2 * max(asked.timeout_s for asked in together), self._send(together))
 
     async def _send(self, together: list[Asked]) -> list[Any]:
         if len(together) == 1:
@@ -140,6 +131,22 @@ class Lanes:
         for lane in self._lanes:
             lane.cancel()
         await asyncio.gather(*self._lanes, return_exceptions=True)
+
+
+async def patiently(seconds: float, work: Awaitable[T]) -> T:
+    """The result; TimeoutError where the deadline has passed in earnest, and the work is cancelled."""
+    task = asyncio.current_task()
+    assert task is not None
+    patience = Patience(seconds, task.cancel)
+    try:
+        return await work
+    except asyncio.CancelledError:
+        if patience.ended:
+            task.uncancel()
+            raise TimeoutError from None
+        raise
+    finally:
+        patience.close()
 
 
 class Patience:

@@ -104,6 +104,12 @@ COALESCED = Metric(
     ("scope",),
     "Calls that got another call's fresh answer; scope is process or fleet.",
 )
+LEASE_WAIT = Metric(
+    "esmgw_lease_wait_seconds",
+    "histogram",
+    ("result",),
+    "Seconds a call waited for another process's equal one; result is followed, led (in its turn) or gave_up.",
+)
 UNITS = Metric(
     "esmgw_units_total",
     "counter",
@@ -176,6 +182,7 @@ METRICS: tuple[Metric, ...] = (
     DIVERGENCE,
     WARNINGS,
     COALESCED,
+    LEASE_WAIT,
     UNITS,
     QUOTA_REFUSALS,
     QUEUE_WAITS,

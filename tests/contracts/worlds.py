@@ -10,8 +10,9 @@ from typing import TypeVar
 from gateway.adapters.clock import SystemClock
 from gateway.adapters.memory import MemoryClock, MemoryMeter
 from gateway.adapters.memory_archive import MemoryArchive, MemoryPurges
+from gateway.adapters.memory_cache import MemoryCache
 from gateway.adapters.memory_notices import MemoryNotices
-from gateway.adapters.memory_stores import MemoryCache, MemoryDirectory, MemoryLedger
+from gateway.adapters.memory_stores import MemoryDirectory, MemoryLedger
 from gateway.adapters.redis_archive import RedisArchive
 from gateway.adapters.redis_cache import RedisCache
 from gateway.adapters.redis_connect import RedisStore, connect

@@ -10,7 +10,8 @@ import orjson
 from gateway.adapters.memory import Memory as MemoryWorld
 from gateway.adapters.memory import MemoryClock
 from gateway.adapters.memory_archive import MemoryPurges
-from gateway.adapters.memory_stores import Journal, MemoryCache, MemoryLedger
+from gateway.adapters.memory_cache import MemoryCache
+from gateway.adapters.memory_stores import Journal, MemoryLedger
 from gateway.adapters.tasks import AsyncTasks
 from gateway.core import credentials
 from gateway.core.nouns import Answer, Call, Class, Determinism, Grant, KeyRecord, Limits, Principal, Response

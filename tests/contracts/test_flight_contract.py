@@ -1,0 +1,142 @@
+"""What every cache store promises to flights of several processes: one leads, and the others are told how it ended."""
+
+import asyncio
+
+import pytest
+
+from gateway.ports import CacheStore, Claim, Promise
+from tests.contracts.worlds import World, play
+
+LARGE = bytes(65_537)
+
+
+async def told(news: Promise[bytes]) -> bytes:
+    async with asyncio.timeout(10.0):
+        return await news.wait()
+
+
+def test_a_claim_that_is_not_granted_says_how_long_the_lease_has_left(world: World) -> None:
+    async def story(cache: CacheStore) -> None:
+        await cache.claim("here", "ours", 60)
+        claim = await cache.claim("here", "theirs", 5)
+        assert (claim.ours, claim.entry) == (False, None)
+        assert 50 < claim.left_s <= 60
+
+    play(world.cache(), story)
+
+
+@pytest.mark.parametrize("keep_first", [True, False])
+def test_landing_stores_ends_the_lease_and_tells_the_answer(world: World, keep_first: bool) -> None:
+    async def story(cache: CacheStore) -> None:
+        await cache.claim("here", "ours", 60)
+        news, other = await cache.listen("here"), await cache.listen("there")
+        assert await cache.put("here", b"answer", 60, keep_first, "ours") is None
+        assert await told(news) == b"answer"
+        assert await cache.get("here") == b"answer"
+        await cache.delete("here")
+        assert not await cache.renew("here", "ours", 60)
+        assert not other.done()
+
+    play(world.cache(), story)
+
+
+def test_an_answer_too_large_for_a_message_is_announced_without_its_bytes(world: World) -> None:
+    async def story(cache: CacheStore) -> None:
+        await cache.claim("here", "ours", 60)
+        for blob, message in ((LARGE, b""), (LARGE[1:], LARGE[1:])):
+            news = await cache.listen("here")
+            await cache.put("here", blob, 60, keep_first=False, owner="ours")
+            assert await told(news) == message
+            assert await cache.get("here") == blob
+            await cache.delete("here")
+            await cache.claim("here", "ours", 60)
+
+    play(world.cache(), story)
+
+
+def test_a_release_is_told_and_only_by_the_owner_of_the_lease(world: World) -> None:
+    async def story(cache: CacheStore) -> None:
+        await cache.claim("here", "ours", 60)
+        news = await cache.listen("here")
+        await cache.release("here", "theirs")
+        await cache.claim("there", "marker", 60)
+        marker = await cache.listen("there")
+        await cache.release("there", "marker")
+        assert await told(marker) == b""
+        assert not news.done()
+        await cache.release("here", "ours")
+        assert await told(news) == b""
+
+    play(world.cache(), story)
+
+
+def test_an_owner_who_comes_too_late_does_not_replace_his_successor_s_answer(world: World) -> None:
+    async def story(cache: CacheStore) -> None:
+        await cache.claim("here", "successor", 60)
+        assert await cache.put("here", b"the successor's", 60, False, "successor") is None
+        assert await cache.put("here", b"late", 60, False, "late") == b"the successor's"
+        assert await cache.get("here") == b"the successor's"
+
+    play(world.cache(), story)
+
+
+def test_a_late_answer_serves_while_there_is_no_other_and_leaves_the_successor_s_lease(world: World) -> None:
+    async def story(cache: CacheStore) -> None:
+        await cache.claim("here", "successor", 60)
+        news = await cache.listen("here")
+        assert await cache.put("here", b"late", 60, False, "late") is None
+        assert await told(news) == b"late"
+        assert await cache.renew("here", "successor", 60)
+        assert await cache.put("here", b"the successor's", 60, False, "successor") is None
+        assert await cache.get("here") == b"the successor's"
+
+    play(world.cache(), story)
+
+
+def test_where_the_first_answer_is_kept_it_is_the_one_that_is_told(world: World) -> None:
+    async def story(cache: CacheStore) -> None:
+        await cache.claim("here", "ours", 60)
+        await cache.put("here", b"first", 60, keep_first=False)
+        news = await cache.listen("here")
+        assert await cache.put("here", b"second", 60, True, "ours") == b"first"
+        assert await told(news) == b"first"
+
+    play(world.cache(), story)
+
+
+def test_an_entry_that_will_not_do_is_claimed_over_and_another_one_is_not(world: World) -> None:
+    async def story(cache: CacheStore) -> None:
+        await cache.put("here", b"stale", 60, keep_first=False)
+        assert (await cache.claim("here", "ours", 60)).entry == b"stale"
+        assert (await cache.claim("here", "ours", 60, b"stale")).ours
+        claim = await cache.claim("here", "theirs", 60, b"stale")
+        assert (claim.ours, claim.entry, claim.left_s > 50) == (False, None, True)
+        await cache.put("here", b"fresh", 60, False, "ours")
+        assert await cache.claim("here", "theirs", 60, b"stale") == Claim(ours=False, entry=b"fresh")
+
+    play(world.cache(), story)
+
+
+def test_everybody_who_listens_is_told_and_who_has_stopped_is_not(world: World) -> None:
+    async def story(cache: CacheStore) -> None:
+        for _ in range(3):  # listened to anew as soon as the last one has stopped
+            await cache.claim("here", "ours", 60)
+            first, second, gone = [await cache.listen("here") for _ in range(3)]
+            cache.stop_listening("here", gone)
+            await cache.release("here", "ours")
+            assert [await told(first), await told(second), gone.done()] == [b"", b"", False]
+            cache.stop_listening("here", first)
+            cache.stop_listening("here", second)
+
+    play(world.cache(), story)
+
+
+def test_many_addresses_are_listened_to_at_once(world: World) -> None:
+    async def story(cache: CacheStore) -> None:
+        addresses = [f"at{i}" for i in range(60)]
+        await asyncio.gather(*(cache.claim(address, "ours", 60) for address in addresses))
+        news = await asyncio.gather(*(cache.listen(address) for address in addresses))
+        await asyncio.gather(*(cache.put(at, at.encode(), 60, False, "ours") for at in addresses))
+        assert [await told(each) for each in news] == [at.encode() for at in addresses]
+
+    play(world.cache(), story)
