@@ -83,7 +83,9 @@ class Pipeline:
         plan = self._plan(endpoint, call, who, raw)  # 400 403 404: where the answer lives, and why
         rate, found = await self._enter(plan, call, who, trace)  # 429: rate, fair line
         if found is not None and plan.serves(found, self._clock.now()):
-            return self._hit(found, await self._advised(found, plan, call, who), plan, call, rate, trace)
+            exact = call.determinism.cls is Class.EXACT  # then there is never anything to say
+            told = found if exact else await self._adviser.advised(found, plan, call, who, kept=True)
+            return self._hit(found, told, plan, call, rate, trace)
         if plan.frozen:
             raise Problem(NOT_RECORDED)
         if plan.wish.only_if_cached:
@@ -160,19 +162,14 @@ class Pipeline:
         trace.store_s += self._clock.monotonic() - started - trace.queue_s
         return rate, found
 
-    async def _advised(self, answer: Answer, plan: Plan, call: Call, who: Principal, *, kept: bool = True) -> Answer:
-        if call.determinism.cls is Class.EXACT:
-            return answer  # there is never anything to say
-        return await self._adviser.advised(answer, plan, call, who, kept=kept)
-
     def _hit(
-        self, hit: Answer, advised: Answer, plan: Plan, call: Call, rate: Mapping[str, str], trace: Trace
+        self, hit: Answer, told: Answer, plan: Plan, call: Call, rate: Mapping[str, str], trace: Trace
     ) -> Response:
         self._meter.count(CACHE, call.endpoint, "hit", plan.reason)
         self._meter.count(UNITS, call.endpoint, "saved", by=call.units)
         self._seen.hit(call, hit)
         self._revalidator.noticed(plan, call, hit)
-        return self._deliver.hit(advised, plan, rate, trace)
+        return self._deliver.hit(told, plan, rate, trace)
 
     def _stale(self, found: Answer, plan: Plan, call: Call, rate: Mapping[str, str], trace: Trace) -> Response:
         """The upstream is down: an answer whose time is over is better than none, and is marked."""
@@ -201,7 +198,7 @@ class Pipeline:
             if came != "led":
                 trace.upstream_s = self._clock.monotonic() - started  # the upstream worked, for somebody else
         answer = self._recall.present(plan, call, answer, remember=stored)
-        answer = await self._advised(answer, plan, call, who, kept=False)
+        answer = await self._adviser.advised(answer, plan, call, who, kept=False)
         return self._deliver.fresh(answer, plan, rate, trace, stored=stored, collapsed=came != "led")
 
     async def _lead(self, plan: Plan, call: Call, who: Principal, trace: Trace) -> Landed:
