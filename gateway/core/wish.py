@@ -29,7 +29,6 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 MAX_SAMPLE = 10_000
 # A comma within a quoted string ends no directive (RFC 9110 section 5.6.4).
 _PART = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+')
-_DIRECTIVE = re.compile(r'([A-Za-z-]+)(?:\s*=\s*(?:"([^"\\]*)"|([^"\s]*)))?')
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +77,19 @@ def wish(header: str | None, allowed: tuple[str, ...] | None = None, *, recorded
 def _read(header: str) -> Wish:
     given: dict[str, Any] = {}
     for part in _PART.findall(header):
-        directive = _DIRECTIVE.fullmatch(part.strip())
-        name = "" if directive is None else directive[1].lower()
+        name, _, text = part.partition("=")
+        name = name.strip().lower()
         read = _READERS.get(name)
-        if directive is not None and read is not None:
-            value = read(name, directive[2] or directive[3] or "")
+        if read is not None:
+            value = read(name, _unquoted(text.strip()))
             if value is not None:
                 # Of a repeated one the first counts (RFC 9111 section 4.2.1).
                 given.setdefault(name.replace("-", "_"), value)
     return Wish(**given)
+
+
+def _unquoted(text: str) -> str:
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
 
 
 def _flag(name: str, value: str) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import selectors
 from collections.abc import Awaitable, Callable, Mapping
+from hashlib import sha512
 from typing import Any
 
 import orjson
@@ -14,7 +15,18 @@ from gateway.adapters.memory_cache import MemoryCache
 from gateway.adapters.memory_stores import Journal, MemoryLedger
 from gateway.adapters.tasks import AsyncTasks
 from gateway.core import credentials
-from gateway.core.nouns import Answer, Call, Class, Determinism, Grant, KeyRecord, Limits, Principal, Response
+from gateway.core.nouns import (
+    Answer,
+    Call,
+    Class,
+    Determinism,
+    Grant,
+    KeyRecord,
+    Limits,
+    Namespace,
+    Principal,
+    Response,
+)
 from gateway.core.problems import Problem
 from gateway.flow.dispatch import UpstreamKey
 from gateway.flow.trace import Trace
@@ -57,6 +69,24 @@ def answering(request: UpstreamRequest) -> UpstreamReply:
     return UpstreamReply(200, "application/json", None, orjson.dumps({"outputs": inputs, "serial": id(request)}))
 
 
+def serial(response: Response) -> int:
+    """Which of all answers of the upstream this one is."""
+    assert response.status == 200, response.body
+    number: int = orjson.loads(response.body)["serial"]
+    return number
+
+
+def slug(response: Response) -> str:
+    """The name of the problem that this response is."""
+    assert response.media_type == "application/problem+json", response.status
+    return str(orjson.loads(response.body)["type"]).rsplit(":", 1)[-1]
+
+
+def status_of(response: Response) -> str:
+    """What Cache-Status says before the detail."""
+    return response.headers["Cache-Status"].removeprefix("esm-gateway; ").partition("; detail=")[0]
+
+
 class House:
     """The gateway with one user, one key, two upstream keys (one for sequences of concern)."""
 
@@ -90,6 +120,14 @@ class House:
         self.memory.directory.records[KEY.public_id] = record
         self.memory.directory.changes += 1
 
+    def person(self, user: str, team: str = "proteins", **changes: Any) -> dict[str, str]:
+        """A key of somebody else, or a second one of Ada's; answers the header that uses it."""
+        key = credentials.mint(sha512(f"{user} {team} {changes!r}".encode()).digest())
+        digest = credentials.digest(pepper(MASTER), key)
+        self.memory.directory.records[key.public_id] = KeyRecord(key.public_id, digest, user, team, 0.0, **changes)
+        self.memory.directory.changes += 1
+        return {"authorization": f"Bearer {key.text}"}
+
     def grant(self, **changes: Any) -> None:
         values: dict[str, Any] = {"approved_by": ("bea", "carl"), "reason": "r", "created": 0.0, "expires": 4e9}
         grant = Grant("g1", "ada", **{**values, **changes})
@@ -113,6 +151,23 @@ class House:
         content = body if isinstance(body, bytes) else orjson.dumps({**BODY, **(body or {})})
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return Raw(content, path, {"authorization": f"Bearer {KEY.text}", "content-type": "application/json", **named})
+
+    async def later(self, seconds: float) -> None:
+        """Time goes on, and the watch has looked."""
+        self.memory.clock.advance(seconds)
+        await self.flow.watch.look()
+
+    async def namespace(self, name: str, *, frozen: bool = False) -> None:
+        """A namespace as it is now; it is made where it is missing."""
+        archive, now = self.memory.archive, self.memory.clock.now()
+        await archive.create(Namespace(name, now))
+        if frozen:
+            await archive.freeze(name, now)
+        await self.flow.watch.look()
+
+    def sent(self) -> int:
+        """How many calls have gone upstream."""
+        return len(self.memory.upstream.requests)
 
     def lose_cache(self) -> None:
         """The cache store is gone, with all that lies in it."""
