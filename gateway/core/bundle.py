@@ -22,7 +22,7 @@ import zstandard
 from gateway.core.nouns import Answer, Class, Namespace
 from gateway.core.receipts import Receipt
 from gateway.core.recorded import Recorded
-from gateway.core.wish import NAME
+from gateway.core.wish import MAX_SAMPLE, NAME
 
 LEVEL = 9
 LONGEST_LINE = 2**28
@@ -184,6 +184,8 @@ def _line(row: Mapping[str, Any], number: int) -> Line:
         answer = Answer(body, float(row["created"]), cls, float(row["took_s"]), str(told["upstream"]))
         target, sample = str(row["target"]), row["sample"] if row["sample"] is None else int(row["sample"])
         words = str(row["endpoint"]), target, str(told["model"]), bool(row["flagged"]), row["call"].encode()
+        if not _is_sample(row["pool"], sample):
+            raise Unreadable(f"Call {number} in it was asked for from no pool, or as no sample, that there can be.")
         entry, call = Recorded(*words, row["pool"], sample, answer), bytes.fromhex(told["call_sha256"])
         agrees = facts(entry, call).document() == told
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, OSError):
@@ -191,6 +193,12 @@ def _line(row: Mapping[str, Any], number: int) -> Line:
     if not agrees:
         raise Unreadable(f"The receipt of call {number} in it does not belong to its answer.")
     return Line(number, entry, call)
+
+
+def _is_sample(pool: object, sample: int | None) -> bool:
+    """Whether `Cache-Control` can ask for it."""
+    named = pool is None or (isinstance(pool, str) and NAME.fullmatch(pool) is not None and sample is not None)
+    return named and (sample is None or 1 <= sample <= MAX_SAMPLE)
 
 
 def _end(row: Mapping[str, Any]) -> End:
