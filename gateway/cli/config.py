@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from gateway.cli import rules_page
 from gateway.cli.reference import as_markdown as commands_as_markdown
 from gateway.cli.shell import Failure, Shell, table, with_shell
 from gateway.settings import SettingsFaults, values
@@ -12,7 +13,12 @@ from gateway.settings.reference import as_markdown, as_toml
 from gateway.wiring.service import check_stores
 from gateway.wiring.trouble import CannotServe
 
-PAGES: Mapping[str, Callable[[], str]] = {"toml": as_toml, "markdown": as_markdown, "commands": commands_as_markdown}
+PAGES: Mapping[str, Callable[[], str]] = {
+    "toml": as_toml,
+    "markdown": as_markdown,
+    "commands": commands_as_markdown,
+    "rules": rules_page.as_markdown,
+}
 
 
 @click.group()
@@ -54,7 +60,7 @@ def show(shell: Shell) -> None:
 @config.command()
 @click.option("--format", "form", type=click.Choice(tuple(PAGES)), default="toml", show_default=True)
 def reference(form: str) -> None:
-    """Every setting with its default and meaning: a file to start from, or a page to read; or every command."""
+    """Every setting with its default and meaning (a file to start from, or a page), every command, or every rule."""
     click.echo(PAGES[form](), nl=False)
 
 

@@ -89,9 +89,9 @@ async def _surroundings(settings: Settings, key_id: str | None) -> Surroundings:
 
 
 def _address(plan: Plan, who: Principal, terms: Scheme) -> str | None:
-    """The address of the entry; none where it depends on who asks and nobody is named, or where it is a record's."""
-    known = who is not ANYBODY or caching.holder(who, terms)[0] == "organisation"
-    return plan.address if plan.storable and plan.namespace is None and known else None
+    """The address of the entry or record; none where it depends on who asks and nobody is named."""
+    known = who is not ANYBODY or plan.namespace is not None or caching.holder(who, terms)[0] == "organisation"
+    return plan.address if plan.storable and known else None
 
 
 def _lines(about: Mapping[str, Any]) -> list[str]:
@@ -120,7 +120,7 @@ def _question(question: Mapping[str, Any]) -> str:
 
 
 def _no_key(about: Mapping[str, Any]) -> str:
-    return "depends on who asks: --for KEY_ID" if about["kept"] and about["namespace"] is None else "none"
+    return "depends on who asks: --for KEY_ID" if about["kept"] else "none"
 
 
 def _rule(rule: Mapping[str, Any]) -> str:

@@ -60,8 +60,9 @@ def plan_of(
 ) -> Plan:
     """Where the answer of this call to this caller belongs. Raises what is refused of a Cache-Control header."""
     scope = who.key.cache
-    asked = wish(cache_control, None if scope is None else scope.directives)
-    name = asked.namespace or (None if scope is None else scope.namespace)
+    allowed, named = (None, None) if scope is None else (scope.directives, scope.namespace)
+    asked = wish(cache_control, allowed, recorded=named is not None)
+    name = asked.namespace or named
     if name is None:
         return caching.plan(call, who, scheme, marks, cacheable, asked)
     found = namespace(name)

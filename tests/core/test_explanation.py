@@ -107,6 +107,8 @@ def test_following_the_remedy_that_is_told_makes_the_call_exact() -> None:
         ({"asked": "namespace=live"}, True, "in the record of the namespace, for good"),
         ({"scope": CacheScope(namespace="live")}, True, "in the record of the namespace, for good"),
         ({"asked": "namespace=done"}, False, "frozen"),
+        ({"asked": "sample=2", "scope": CacheScope(namespace="live")}, True, "in the record of the namespace"),
+        ({"asked": "namespace=live, no-store"}, False, "no-store"),
         ({"asked": "namespace=live", "enabled": False}, True, "record"),
     ],
 )
