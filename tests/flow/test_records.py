@@ -1,0 +1,325 @@
+"""Namespaces as callers meet them: a live one keeps the first answer to every call, a frozen one has no other."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+import pytest
+
+from gateway.core.marks import Purge
+from gateway.core.nouns import CacheScope, Limits
+from gateway.ports import UpstreamReply
+from tests.flow.house import House, serial, slug, status_of
+
+PAPER = {"cache_control": "namespace=paper"}
+DECLARED = {"potential_sequence_of_concern": True}
+ENCODE = {"model": "esm3-open-2024-03", "inputs": {"sequence": "MKT_A"}}
+# exact, pinned, sampled; and an endpoint whose answers are kept nowhere else.
+CALLS: list[tuple[Any, str]] = [
+    ({}, "/api/v1/generate_tensor"),
+    ({"strategy": "random"}, "/api/v1/generate_tensor"),
+    ({"temperature": 0.7}, "/api/v1/generate_tensor"),
+    (orjson.dumps(ENCODE), "/api/v1/encode"),
+]
+
+
+def run(play: Callable[[House], Awaitable[None]], **house: Any) -> None:
+    async def whole() -> None:
+        await play(await House(**house).opened())
+
+    asyncio.run(whole())
+
+
+def silence(house: House) -> None:
+    """The upstream is switched off."""
+    house.memory.upstream.answer = lambda _: UpstreamReply(500, "application/json", None, b"{}")
+
+
+@pytest.mark.parametrize("body, path", CALLS, ids=["exact", "pinned", "sampled", "encode"])
+def test_a_namespace_replays_the_first_answer_of_any_class_and_endpoint_live_and_frozen(body: Any, path: str) -> None:
+    async def play(house: House) -> None:
+        await house.namespace("paper")
+        first = await house.ask(body, path, **PAPER)
+        assert status_of(first) == "fwd=miss; stored"
+        again = await house.ask(body, path, **PAPER)
+        assert serial(again) == serial(first)
+        assert status_of(again).startswith("hit; ")
+        await house.namespace("paper", frozen=True)
+        silence(house)
+        await house.later(400 * 86_400)
+        assert serial(await house.ask(body, path, **PAPER)) == serial(first)
+        assert house.sent() == 1
+        assert not house.memory.cache.entries
+
+    run(play)
+
+
+def test_a_replay_in_a_new_process_has_equal_bytes_and_the_same_receipt() -> None:
+    async def play(house: House) -> None:
+        await house.namespace("paper")
+        first = await house.ask(**PAPER)
+        await house.namespace("paper", frozen=True)
+        other = House()
+        vars(other.memory.archive).update(vars(house.memory.archive))
+        await other.opened()
+        silence(other)
+        second = await other.ask(**PAPER)
+        assert second.body == first.body
+        for name in ("ETag", "X-Gateway-Receipt"):
+            assert second.headers[name] == first.headers[name]
+        receipt = other.flow.recall.receipt(second.headers["X-Gateway-Receipt"])
+        assert receipt is not None
+        assert receipt["upstream"] == "http://upstream"
+
+    run(play)
+
+
+def test_a_frozen_namespace_lacks_what_it_was_never_asked_and_sends_nothing_upstream() -> None:
+    async def play(house: House) -> None:
+        await house.namespace("paper")
+        await house.ask(**PAPER)
+        await house.ask({"num_steps": 1})
+        await house.namespace("paper", frozen=True)
+        sent = house.sent()
+        house.memory.journal.clear()
+        for body in ({"num_steps": 1}, {"temperature": 0.7}):
+            response = await house.ask(body, **PAPER)
+            assert (response.status, slug(response)) == (404, "not-recorded")
+        assert (await house.ask({"num_steps": 1}, cache_control="namespace=paper, only-if-cached")).status == 404
+        assert house.sent() == sent
+        effects = await house.settled()
+        assert not {"ledger.reserve", "archive.put", "cache.put", "cache.get"} & set(effects)
+
+    run(play)
+
+
+@pytest.mark.parametrize("control", ["no-cache", "no-store"])
+def test_a_frozen_namespace_answers_nothing_that_was_not_recorded(control: str) -> None:
+    async def play(house: House) -> None:
+        await house.namespace("paper")
+        await house.ask(**PAPER)
+        await house.namespace("paper", frozen=True)
+        response = await house.ask(cache_control=f"namespace=paper, {control}")
+        assert (response.status, slug(response)) == (409, "namespace-frozen")
+        assert house.sent() == 1
+
+    run(play)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("control", ["max-age=0", "min-fresh=2000000000", "only-if-cached", "max-stale"])
+def test_a_record_has_no_age_that_could_be_wrong(control: str, frozen: bool) -> None:
+    async def play(house: House) -> None:
+        await house.namespace("paper")
+        first = await house.ask(**PAPER)
+        await house.namespace("paper", frozen=frozen)
+        await house.later(86_400)
+        response = await house.ask(cache_control=f"namespace=paper, {control}")
+        assert serial(response) == serial(first)
+        assert response.headers["Age"] == "86400"
+
+    run(play)
+
+
+def test_a_live_record_stays_as_it_is_when_somebody_has_a_call_computed_anew() -> None:
+    async def play(house: House) -> None:
+        await house.namespace("paper")
+        first = await house.ask(**PAPER)
+        for control in ("no-cache", "no-store"):
+            other = await house.ask(cache_control=f"namespace=paper, {control}")
+            assert serial(other) != serial(first)
+            assert "stored" not in status_of(other)
+            assert serial(await house.ask(**PAPER)) == serial(first)
+        await house.ask({"num_steps": 1}, cache_control="namespace=paper, no-store")
+        await house.namespace("paper", frozen=True)
+        assert slug(await house.ask({"num_steps": 1}, **PAPER)) == "not-recorded"
+
+    run(play)
+
+
+def test_an_unknown_namespace_is_a_404_that_costs_nothing() -> None:
+    async def play(house: House) -> None:
+        response = await house.ask(**PAPER)
+        assert (response.status, slug(response)) == (404, "unknown-namespace")
+        assert await house.settled() == ["directory.find"]
+
+    run(play, limits=Limits(requests_per_minute=100))
+
+
+def test_a_namespace_and_the_shared_cache_do_not_see_each_other_nor_two_namespaces() -> None:
+    async def play(house: House) -> None:
+        await house.namespace("paper")
+        await house.namespace("draft")
+        controls = [{}, PAPER, {"cache_control": "namespace=draft"}]
+        answers = [serial(await house.ask(**control)) for control in controls]
+        assert len(set(answers)) == 3
+        assert [serial(await house.ask(**control)) for control in controls] == answers
+
+    run(play)
+
+
+@pytest.mark.parametrize("order", [({}, DECLARED), (DECLARED, {})])
+def test_no_namespace_mixes_declared_sequences_of_concern_with_others(order: tuple[dict[str, Any], ...]) -> None:
+    async def play(house: House) -> None:
+        house.grant()
+        await house.namespace("paper")
+        one, other = [serial(await house.ask(body, **PAPER)) for body in order]
+        assert one != other
+        await house.namespace("paper", frozen=True)
+        assert [serial(await house.ask(body, **PAPER)) for body in order] == [one, other]
+        house.memory.directory.granted.clear()
+        house.memory.directory.changes += 1
+        await house.flow.watch.look()
+        assert slug(await house.ask(DECLARED, **PAPER)) == "concern-refused"
+        assert serial(await house.ask(**PAPER)) in (one, other)
+
+    run(play)
+
+
+@pytest.mark.parametrize("order", [({}, DECLARED), (DECLARED, {})])
+def test_a_frozen_namespace_that_has_a_call_only_with_the_other_flag_lacks_it(
+    order: tuple[dict[str, Any], ...],
+) -> None:
+    async def play(house: House) -> None:
+        house.grant()
+        await house.namespace("paper")
+        await house.ask(order[0], **PAPER)
+        await house.namespace("paper", frozen=True)
+        assert slug(await house.ask(order[1], **PAPER)) == "not-recorded"
+
+    run(play)
+
+
+def test_a_key_reads_its_own_namespace_unless_another_is_named() -> None:
+    async def play(house: House) -> None:
+        await house.namespace("paper")
+        await house.namespace("draft")
+        reader = house.person("bob", cache=CacheScope(namespace="paper"))
+        await house.flow.watch.look()
+        recorded = serial(await house.ask(**PAPER))
+        assert serial(await house.ask(**reader)) == recorded
+        assert serial(await house.ask(**reader, cache_control="namespace=draft")) != recorded
+        second = serial(await house.ask(**reader, cache_control="sample=2"))
+        assert second != recorded
+        assert serial(await house.ask(cache_control="namespace=paper, sample=2")) == second
+        assert serial(await house.ask()) != recorded
+
+    run(play)
+
+
+def test_a_key_whose_namespace_is_gone_gets_no_answer_from_elsewhere() -> None:
+    async def play(house: House) -> None:
+        house.add_key(Limits(), cache=CacheScope(namespace="gone"))
+        await house.flow.watch.look()
+        assert slug(await house.ask()) == "unknown-namespace"
+        assert house.sent() == 0
+
+    run(play)
+
+
+def test_whatever_the_settings_keep_and_however_they_share_a_record_is_the_namespace_s() -> None:
+    async def play(house: House) -> None:
+        await house.namespace("paper")
+        bob = house.person("bob", "cells")
+        await house.flow.watch.look()
+        first = serial(await house.ask(**PAPER))
+        assert serial(await house.ask(**PAPER, **bob)) == first
+
+    run(play, settings={"cache": {"enabled": False, "share": "user", "classes": []}})
+
+
+def test_without_the_state_store_a_record_is_a_503_and_nothing_is_computed() -> None:
+    async def play(house: House) -> None:
+        await house.namespace("paper")
+        await house.ask(**PAPER)
+        house.memory.archive.lost.add("*")
+        response = await house.ask({"num_steps": 1}, **PAPER)
+        assert (response.status, slug(response)) == (503, "state-unavailable")
+        assert int(response.headers["Retry-After"]) > 0
+        assert house.sent() == 1
+
+    run(play)
+
+
+def test_without_the_cache_store_a_record_is_read_all_the_same() -> None:
+    async def play(house: House) -> None:
+        await house.namespace("paper")
+        house.lose_cache()
+        await house.flow.watch.look()
+        first = await house.ask(**PAPER)
+        assert status_of(first) == "fwd=miss; stored"
+        assert serial(await house.ask(**PAPER)) == serial(first)
+
+    run(play)
+
+
+def test_what_was_frozen_since_the_last_look_is_answered_and_not_recorded() -> None:
+    async def play(house: House) -> None:
+        await house.namespace("paper")
+        await house.memory.archive.freeze("paper", 1.0)
+        first = await house.ask(**PAPER)
+        assert status_of(first) == "fwd=miss"
+        await house.flow.watch.look()
+        assert slug(await house.ask(**PAPER)) == "not-recorded"
+
+    run(play)
+
+
+async def addresses(house: House, name: str) -> list[str]:
+    """Where the answers of a namespace were put, in order."""
+    await house.settled()
+    return [entry[2] for entry in house.memory.journal if entry[:2] == ("archive.put", name)]
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_record_that_is_broken_or_lies_where_another_belongs_is_none(frozen: bool) -> None:
+    async def play(house: House) -> None:
+        await house.namespace("paper")
+        await house.ask(**PAPER)
+        second = serial(await house.ask({"num_steps": 1}, **PAPER))
+        archive, (one, other) = house.memory.archive, await addresses(house, "paper")
+        swapped = await archive.get("paper", other)
+        assert swapped is not None
+        await archive.remove("paper", one)
+        await archive.put("paper", one, swapped)
+        await archive.remove("paper", other)
+        await archive.put("paper", other, swapped[:-1])
+        await house.namespace("paper", frozen=frozen)
+        await house.memory.purges.touch()
+        await house.flow.watch.look()
+        for body in ({}, {"num_steps": 1}):
+            response = await house.ask(body, **PAPER)
+            if frozen:
+                assert slug(response) == "not-recorded"
+            else:
+                assert serial(response) != second
+                assert status_of(response) == "fwd=miss"
+        assert house.memory.meter.counts[("esmgw_cache_bad_entries_total",)] >= 2
+
+    run(play)
+
+
+def test_a_namespace_made_anew_holds_nothing_of_its_forerunner_not_even_in_memory() -> None:
+    async def play(house: House) -> None:
+        await house.namespace("paper")
+        first = serial(await house.ask(**PAPER))
+        await house.memory.archive.drop("paper")
+        house.memory.clock.advance(0.1)
+        await house.namespace("paper")
+        assert serial(await house.ask(**PAPER)) != first
+
+    run(play)
+
+
+def test_a_purge_of_the_cache_leaves_the_records_alone() -> None:
+    async def play(house: House) -> None:
+        await house.namespace("paper")
+        first = serial(await house.ask(**PAPER))
+        for what in (Purge(), Purge("esm3-open-2024-03"), Purge(soft=True), Purge(older_than_s=0.0)):
+            house.memory.clock.advance(1.0)
+            await house.memory.purges.purge(what)
+            await house.flow.watch.look()
+            assert serial(await house.ask(**PAPER)) == first
+
+    run(play)
