@@ -27,7 +27,7 @@ from bench.served import Sandbox, Served, parsed_settings, sandbox, serving
 from bench.store import CacheServer, cache_server
 
 SHAPE = 1
-USERS = ("ada", "bea", "cyd", "dov")
+USERS = ("ada", "bea")
 LATENCY_S = 0.005
 
 
