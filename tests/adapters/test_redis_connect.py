@@ -51,6 +51,7 @@ OPERATIONS: dict[str, Operation] = {
     "get": lambda store: cache(store).get("here"),
     "put": lambda store: cache(store).put("here", b"x", 60, False),
     "put first": lambda store: cache(store).put("here", b"x", 60, True),
+    "land": lambda store: cache(store).put("here", b"x", 60, False, "ours"),
     "delete": lambda store: cache(store).delete("here"),
     "claim": lambda store: cache(store).claim("here", "ours", 60),
     "renew": lambda store: cache(store).renew("here", "ours", 60),
@@ -65,7 +66,7 @@ OPERATIONS: dict[str, Operation] = {
     "grants": lambda store: directory(store).grants("ada"),
 }
 
-OF_THE_CACHE = ("get", "put", "put first", "delete", "claim", "renew", "release", "cache epoch", "purge")
+OF_THE_CACHE = ("get", "put", "put first", "land", "delete", "claim", "renew", "release", "cache epoch", "purge")
 
 
 @pytest.mark.parametrize("losing", ["swallow", "cut"])
