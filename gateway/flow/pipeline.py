@@ -91,7 +91,7 @@ class Pipeline:
         if plan.wish.only_if_cached:
             raise Problem(PRECONDITION_UNMET)
         try:
-            return await self._obtain(plan, found, call, who, rate, trace)  # 403 429: reserve -> compute -> settle
+            return await self._obtain(plan, call, who, rate, trace)  # 403 429: reserve -> compute -> settle
         except Problem as problem:
             if found is None or not problem.kind.upstream_down or not plan.stands_in(found, self._clock.now()):
                 raise
@@ -177,31 +177,36 @@ class Pipeline:
         self._seen.hit(call, found)
         return self._deliver.stale(found, plan, rate, trace)
 
-    async def _obtain(
-        self, plan: Plan, found: Answer | None, call: Call, who: Principal, rate: Mapping[str, str], trace: Trace
-    ) -> Response:
+    async def _obtain(self, plan: Plan, call: Call, who: Principal, rate: Mapping[str, str], trace: Trace) -> Response:
         result = "miss" if plan.storable else "bypass"
         self._meter.count(CACHE, call.endpoint, result, "no-cache" if plan.wish.no_cache else plan.reason)
-        lead = partial(self._lead, plan, call, who, trace)
+        owner = self._clock.token(8).hex()  # under this name a lease is held, and ends as the answer is stored
         if plan.address is None or plan.wish.no_cache:
-            landed, came = await self._tasks.spawn(lead()), "led"
+            landed, came = await self._tasks.spawn(self._lead(plan, call, who, trace, None)), "led"
             if landed.answer is None:
                 raise landed.failure or AssertionError("a flight lands with an answer or a failure")
             answer, stored = landed.answer, landed.stored
         else:
             started = self._clock.monotonic()
-            # An entry that stands already, if only as a stale one, would be what the fleet has to say.
-            fleet = plan.in_sight and plan.namespace is None and found is None
-            answer, came, stored = await self._coalescer.once(plan.address, lead, fleet=fleet)
-            if came != "led" and plan.in_sight and not plan.serves(answer, self._clock.now()):
-                answer, came, stored = await self._coalescer.once(plan.address, lead, fleet=False)
+            answer, came, stored = await self._coalescer.once(
+                plan.address,
+                partial(self._lead, plan, call, who, trace, owner),
+                fleet=plan.in_sight and plan.namespace is None,
+                canonical=call.canonical,
+                fits=partial(self._fits, plan, self._clock.now()),
+                owner=owner,
+            )
             if came != "led":
                 trace.upstream_s = self._clock.monotonic() - started  # the upstream worked, for somebody else
         answer = self._recall.present(plan, call, answer, remember=stored)
         answer = await self._adviser.advised(answer, plan, call, who, kept=False)
         return self._deliver.fresh(answer, plan, rate, trace, stored=stored, collapsed=came != "led")
 
-    async def _lead(self, plan: Plan, call: Call, who: Principal, trace: Trace) -> Landed:
+    def _fits(self, plan: Plan, asked_at: float, answer: Answer) -> bool:
+        """Whether an answer that others had computed is fresh enough; none is fresher than one made since we asked."""
+        return answer.created >= asked_at or plan.serves(answer, self._clock.now())
+
+    async def _lead(self, plan: Plan, call: Call, who: Principal, trace: Trace, owner: str | None) -> Landed:
         """Pay, compute, keep. The computation itself is not told who pays."""
         held = await self._reserver.reserve(who, call, trace)
         worked = True  # whatever interrupts the computation, the upstream may have worked: the charge stands
@@ -214,10 +219,10 @@ class Pipeline:
             trace.upstream_s = self._clock.monotonic() - started
         if computed.answer is None:
             return Landed(failure=computed.problem)
-        kept = await self._recall.keep(plan, call, computed.answer)
+        kept = await self._recall.keep(plan, call, computed.answer, owner)
         if plan.storable:
             self._seen.kept(kept.answer, stored=kept.stored)
-        return Landed(kept.answer, stored=kept.stored)
+        return Landed(kept.answer, stored=kept.stored, only_for=kept.only_for)
 
 
 _NOT_AT_ALL = re.compile(r"q=0(\.0{0,3})?")

@@ -103,8 +103,11 @@ class Recall:
             self._meter.count(CACHE_BAD_ENTRIES)
         return entry
 
-    async def keep(self, plan: Plan, call: Call, answer: Answer) -> Kept:
-        """Store; answers what stands now (the first answer, where that is kept) and what others may have of it."""
+    async def keep(self, plan: Plan, call: Call, answer: Answer, owner: str | None = None) -> Kept:
+        """Store; answers what stands now (the first answer, where that is kept) and what others may have of it.
+
+        With the `owner` of a lease, that ends as the answer is stored.
+        """
         if plan.address is None or not plan.in_sight or len(answer.body) > self._max_bytes:
             return Kept(answer, False, call.canonical if call.spliced else None)
         if plan.namespace is not None:
@@ -115,7 +118,7 @@ class Recall:
         blob = entries.close(self._keys.entries, plan.address, shared, self._clock.token(NONCE_BYTES))
         ttl_s = plan.ttl_s + plan.grace_s
         try:
-            first = await self._cache.put(plan.address, blob, ttl_s, plan.keep_first)
+            first = await self._cache.put(plan.address, blob, ttl_s, plan.keep_first, owner)
             standing = None if first is None else await self.checked(plan.address, first)
             if first is not None and (standing is None or not plan.serves(standing, self._clock.now())):
                 standing = None
