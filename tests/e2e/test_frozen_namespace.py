@@ -1,0 +1,139 @@
+"""A notebook, recorded once: replayed with the upstream switched off, and on another gateway, byte for byte."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from tests.e2e.labs import Lab, Sandbox, post, receipt
+from tests.e2e.product import until
+
+MODEL = "esm3-open-2024-03"
+UBIQUITIN = json.loads((Path(__file__).parents[1] / "proteins" / "ubiquitin.json").read_text())
+TOKENS = {"sequence": [0, 20, 32, 5, 32, 9, 2], "structure": [4098, *[4096] * 5, 4097]}
+NAMESPACE = "paper-2026"
+
+
+def generation(track: str, **parameters: Any) -> tuple[str, dict[str, Any]]:
+    return "generate_tensor", {"model": MODEL, "track": track, "inputs": TOKENS, "num_steps": 3, **parameters}
+
+
+GREEDY = {"temperature": 0, "strategy": "entropy", "temperature_annealing": False}
+FLAGGED = generation("sequence", potential_sequence_of_concern=True)
+NOTEBOOK: tuple[tuple[tuple[str, dict[str, Any]], str], ...] = (
+    (("encode", {"model": MODEL, "inputs": {"sequence": "MQIF_KTLT"}}), ""),
+    (generation("sequence", **GREEDY), ""),
+    (generation("structure", **GREEDY), ""),
+    (generation("secondary_structure", temperature=0), ""),
+    (generation("sasa", temperature=0.7), ""),
+    (generation("function", temperature=1.0, strategy="random"), ""),
+    (generation("sequence", temperature=1.0), ""),
+    (generation("sequence", temperature=1.0), "sample=2"),
+    (generation("sequence", temperature=1.0), "pool=lab, sample=3"),
+    (("decode", {"model": MODEL, "inputs": {"sequence": TOKENS["sequence"]}}), ""),
+    (("fold", {"model": MODEL, "sequence": "MQIFVKTLTG"}), ""),
+    (("encode", {"model": MODEL, "inputs": {"sequence": UBIQUITIN["sequence"]}}), ""),
+)
+
+
+class Run:
+    """The whole notebook, once: answers, what was said of them, and that the flagged cell was refused."""
+
+    def __init__(self, lab: Lab, key: str, named: bool = True) -> None:
+        self.lab, self.key, self.named = lab, key, named
+
+    async def __call__(self) -> tuple[list[bytes], list[Mapping[str, str]]]:
+        async with aiohttp.ClientSession() as session:
+            bodies, heads = [], []
+            for call, asked in NOTEBOOK:
+                words = ", ".join(word for word in (f"namespace={NAMESPACE}" if self.named else "", asked) if word)
+                status, headers, body = await post(self.lab, session, self.key, call, words)
+                assert status == 200, (call[0], status)
+                bodies.append(body)
+                heads.append(headers)
+            assert (await post(self.lab, session, self.key, FLAGGED, f"namespace={NAMESPACE}"))[0] == 403
+            return bodies, heads
+
+    async def receipts(self, heads: list[Mapping[str, str]]) -> list[Mapping[str, Any]]:
+        """What they say; their identifiers are each gateway's own."""
+        async with aiohttp.ClientSession() as session:
+            told = [await receipt(self.lab, session, self.key, head["X-Gateway-Receipt"]) for head in heads]
+        return [{name: value for name, value in each.items() if name != "receipt"} for each in told]
+
+    async def status_of(self, call: tuple[str, Mapping[str, Any]]) -> int:
+        async with aiohttp.ClientSession() as session:
+            return (await post(self.lab, session, self.key, call, f"namespace={NAMESPACE}"))[0]
+
+
+def new_key(lab: Lab, *words: str) -> str:
+    return str(lab.command("keys", "create", "--user", "ada", "--by", "root", *words)["key"])
+
+
+async def known(run: Run) -> None:
+    """Until the workers have seen the namespace (twice a second)."""
+
+    async def answered() -> bool:
+        return await run.status_of(NOTEBOOK[0][0]) == 200
+
+    await until(answered)
+
+
+async def closed(run: Run) -> None:
+    """Until no worker takes anything new."""
+    fresh = generation("sequence", temperature=0.01)
+
+    async def refused() -> bool:
+        return {await run.status_of(fresh) for _ in range(12)} == {404}
+
+    await until(refused)
+
+
+def is_hit(head: Mapping[str, str]) -> bool:
+    return "; hit" in head["Cache-Status"]
+
+
+def test_a_notebook_is_replayed_without_the_upstream_here_and_where_its_record_was_imported(tmp_path: Path) -> None:
+    sandbox, file = Sandbox(), tmp_path / "paper.zst"
+    here, there = Lab(tmp_path / "here", sandbox.url), Lab(tmp_path / "there", "http://127.0.0.1:9")
+    try:
+        with here.serving():
+            run = Run(here, new_key(here))
+            here.command("cache", "namespace", "create", NAMESPACE, "--note", "Figure 3")
+            asyncio.run(known(run))
+            first, _ = asyncio.run(run())
+            assert first[6] != first[7] != first[8]  # at a temperature above 0 each sample is another one
+            frozen = here.command("cache", "namespace", "freeze", NAMESPACE)
+            assert (frozen["state"], frozen["entries"]) == ("frozen", len(NOTEBOOK))
+            sandbox.killed()
+            asyncio.run(closed(run))
+            again, heads = asyncio.run(run())
+            assert again == first
+            assert all(map(is_hit, heads))
+        with here.serving():  # nothing is left in any memory
+            assert asyncio.run(run())[0] == first
+            own = Run(here, new_key(here, "--namespace", NAMESPACE), named=False)
+            assert asyncio.run(own())[0] == first
+            cited = asyncio.run(run.receipts(heads))
+            exported = here.command("cache", "namespace", "export", NAMESPACE, str(file))
+            assert (exported["entries"], exported["left_out"]) == (len(NOTEBOOK), 0)
+            assert file.stat().st_mode & 0o777 == 0o600
+        with there.serving():
+            other = Run(there, new_key(there))
+            imported = there.command("cache", "namespace", "import", str(file))
+            assert imported["sha256"] == exported["sha256"]
+            asyncio.run(known(other))
+            replayed, heads = asyncio.run(other())
+            assert replayed == first
+            assert all(map(is_hit, heads))
+            assert asyncio.run(other.receipts(heads)) == cited
+            assert asyncio.run(other.status_of(generation("sasa", temperature=0.9))) == 404
+            copy = tmp_path / "again.zst"
+            there.command("cache", "namespace", "export", NAMESPACE, str(copy))
+            assert copy.read_bytes() == file.read_bytes()
+            file.write_bytes(file.read_bytes()[:-100])
+            assert "damaged or cut off" in there.refusal("cache", "namespace", "import", str(file), "--as", "cut")
+    finally:
+        sandbox.killed()

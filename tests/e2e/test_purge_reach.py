@@ -1,0 +1,85 @@
+"""A purge of any kind reaches the memory of every worker within a second."""
+
+import asyncio
+import json
+import subprocess
+import time
+from pathlib import Path
+
+import aiohttp
+
+from gateway.core.nouns import Namespace
+from gateway.flow.invalidate import PurgeOrder
+from gateway.settings import load
+from gateway.wiring import Parts, open_parts
+from tests.e2e.product import BODY, COMMAND, Product, demo, many, until
+
+ASKED = 24
+"""Callers at once, each on a connection of its own, so that every worker is asked."""
+DRAWN = {"strategy": "random", "num_steps": 3}
+"""Drawn anew by the upstream each time, and kept: another answer is one that was computed after the purge."""
+
+
+async def answers(product: Product, session: aiohttp.ClientSession, named: str) -> list[tuple[float, bytes]]:
+    """When each caller asked, and what they got."""
+
+    async def one() -> tuple[float, bytes]:
+        asked = time.monotonic()
+        status, _, body = await product.ask(session, DRAWN, **({"cache_control": named} if named else {}))
+        assert status == 200
+        return asked, body
+
+    return await asyncio.gather(*(one() for _ in range(ASKED)))
+
+
+async def reach(product: Product, session: aiohttp.ClientSession, parts: Parts, order: PurgeOrder, named: str) -> float:
+    """Seconds after which nobody who asked got what was there before the purge."""
+    before: set[bytes] = set()
+
+    async def settled() -> bool:
+        nonlocal before
+        before = {body for _ in range(3) for _, body in await answers(product, session, named)}
+        return len(before) == 1  # in the memory of every worker
+
+    await until(settled)
+    await parts.invalidate.purge(order, "root")
+    purged = last = time.monotonic()
+    while True:
+        old = [asked for asked, body in await answers(product, session, named) if body in before]
+        if not old:
+            return last - purged
+        last = max(last, *old)
+        assert last - purged < 10, "the purge does not reach every worker"
+
+
+def cache_key(product: Product) -> str:
+    """As an administrator learns it."""
+    line = [*COMMAND, "cache", "explain", "-", "--json", "--config", str(product.directory / "gateway.toml")]
+    done = subprocess.run(line, input=json.dumps({**BODY, **DRAWN}).encode(), capture_output=True, check=True)
+    return str(json.loads(done.stdout)["key"])
+
+
+def test_every_kind_of_purge_is_obeyed_by_every_worker_within_a_second(tmp_path: Path) -> None:
+    async def play(product: Product) -> None:
+        took: dict[str, float] = {}
+        async with open_parts(load(product.directory / "gateway.toml", {})) as parts, many() as session:
+            await parts.archive.create(Namespace("live", 1.0))
+
+            async def known() -> bool:
+                return (await product.ask(session, DRAWN, cache_control="namespace=live"))[0] == 200
+
+            await until(known)
+            for name, order in (
+                ("everything", PurgeOrder()),
+                ("a model", PurgeOrder(model=BODY["model"])),
+                ("softly", PurgeOrder(soft=True)),
+                ("by age", PurgeOrder(older_than_s=0.001)),
+            ):
+                took[name] = await reach(product, session, parts, order, "")
+            took["a namespace"] = await reach(product, session, parts, PurgeOrder(namespace="live"), "namespace=live")
+            one = PurgeOrder(key=await asyncio.to_thread(cache_key, product))
+            took["one key"] = await reach(product, session, parts, one, "")
+        assert max(took.values()) <= 1.0, took
+
+    with demo(tmp_path / "d", "--workers", "2", "--requests-per-minute", "1000000") as product:
+        asyncio.run(play(product))
