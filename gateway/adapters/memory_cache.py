@@ -23,7 +23,6 @@ class MemoryCache(Recorder):
         self.entries: dict[str, tuple[bytes, float]] = {}
         self.leases: dict[str, tuple[str, float]] = {}
         self.listeners: dict[str, list[Promise[bytes]]] = {}
-        self.purges = 0
 
     async def get(self, address: str) -> bytes | None:
         with self.effect("get", address):
@@ -84,15 +83,6 @@ class MemoryCache(Recorder):
         """As when the connection that they listen on breaks."""
         for address in tuple(self.listeners):
             self._tell(address, b"")
-
-    async def epoch(self) -> int:
-        with self.effect("epoch"):
-            return self.purges
-
-    async def purge(self) -> int:
-        with self.effect("purge"):
-            self.purges += 1
-            return self.purges
 
     async def stats(self) -> Mapping[str, int]:
         with self.effect("stats"):

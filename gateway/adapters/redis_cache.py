@@ -1,7 +1,7 @@
 """Answers kept in the cache store, and the leases that let one process compute what others wait for.
 
-What is stored here is sealed by the caller; this module looks at no byte of it. An entry's address carries the epoch,
-so a purge only moves the epoch: the old entries are out of reach at once and go by their age or by eviction. Every
+What is stored here is sealed by the caller; this module looks at no byte of it. A purge touches nothing here: it moves
+a mark that is part of every address (`redis_purges.py`), and the old entries go by their age or by eviction. Every
 operation has a short deadline and stands behind a circuit: the cache is a help, never a reason to wait.
 """
 
@@ -19,8 +19,8 @@ T = TypeVar("T")
 BYTES_PER_DEADLINE = 262_144
 # A longer answer is not sent to those who wait for it; they look it up, each when he is ready to read it.
 MESSAGE_BYTES = 65_536
-# A look-up is given up soon, since the upstream can answer too. The rest saves upstream calls or makes a purge known,
-# and a store that is only busy is worth waiting for; a dead one refuses at once and opens the circuit.
+# A look-up is given up soon, since the upstream can answer too. The rest saves upstream calls, and a store that is only
+# busy is worth waiting for; a dead one refuses at once and opens the circuit.
 PATIENT = 10
 STATS_S = 1.0
 FIELDS = {
@@ -43,7 +43,6 @@ class RedisCache:
         self._claim = load_script("claim")
         self._lease = load_script("lease")
         self._land = load_script("land")
-        self._epoch = load_script("epoch")
 
     async def get(self, address: str) -> bytes | None:
         blob: bytes | None = await self._try("get", self._store.call("get", "GET", self._entry_key(address)))
@@ -98,16 +97,6 @@ class RedisCache:
 
     def stop_listening(self, address: str, news: Promise[bytes]) -> None:
         self._store.news.stop_listening(self._channel(address), news)
-
-    async def epoch(self) -> int:
-        call = self._store.run("epoch", self._epoch, (f"{self._prefix}epoch",), ("",), self._patient_s)
-        number: int = await self._try("epoch", call)
-        return number
-
-    async def purge(self) -> int:
-        call = self._store.run("purge", self._epoch, (f"{self._prefix}epoch",), ("purge",), self._patient_s)
-        number: int = await self._try("purge", call)
-        return number
 
     async def stats(self) -> Mapping[str, int]:
         """Of the whole server: a cache store is the gateway's alone."""

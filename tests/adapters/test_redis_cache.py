@@ -147,21 +147,6 @@ def test_a_large_answer_gets_a_longer_deadline(stores: Stores) -> None:
     asyncio.run(story())
 
 
-def test_a_cache_that_evicted_its_epoch_gets_a_larger_one(stores: Stores) -> None:
-    async def story() -> None:
-        store = connect(stores.cache.url, timeout_s=5.0, name="evicted")
-        cache = RedisCache(store, SystemClock(), prefix="evicted:")
-        before = await cache.purge()
-        await store.call("evict", "DEL", "evicted:epoch")
-        # The next millisecond's is the first that can be larger than a purge's in this one.
-        while int(time.time() * 1000) <= before:
-            await asyncio.sleep(0.001)
-        assert await cache.epoch() > before
-        await store.close()
-
-    asyncio.run(story())
-
-
 def test_the_keys_of_an_entry_and_its_lease_live_together_and_end(stores: Stores) -> None:
     async def story() -> None:
         store = connect(stores.cache.url, timeout_s=5.0, name="keys")

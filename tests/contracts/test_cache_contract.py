@@ -1,4 +1,4 @@
-"""What every cache store promises: bytes by address until they expire, leases with one owner, epochs that grow."""
+"""What every cache store promises: bytes by address until they expire, leases with one owner."""
 
 import asyncio
 
@@ -136,18 +136,6 @@ def test_whoever_claims_after_the_answer_came_gets_the_answer(world: World) -> N
         await cache.release("here", "ours")
         claim = await cache.claim("here", "theirs", 60)
         assert (claim.ours, claim.entry) == (False, b"answer")
-
-    play(world.cache(), story)
-
-
-def test_every_purge_moves_the_epoch_on(world: World) -> None:
-    async def story(cache: CacheStore) -> None:
-        epochs = [await cache.epoch(), await cache.epoch()]
-        assert epochs[0] == epochs[1]
-        for _ in range(3):
-            epochs.append(await cache.purge())
-            assert await cache.epoch() == epochs[-1]
-        assert epochs[1:] == sorted(set(epochs))
 
     play(world.cache(), story)
 
