@@ -29,6 +29,12 @@ class Exchange:
         return [part.strip() for part in self.headers.get("Cache-Status", "").split(";")]
 
     @property
+    def determinism(self) -> str:
+        """The class that stands in the detail, before the rule that decided it."""
+        _, _, detail = self.headers.get("Cache-Status", "").partition('; detail="')
+        return str(detail.partition(": ")[0])
+
+    @property
     def hit(self) -> bool:
         return "hit" in self.cache
 
