@@ -12,7 +12,8 @@ from gateway.cli.demo_text import BODY
 from gateway.core import receipts
 from gateway.core.nouns import Class
 from gateway.core.receipts import Receipt
-from gateway.wiring.cache_terms import cache_keys
+from gateway.settings import Settings
+from gateway.wiring.cache_terms import cache_keys, parsing_rules, scheme
 from tests.cli.conftest import MASTER, Line
 
 RESIDUES = 19
@@ -114,6 +115,18 @@ def test_a_rule_that_is_switched_on_is_in_force_and_shown_to_change_the_call(lin
     assert about["call_sha256"] != tight["call_sha256"]
     for name in ("shared_sha256", "key", "canonical"):
         assert about[name] == tight[name]
+
+
+def test_the_rules_in_force_are_named_in_every_cache_key() -> None:
+    for cache, begins in (
+        ({}, "wire-"),
+        ({"level": "sampler"}, "sampler-"),
+        ({"rules": {"backbone": True}}, "sampler-"),
+    ):
+        settings = Settings.model_validate({"cache": cache})
+        named = scheme(settings, b"m" * 32).rule_set
+        assert named == parsing_rules(settings).canonical.name
+        assert named.startswith(begins)
 
 
 @pytest.mark.parametrize("cls", list(Class))
