@@ -80,20 +80,6 @@ def test_an_empty_record_is_whole(line: Line) -> None:
     assert line.json("audit", "verify")["records"] == 0
 
 
-def test_the_cache_is_counted_and_emptied_on_record(line: Line) -> None:
-    assert set(line.json("cache", "stats")) == {"entries", "bytes", "evicted", "expired", "hits", "misses"}
-    assert "entries" in line.said("cache", "stats")
-    first = line.json("cache", "purge", "--yes", "--by", "grace")["epoch"]
-    assert line.json("cache", "purge", "--yes")["epoch"] > first
-    assert line.json("audit", "tail")[1]["facts"] == {"by": "grace"}
-
-
-def test_the_cache_is_not_emptied_without_a_yes(line: Line) -> None:
-    result = line.run("cache", "purge", given="n\n")
-    assert result.exit_code == 1
-    assert line.json("audit", "tail") == []
-
-
 def test_usage_shows_every_limit_of_a_user_and_of_their_keys(line: Line) -> None:
     user = f"ada-{uuid4().hex[:8]}"
     made = line.json("keys", "create", "--user", user, "--units-per-day", "7")
