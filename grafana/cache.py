@@ -18,6 +18,7 @@ from gateway.core.metrics import (
     COALESCED,
     DIVERGENCE,
     LATENCY,
+    LEASE_WAIT,
     MEMORY_BYTES,
     REVALIDATIONS,
     SECONDS_SAVED,
@@ -126,6 +127,10 @@ def together() -> Panels:
         lines(
             Words("Coalesced followers", "Calls that got the fresh answer of an equal call under way.", "ops"),
             Line(rate(COALESCED, by=("scope",)), "within the {{scope}}"),
+        ),
+        lines(
+            Words("Seconds waited for another process", "How long all but one in twenty waited for its answer.", "s"),
+            Line(quantile(0.95, LEASE_WAIT, by=("result",)), "{{result}}"),
         ),
         lines(
             Words("Sentences to callers", "Warnings put into answers in 5 minutes, by topic.", "short"),

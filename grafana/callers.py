@@ -13,7 +13,6 @@ from gateway.core.metrics import (
     CACHE_BAD_ENTRIES,
     COALESCED,
     LATENCY,
-    LEASE_WAIT,
     QUEUE_WAITS,
     QUOTA_REFUSALS,
     REQUESTS,
@@ -112,11 +111,6 @@ def cache() -> Panels:
         lines(
             Words("Shared answers", "Calls that got the fresh answer of an equal call under way.", "ops"),
             Line(rate(COALESCED, by=("scope",)), "within the {{scope}}"),
-            width=12,
-        ),
-        lines(
-            Words("Seconds waited for another process", "How long all but one in twenty waited for its answer.", "s"),
-            Line(quantile(0.95, LEASE_WAIT, by=("result",)), "{{result}}"),
             width=12,
         ),
     ]
