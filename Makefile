@@ -6,13 +6,15 @@ PORT ?= 8080
 DATA ?= .data/demo
 UV_FLAGS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q
 
-.PHONY: run test check format bench test-sdk alerts dashboards pins clean help
+.PHONY: run test check format bench test-sdk test-sampler test-pairs alerts dashboards pins clean help
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make run       the gateway on embedded stores in front of the sandbox upstream (PORT=$(PORT))"
 	@echo "make test      every test that needs no SDK"
 	@echo "make test-sdk  the real esm SDK through the gateway (installs CPU torch)"
+	@echo "make test-sampler  the rules of the cache against the real sampler of esm (tiny model, CPU torch)"
+	@echo "make test-pairs    100,000 random pairs of calls against their keys"
 	@echo "make check     format, lint, types, layers"
 	@echo "make alerts    promtool on the alert rules, their tests and the dashboard's queries"
 	@echo "make bench     ratios against a bare aiohttp server, in one run"
@@ -47,6 +49,12 @@ bench: $(VENV)/.ready
 
 test-sdk: $(VENV)/.ready
 	bash tests/sdk/run.sh
+
+test-sampler: $(VENV)/.ready
+	bash tests/sampler/run.sh
+
+test-pairs: $(VENV)/.ready
+	$(BIN)/python -m tests.claims.pairs --pairs 100000 --processes 2
 
 alerts: $(VENV)/.ready
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash deploy/prometheus/check.sh

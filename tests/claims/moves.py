@@ -6,11 +6,13 @@ the product's rules; tests/sampler plays both sides on the real one.
 """
 
 import copy
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from random import Random
 
 from tests.claims.bodies import (
+    MASK,
     ORDINARY,
     SPECIAL,
     annotations,
@@ -22,6 +24,7 @@ from tests.claims.bodies import (
     loners,
     nothing,
     steps,
+    token,
     waits,
 )
 from tests.claims.table import TRACKS, Json, empty
@@ -283,6 +286,47 @@ def other_flag(chance: Random, made: Json) -> Json | None:
     return {**twin(made), "condition_on_coordinates_only": not made["condition_on_coordinates_only"]}
 
 
+def by_counts(chance: Random, made: Json) -> Json | None:
+    """Another schedule or number of steps, by which as many positions are unmasked in each round that unmasks any."""
+    if made["temperature"] != 0 or made["temperature_annealing"] or made["track"] == "function":
+        return None
+    waiting, mine = waits(made), _rounds(made["schedule"], steps(made), waits(made))
+    ways = [(schedule, k) for schedule in ("cosine", "linear") for k in range(1, waiting + 1)]
+    ways = [way for way in ways if way != (made["schedule"], steps(made)) and _rounds(*way, waiting) == mine]
+    if made["inputs"][made["track"]] is None or discards(made) or mine is None or not ways:
+        return None
+    schedule, k = chance.choice(ways)
+    return {**twin(made), "schedule": schedule, "num_steps": k}
+
+
+def _rounds(schedule: str, k: int, waiting: int) -> list[int] | None:
+    left, rounds = waiting, []
+    for i in range(1, k + 1):
+        part = math.cos(math.pi / 2 * i / k) if schedule == "cosine" else 1 - i / k
+        exact = part * waiting + 0.1
+        if abs(exact - round(exact)) < 0.002:
+            return None
+        rounds.append(left - int(exact))
+        left = int(exact)
+    return [count for count in rounds if count]
+
+
+def few_masks(chance: Random, made: Json) -> None:
+    """No more masks than three, where schedules often agree."""
+    track = made["track"]
+    if track == "function":
+        return
+    made.update(temperature=0.0, temperature_annealing=False)
+    if track == "structure":
+        made["condition_on_coordinates_only"] = False
+    given = made["inputs"][track]
+    masked = [i for i in range(1, len(given) - 1) if given[i] == MASK[track]]
+    for i in masked[3:]:
+        given[i] = token(chance, track)
+    made["num_steps"] = chance.randint(2, waits(made))
+
+
+OPTIONAL: Mapping[str, Move] = {"unmask_counts": Move(few_masks, by_counts, BUT_FUNCTION)}
 MOVES: Mapping[str, Move] = {
     "discarded_structure": Move(alone, other_structure),
     "structure_minus_one": Move(give_masked_structure, minus_one, BUT_STRUCTURE),

@@ -5,10 +5,13 @@ from random import Random
 
 import pytest
 
-from gateway.core.rules import SAMPLER
+from gateway.core.endpoint import Rules
+from gateway.core.rules import SAMPLER, rule_set
+from tests.claims.bodies import body
 from tests.claims.changes import CHANGES
-from tests.claims.moves import MOVES
+from tests.claims.moves import MOVES, OPTIONAL
 from tests.claims.pairs import judge, pair
+from tests.endpoints.examples import ESM3, call
 
 QUARTER = 500
 
@@ -35,3 +38,22 @@ def test_there_is_a_move_for_every_rule_that_is_on_by_default() -> None:
     assert {name: set(move.tracks) for name, move in MOVES.items()} == {
         rule.name: set(rule.tracks) for rule in SAMPLER if not rule.optional
     }
+
+
+@pytest.mark.parametrize("name", OPTIONAL)
+def test_an_optional_rule_sees_its_pairs_where_it_is_named_and_only_there(name: str) -> None:
+    named, default = (Rules({ESM3: 1.0}, canonical=rule_set("sampler", switches)) for switches in ({name: True}, {}))
+    seen = 0
+    for number in range(300):
+        chance = Random(number)
+        made = body(chance, chance.choice(OPTIONAL[name].tracks), 9, deterministic=True)
+        OPTIONAL[name].prepare(chance, made)
+        other = OPTIONAL[name].move(chance, made)
+        if other is None:
+            continue
+        seen += 1
+        one, two = (call("generate_tensor", each, rules=named) for each in (made, other))
+        assert one.keyed == two.keyed, (made, other)
+        one, two = (call("generate_tensor", each, rules=default) for each in (made, other))
+        assert one.keyed != two.keyed or two.units == one.units == one.length
+    assert seen > 50
