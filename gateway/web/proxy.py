@@ -35,7 +35,11 @@ class Incoming:
         self.method, self.path, self.query = request.method, url.raw_path, url.raw_query_string
 
     def header(self, name: str) -> str | None:
-        return self._request.headers.get(name)
+        lines = self._request.headers.getall(name, None)
+        if lines is None:
+            return None
+        # What stands in several lines is one list (RFC 9110 section 5.3): no directive may be lost.
+        return lines[0] if len(lines) == 1 else ", ".join(lines)
 
     async def read(self, max_bytes: int) -> bytes | None:
         length = self._request.content_length
