@@ -21,7 +21,7 @@ from bench.asking import Line, address_of, request
 from bench.bodies import PATH
 from bench.processes import BrokenError
 from bench.report import machine
-from bench.served import parsed_settings, sandbox, serving
+from bench.served import PATIENT, parsed_settings, sandbox, serving
 from bench.truth import Judge
 from bench.workload import Asked, Workload
 
@@ -71,7 +71,7 @@ async def through_gateway(workload: Workload, level: str, connections: int, sett
     with tempfile.TemporaryDirectory(prefix="esmgw-lab-") as name:
         directory = Path(name)
         # Hits that are computed again on purpose are another matter.
-        asked_for = {"listen.workers": 2, "cache.level": level, "cache.revalidate_share": 0.0, **settings}
+        asked_for = {**PATIENT, "listen.workers": 2, "cache.level": level, "cache.revalidate_share": 0.0, **settings}
         async with (
             sandbox(directory, "--latency", str(LATENCY_S)) as upstream,
             serving(directory, upstream.url, LABS, asked_for) as gateway,

@@ -13,6 +13,7 @@ from bench import chaos, figures, flush, lab, nginx
 from bench.asking import Cut, Line, LostError, request
 from bench.delaying import Delay, Proxy
 from bench.flush import most_at_once, recovered_after
+from bench.served import PATIENT
 from bench.steady import Told
 from bench.store import cache_server
 
@@ -58,7 +59,7 @@ def test_callers_who_hang_up_and_a_dying_store_make_no_answer_wrong_and_the_chec
 
 def test_a_flush_under_load_stays_under_the_cap_of_upstream_calls() -> None:
     small = flush.Plan(rate=100, before_s=0.5, after_s=1.5, hot=30, users=1, workers=1, cap=2, latency=0.03)
-    result = asyncio.run(flush.measured(small, {}))
+    result = asyncio.run(flush.measured(small, dict(PATIENT)))
     assert flush.kept_its_word(result), flush.as_text(result)
     assert result["hits"]["before"] == 1
     assert 0 < result["upstream_calls"] <= 30
