@@ -83,11 +83,19 @@ class Endpoint(Generic[M]):
 
     def parse(self, raw: bytes, query: str, rules: Rules) -> Call:
         """The call, or a 400/422 problem that names every faulty field and repeats nothing of the body."""
+        return self.understood(raw, query, rules)[1]
+
+    def drafted(self, raw: bytes, query: str, rules: Rules) -> Draft:
+        """What `parse` makes its call of; the same problems."""
+        return self.understood(raw, query, rules)[0]
+
+    def understood(self, raw: bytes, query: str, rules: Rules) -> tuple[Draft, Call]:
+        """Both, for explanations; the same problems."""
         asked = self._read(raw, self._query(query))
         model, weight = self._model(asked, rules)
         draft = self.draft(asked, rules)
         shared = rules.canonical.shares and draft.form is not None
-        return Call(
+        return draft, Call(
             endpoint=self.name,
             target=self.path + draft.query,
             model=model,
@@ -100,12 +108,6 @@ class Endpoint(Generic[M]):
             keyed=sha256(self.keyed_form(draft, rules.canonical)).digest() if shared else b"",
             spliced=draft.body["track"] if shared else None,
         )
-
-    def drafted(self, raw: bytes, query: str, rules: Rules) -> Draft:
-        """What `parse` makes its call of, for explanations; the same problems."""
-        asked = self._read(raw, self._query(query))
-        self._model(asked, rules)
-        return self.draft(asked, rules)
 
     def canonical_form(self, draft: Draft) -> bytes:
         """What two calls with the same meaning have in common; coordinates stand at its end as float32 bytes."""

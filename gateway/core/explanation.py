@@ -4,12 +4,13 @@ Everything here follows from the call, the settings and the caller's key. Nothin
 tells whether somebody has asked the same before, and it holds no address of an entry.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
 import numpy as np
+import orjson
 
 from gateway.core import caching, determinism
 from gateway.core.caching import Plan, Scheme
@@ -45,8 +46,7 @@ class Explained:
     @classmethod
     def of(cls, endpoint: Endpoint[Any], body: bytes, query: str, rules: Rules) -> "Explained":
         """Raises the problems of `Endpoint.parse`."""
-        call = endpoint.parse(body, query, rules)
-        return cls(endpoint.drafted(body, query, rules), call)
+        return cls(*endpoint.understood(body, query, rules))
 
 
 def plan_of(
@@ -170,8 +170,5 @@ def _shown(value: Any, in_full: bool) -> Any:
     single = np.ascontiguousarray(value, dtype=np.float32)
     if not in_full:
         return {"shape": list(single.shape), "float32_sha256": sha256(single.tobytes()).hexdigest()}
-    return _nulls(as_json(single).tolist())
-
-
-def _nulls(numbers: Sequence[Any]) -> list[Any]:
-    return [_nulls(each) if isinstance(each, list) else None if each != each else each for each in numbers]
+    # As the forwarding does it: NaN becomes null, and no number is walked in Python.
+    return orjson.loads(orjson.dumps(as_json(single), option=orjson.OPT_SERIALIZE_NUMPY))
