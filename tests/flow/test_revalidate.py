@@ -10,7 +10,7 @@ import pytest
 from gateway.core.nouns import Limits, Namespace
 from gateway.core.revalidation import SUBJECT
 from gateway.ports import UpstreamLoss, UpstreamReply, UpstreamRequest
-from tests.flow.house import House
+from tests.flow.house import House, turns
 
 UNITS = 10
 """What BODY costs: five tokens, two steps."""
@@ -117,8 +117,10 @@ def test_a_lost_word_to_the_other_workers_is_said_again() -> None:
         house.memory.upstream.answer = otherwise
         house.memory.purges.lost.add("touch")
         await house.ask()
-        while house.memory.effects().count("purges.touch") < 2:
-            await asyncio.sleep(0)
+        for _ in range(100):
+            if house.memory.effects().count("purges.touch") == 2:
+                break
+            await turns(1)
         house.memory.purges.lost.clear()
         await house.settled()
         assert house.memory.purges.standing.serial == 1
