@@ -15,6 +15,7 @@ from gateway.core.receipts import Receipt
 from gateway.core.rules import RULES, Rule
 from gateway.core.wish import DIRECTIVES
 from gateway.settings.names import leaves
+from tests.core.test_explanation import explained
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = (DOCS / "caching.md").read_text("utf-8")
@@ -45,6 +46,12 @@ def test_every_directive_is_explained_and_no_other() -> None:
 def test_every_member_of_a_receipt_is_explained_and_no_other() -> None:
     receipt = Receipt("m", b"c" * 32, Class.EXACT, 0.0, "u", b"a" * 32)
     assert sorted(cell.strip("`") for cell in table("member")) == sorted(receipt.document())
+
+
+def test_every_member_of_an_explanation_is_explained_and_no_other() -> None:
+    cells = [name.strip("`") for cell in table("member of an explanation") for name in cell.split(", ")]
+    assert cells
+    assert sorted(cells) == sorted(explained())
 
 
 def test_every_option_that_narrows_a_key_is_explained() -> None:
