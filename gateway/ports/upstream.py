@@ -1,0 +1,39 @@
+"""The way to the upstream: one request, and what came of it."""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamRequest:
+    """One try. `secret` is the upstream key; it appears in no repr."""
+
+    target: str
+    body: bytes = field(repr=False)
+    secret: str = field(repr=False)
+    max_answer_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamReply:
+    """A complete reply: status, media type (lower case, without parameters), Retry-After in seconds, bytes."""
+
+    status: int
+    media_type: str
+    retry_after_s: float | None
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamLoss:
+    """No complete reply. `sent` is False only if the upstream provably did not get the whole request."""
+
+    reason: str
+    sent: bool
+    timed_out: bool
+
+
+class Upstream(Protocol):
+    """The way to the upstream. Never raises for what the network or the upstream does."""
+
+    async def send(self, request: UpstreamRequest) -> UpstreamReply | UpstreamLoss: ...
