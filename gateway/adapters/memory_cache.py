@@ -37,8 +37,9 @@ class MemoryCache(Recorder):
             if standing is None:
                 self.entries[address] = (blob, self._now() + ttl_s)
             if owner is not None:
-                self._end(address, owner)
-                self._tell(address, standing or blob)
+                if standing is None:
+                    self._end(address, owner)
+                self._tell(address, blob if standing is None else b"")
             return standing
 
     async def delete(self, address: str) -> None:

@@ -31,7 +31,8 @@ class CacheStore(Protocol):
         """Store; with `keep_first` an entry that stands already is kept and returned.
 
         With an `owner` it also ends his lease and tells who listens, all in one. An owner whose lease was lost comes
-        late: then an entry that stands is kept and returned, whatever `keep_first` says.
+        late: then an entry that stands is kept and returned, whatever `keep_first` says. Where one was kept the lease
+        goes on, so that its owner can replace one that will not do (`put` again, without `keep_first`).
         """
         ...
 

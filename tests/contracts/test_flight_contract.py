@@ -93,13 +93,18 @@ def test_a_late_answer_serves_while_there_is_no_other_and_leaves_the_successor_s
     play(world.cache(), story)
 
 
-def test_where_the_first_answer_is_kept_it_is_the_one_that_is_told(world: World) -> None:
+def test_where_an_entry_was_kept_its_owner_may_still_replace_it_before_another_leads(world: World) -> None:
     async def story(cache: CacheStore) -> None:
-        await cache.claim("here", "ours", 60)
-        await cache.put("here", b"first", 60, keep_first=False)
+        await cache.put("here", b"stale", 60, keep_first=False)
+        assert (await cache.claim("here", "ours", 60, b"stale")).ours
         news = await cache.listen("here")
-        assert await cache.put("here", b"second", 60, True, "ours") == b"first"
-        assert await told(news) == b"first"
+        assert await cache.put("here", b"second", 60, True, "ours") == b"stale"
+        assert await told(news) == b""
+        assert not (await cache.claim("here", "theirs", 60, b"stale")).ours
+        news = await cache.listen("here")
+        assert await cache.put("here", b"second", 60, False, "ours") is None
+        assert await told(news) == b"second"
+        assert not await cache.renew("here", "ours", 60)
 
     play(world.cache(), story)
 

@@ -12,9 +12,10 @@ if ours and ARGV[4] == '0' then
 else
   standing = redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3], 'NX', 'GET')
 end
-if ours then redis.call('DEL', KEYS[2]) end
-local told = standing or ARGV[2]
-if #told > tonumber(ARGV[6]) then told = '' end
+-- Over an entry that stands the lease is kept: it may be one that will not do, and the owner replaces it next.
+if ours and not standing then redis.call('DEL', KEYS[2]) end
+local told = ARGV[2]
+if standing or #told > tonumber(ARGV[6]) then told = '' end
 -- A user of the store who may not publish must be able to store all the same.
 redis.pcall('PUBLISH', ARGV[5], told)
 return standing
