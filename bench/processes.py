@@ -6,6 +6,7 @@ file, so that reading it costs the bench nothing. Nothing secret is told by argu
 
 import asyncio
 import json
+import os
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
@@ -33,10 +34,17 @@ class Child:
         self.process, self.ready = process, ready
 
     @classmethod
-    async def start(cls, *arguments: str, log: Path) -> "Child":
+    async def start(cls, *arguments: str, log: Path, **more: str) -> "Child":
+        """A process of ours; `more` are variables of its environment."""
         with log.open("wb") as out, log.with_suffix(".err").open("wb") as err:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, *arguments, stdin=asyncio.subprocess.DEVNULL, stdout=out, stderr=err, cwd=ROOT
+                sys.executable,
+                *arguments,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                cwd=ROOT,
+                env={**os.environ, **more},
             )
         deadline = time.monotonic() + READY_S
         while process.returncode is None and time.monotonic() < deadline:
