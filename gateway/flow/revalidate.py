@@ -21,6 +21,8 @@ from gateway.flow.reserve import Held, Reserver
 from gateway.ports import Clock, Ledger, Meter, Purges, StoreUnavailable, Tasks
 
 MOST_AT_ONCE = 2
+SPENT_FOR_S = 60.0
+"""A spent budget is not asked about at every chosen hit."""
 TOUCH_TRIES = 5
 TOUCH_AGAIN_S = 1.0
 RESULTS = ("same", "different", "failed", "no_budget", "busy")
@@ -51,6 +53,7 @@ class Revalidator:
         self._clock, self._tasks, self._meter = clock, tasks, meter
         self._terms, self._rule_set = terms, rule_set
         self._under_way: set[str] = set()
+        self._spent = (0, float("-inf"))
         self._left = revalidation.NEVER
         self._draw()
         self._begin(models)
@@ -95,10 +98,14 @@ class Revalidator:
             self._meter.count(REVALIDATIONS, result)
 
     async def _compared(self, plan: Plan, call: Call, hit: Answer) -> str:
+        units, until = self._spent
+        if call.units >= units and self._clock.monotonic() < until:
+            return "no_budget"
         held = await self._reserve(call)
         if held is None:
             return "failed"
         if held.verdict.refused_by is not None:
+            self._spent = (call.units, self._clock.monotonic() + SPENT_FOR_S)
             return "no_budget"
         answer = await self._compute(held)
         if answer is None:

@@ -14,6 +14,7 @@ from tests.flow.house import House, turns
 
 UNITS = 10
 """What BODY costs: five tokens, two steps."""
+CHEAP = {"num_steps": 1}
 ALWAYS = {"revalidate_share": 1.0}
 RESULTS = ("same", "different", "failed", "no_budget", "busy")
 
@@ -175,11 +176,19 @@ def test_a_spent_budget_ends_it_for_the_day_to_the_unit() -> None:
             await house.settled()
         assert results(house) == {"same": 2, "no_budget": 2}
         assert (spent(house), sent(house)) == (2 * UNITS, 3)
+        asked = house.memory.effects().count("ledger.reserve")
+        await house.ask()
+        await house.settled()
+        assert house.memory.effects().count("ledger.reserve") == asked, "nor is it asked about at every hit"
+        await house.ask(CHEAP)
+        await house.ask(CHEAP)
+        await house.settled()
+        assert (results(house)["same"], spent(house)) == (3, 2 * UNITS + 5), "what still fits is computed"
         house.memory.clock.advance(86_400)
         await house.flow.watch.look()
         await house.ask()
         await house.settled()
-        assert results(house)["same"] == 3
+        assert results(house)["same"] == 4
 
     run(play, revalidate_units_per_day=3 * UNITS - 1)
 
@@ -326,3 +335,41 @@ def test_a_hit_that_no_entry_stands_behind_is_nothing_to_compare_with() -> None:
         assert (sent(house), results(house)) == (2, {})
 
     run(play)
+
+
+def test_where_rules_let_spellings_share_the_caller_s_own_spelling_is_what_is_asked() -> None:
+    """So the number says whether the rules hold for this upstream: here, one that does mind the steps."""
+
+    def minding(request: UpstreamRequest) -> UpstreamReply:
+        body = orjson.loads(request.body)
+        sequence = [0, *[4 + body["num_steps"]] * 3, 2]
+        outputs = {**body["inputs"], "sequence": sequence}
+        return UpstreamReply(200, "application/json", None, orjson.dumps({"outputs": outputs}))
+
+    async def play(house: House) -> None:
+        house.memory.upstream.answer = minding
+        await house.ask({"num_steps": 2})
+        await house.ask({"num_steps": 2})
+        await house.settled()
+        assert results(house) == {"same": 1}
+        shared = await house.ask({"num_steps": 4})
+        await house.settled()
+        assert "; hit" in shared.headers["Cache-Status"], "two masks, so more than two steps are two"
+        assert [orjson.loads(request.body)["num_steps"] for request in house.memory.upstream.requests] == [2, 2, 4]
+        ((model, cls, rule_set), count), *_ = divergence(house).items()
+        assert (model, cls, count) == ("esm3-open-2024-03", "exact", 1)
+        assert rule_set.startswith("sampler-")
+        assert not house.memory.cache.entries
+
+    run(play, level="sampler")
+
+
+def test_rules_that_hold_are_measured_as_the_same_around_each_caller_s_own_inputs() -> None:
+    async def play(house: House) -> None:
+        await house.ask({"num_steps": 2})
+        for steps in (2, 3, 4):
+            assert "; hit" in (await house.ask({"num_steps": steps})).headers["Cache-Status"]
+            await house.settled()
+        assert (results(house), divergence(house)) == ({"same": 3}, {})
+
+    run(play, level="sampler")
