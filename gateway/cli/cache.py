@@ -81,9 +81,9 @@ def _place(order: PurgeOrder) -> str:
 def _of_store(counts: Mapping[str, int]) -> Iterator[str]:
     looked = counts["hits"] + counts["misses"]
     yield "Kept answers, as the cache store counts since it was started"
-    yield f"  entries   {counts['entries']:>14,}   leases of calls under way included"
+    yield f"  entries   {counts['entries']:>14,}   answers, leases of calls under way, the marks of purges"
     yield f"  memory    {size(counts['bytes']):>14}   of the whole server"
-    yield f"  found     {counts['hits']:>14,}   of {looked:,} look-ups; hits from the workers' own memory are not in it"
+    yield f"  found     {counts['hits']:>14,}   of {looked:,} look-ups, those for marks included; the dashboard has the hit ratio"
     yield f"  expired   {counts['expired']:>14,}   their time was over"
     yield f"  evicted   {counts['evicted']:>14,}   thrown out to make room; many: raise stores.cache_mb, or maxmemory"
 
@@ -92,7 +92,7 @@ def _of_marks(marks: Marks) -> Iterator[str]:
     yield "Purges"
     yield f"  all forgotten that was computed before {shown(marks.epoch / 1e6)} (a purge, or an empty store)"
     for model, times in sorted(marks.models.items()):
-        yield f"  {model}: forgotten {times:,} times since then"
+        yield f"  {model}: forgotten since then, purges: {times:,}"
     if marks.floor:
         yield f"  forgotten what was computed before {shown(marks.floor)}"
     for model, moment in sorted(marks.stale.items()):
