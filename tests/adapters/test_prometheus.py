@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import nan
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.adapters.prometheus import CELLS, PrometheusMeter, SlotTaken, clear_slots, render_slots
 from gateway.core.metrics import (
+    AGES,
     AUDIT_FAILURES,
     BREAKER,
     BUILD_INFO,
+    CACHE_AGE,
     CACHE_BAD_ENTRIES,
+    CACHE_STORE_BYTES,
+    CACHE_STORE_KEYS,
     IN_FLIGHT,
     LATENCY,
     METRICS,
@@ -85,6 +90,26 @@ def test_a_duration_counts_in_its_bucket_and_every_larger_one(seconds: float, fi
     assert counts == [0.0] * bounds.index(first) + [1.0] * (len(bounds) - bounds.index(first))
     assert numbers[f"{LATENCY.name}_sum", "generate_tensor", "total"] == seconds
     assert numbers[f"{LATENCY.name}_count", "generate_tensor", "total"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "first"), [(0.2, "1.0"), (3600, "3600.0"), (86_401, "172800.0"), (7_776_001, "+Inf")]
+)
+def test_ages_have_bounds_of_their_own_from_a_second_to_ninety_days(seconds: float, first: str) -> None:
+    meter = PrometheusMeter("1")
+    meter.observe(CACHE_AGE, seconds, "exact")
+    numbers = shown(meter.render()[0])
+    bounds = [*(str(float(bound)) for bound in AGES), "+Inf"]
+    # The labels in the order of their names: class, le.
+    counts = [numbers[f"{CACHE_AGE.name}_bucket", "exact", bound] for bound in bounds]
+    assert counts == [0.0] * bounds.index(first) + [1.0] * (len(bounds) - bounds.index(first))
+    assert numbers[f"{CACHE_AGE.name}_sum", "exact"] == seconds
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
+def test_a_histogram_s_room_is_the_same_whatever_it_measures(metric: Metric) -> None:
+    assert len(metric.bounds) == len(SECONDS)
+    assert list(metric.bounds) == sorted(set(metric.bounds))
 
 
 def test_labels_that_do_not_fit_the_row_are_a_bug_that_shows_at_once() -> None:
@@ -248,6 +273,23 @@ def test_the_worst_workers_view_of_the_upstream_is_shown(tmp_path: Path) -> None
     assert numbers[UPSTREAM_KEYS.name, "resting"] == 1.0
     assert numbers[UPSTREAM_KEYS.name, "dead"] == 1.0
     assert numbers[BREAKER.name,] == 1.0
+
+
+def test_what_every_worker_asks_the_cache_server_is_shown_once_and_not_added_up(tmp_path: Path) -> None:
+    clear_slots(tmp_path)
+    meters = [PrometheusMeter("1", tmp_path, slot) for slot in range(3)]
+    for meter, keys in zip(meters, (40.0, 42.0, nan), strict=True):
+        meter.gauge(CACHE_STORE_KEYS, keys, "kept")
+        meter.gauge(CACHE_STORE_BYTES, 1000.0)
+    numbers = shown(meters[0].render()[0])
+    for meter in meters:
+        meter.gauge(CACHE_STORE_KEYS, nan, "kept")
+    later = shown(meters[0].render()[0])
+    for meter in meters:
+        meter.close()
+    assert numbers[CACHE_STORE_KEYS.name, "kept"] == 42.0
+    assert numbers[CACHE_STORE_BYTES.name,] == 1000.0
+    assert (CACHE_STORE_KEYS.name, "kept") not in later, "what nobody knows is not shown"
 
 
 def test_a_name_that_a_crash_cut_off_is_forgotten_and_the_rest_stands(tmp_path: Path) -> None:
