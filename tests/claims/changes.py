@@ -100,7 +100,8 @@ def annotation(chance: Random, made: Json) -> Json | None:
     elif way == 1:
         del row[chance.randrange(3)]
     else:
-        row.append(row.pop(0))
+        i, j = chance.sample(range(3), 2)
+        row[i], row[j] = row[j], row[i]
     return other
 
 

@@ -30,6 +30,14 @@ def test_the_claim_holds_at_every_level(claim: Claim) -> None:
     assert [are_one(claim, level) for level in levels] == [FROM[claim.same] <= i for i in range(3)]
 
 
+@pytest.mark.parametrize("rule", [rule.name for rule in SAMPLER])
+def test_no_claim_of_a_difference_hangs_on_other_rules(rule: str) -> None:
+    """What one rule relies on, it sees to itself: others can be switched off."""
+    for canonical in (RuleSet(frozenset({rule})), RuleSet(EVERY.names - {rule})):
+        shared = [str(claim) for claim in CLAIMS if claim.same == "never" and are_one(claim, canonical)]
+        assert shared == []
+
+
 @pytest.mark.parametrize("claim", [claim for claim in CLAIMS if claim.same in ("sampler", "optional")], ids=str)
 def test_a_rule_needs_nobody_but_those_it_is_claimed_with(claim: Claim) -> None:
     """Without its rule no claim holds; so the table notices each rule that is gone."""
