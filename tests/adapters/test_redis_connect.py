@@ -17,7 +17,9 @@ from gateway.adapters.redis_cache import RedisCache
 from gateway.adapters.redis_connect import RedisStore, connect, load_script
 from gateway.adapters.redis_directory import RedisDirectory
 from gateway.adapters.redis_ledger import RedisLedger
+from gateway.adapters.redis_purges import RedisPurges
 from gateway.adapters.redis_url import parse_address
+from gateway.core.marks import Purge
 from gateway.core.nouns import Grant, KeyRecord
 from gateway.core.quota import Limit, Reservation
 from gateway.ports import StoreUnavailable
@@ -56,8 +58,9 @@ OPERATIONS: dict[str, Operation] = {
     "claim": lambda store: cache(store).claim("here", "ours", 60),
     "renew": lambda store: cache(store).renew("here", "ours", 60),
     "release": lambda store: cache(store).release("here", "ours"),
-    "cache epoch": lambda store: cache(store).epoch(),
-    "purge": lambda store: cache(store).purge(),
+    "marks": lambda store: RedisPurges(store, prefix="connect:").marks(),
+    "purge": lambda store: RedisPurges(store, prefix="connect:").purge(Purge()),
+    "touch": lambda store: RedisPurges(store, prefix="connect:").touch(),
     "find": lambda store: directory(store).find("k1"),
     "epoch": lambda store: directory(store).epoch(),
     "put_key": lambda store: directory(store).put_key(KeyRecord("k1", "d", "ada", "lab", 1.0)),
@@ -66,7 +69,7 @@ OPERATIONS: dict[str, Operation] = {
     "grants": lambda store: directory(store).grants("ada"),
 }
 
-OF_THE_CACHE = ("get", "put", "put first", "land", "delete", "claim", "renew", "release", "cache epoch", "purge")
+OF_THE_CACHE = ("get", "put", "put first", "land", "delete", "claim", "renew", "release", "marks", "purge", "touch")
 
 
 @pytest.mark.parametrize("losing", ["swallow", "cut"])
