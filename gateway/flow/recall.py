@@ -122,7 +122,7 @@ class Recall:
             standing = None if first is None else await self.checked(plan.address, first)
             if first is not None and (standing is None or not plan.serves(standing, self._clock.now())):
                 standing = None
-                await self._cache.put(plan.address, blob, ttl_s, False)
+                await self._cache.put(plan.address, blob, ttl_s, False, owner)
         except StoreUnavailable:
             self._meter.count(STORE_ERRORS, "cache", "put")
             return Kept(shared, False)
