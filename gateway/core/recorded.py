@@ -40,7 +40,14 @@ def close(key: bytes, address: str, entry: Recorded, nonce: bytes) -> bytes:
     """A sealed record for this address."""
     facts = [entry.endpoint, entry.target, entry.model, entry.flagged, entry.pool, entry.sample]
     head = orjson.dumps(facts)
-    parts = (FORM, _LENGTH.pack(len(head)), head, _LENGTH.pack(len(entry.body)), entry.body, entries.write(entry.answer))
+    parts = (
+        FORM,
+        _LENGTH.pack(len(head)),
+        head,
+        _LENGTH.pack(len(entry.body)),
+        entry.body,
+        entries.write(entry.answer),
+    )
     return envelope.seal(key, address, b"".join(parts), nonce)
 
 
