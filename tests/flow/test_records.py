@@ -242,6 +242,21 @@ def test_without_the_state_store_a_record_is_a_503_and_nothing_is_computed() -> 
     run(play)
 
 
+@pytest.mark.parametrize("lost", [True, False])
+def test_an_answer_that_the_record_does_not_take_is_given_once_and_not_remembered(lost: bool) -> None:
+    async def play(house: House) -> None:
+        await house.namespace("paper")
+        if lost:
+            house.memory.archive.lost.add("put")
+        else:
+            house.memory.archive._max_bytes = 0
+        answers = [await house.ask(**PAPER) for _ in range(2)]
+        assert [status_of(answer) for answer in answers] == ["fwd=miss"] * 2
+        assert len({serial(answer) for answer in answers}) == 2
+
+    run(play)
+
+
 def test_without_the_cache_store_a_record_is_read_all_the_same() -> None:
     async def play(house: House) -> None:
         await house.namespace("paper")

@@ -9,7 +9,8 @@ import pytest
 
 from gateway.core.nouns import CacheScope, Limits
 from gateway.core.wish import DIRECTIVES
-from tests.flow.house import House, serial, slug, status_of
+from gateway.ports import UpstreamReply, UpstreamRequest
+from tests.flow.house import House, answering, serial, slug, status_of
 
 CACHE = {"cache": {"ttl_s": 1000.0, "stale_if_error_s": 500.0}}
 
@@ -104,6 +105,29 @@ def test_an_entry_that_another_process_left_stale_is_no_answer_of_the_fleet() ->
         house.memory.cache.get = missed  # type: ignore[method-assign]
         new = await house.ask()
         assert serial(new) != serial(old)
+        assert house.sent() == 2
+
+    run(play, settings=CACHE)
+
+
+def test_all_who_want_nothing_older_than_their_question_share_what_was_made_since() -> None:
+    async def play(house: House) -> None:
+        gate = asyncio.Event()
+
+        async def slow(request: UpstreamRequest) -> UpstreamReply:
+            await gate.wait()
+            return answering(request)
+
+        old = await house.ask()
+        await house.later(10)
+        house.memory.upstream.answer = slow
+        asking = [asyncio.ensure_future(house.ask(cache_control="max-age=0")) for _ in range(10)]
+        while house.sent() == 1:
+            await asyncio.sleep(0)
+        house.memory.clock.advance(1.5)
+        gate.set()
+        (new,) = {serial(await each) for each in asking}
+        assert new != serial(old)
         assert house.sent() == 2
 
     run(play, settings=CACHE)
