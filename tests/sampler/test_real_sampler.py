@@ -34,9 +34,11 @@ def test_a_wrong_rule_is_noticed_on_every_track(tallies: dict[Where, Tally]) -> 
 
 
 def test_the_tiny_model_notices_most_changes_of_one_token(tallies: dict[Where, Tally]) -> None:
-    for (_, _, track), tally in of("change", tallies):
-        assert tally.differ > tally.played * 0.6, track
-        assert tally.shared == 0
+    rows = dict(of("change", tallies))
+    assert {
+        track: tally for (_, _, track), tally in rows.items() if tally.shared or tally.differ <= tally.played / 2
+    } == {}
+    assert sum(tally.differ for tally in rows.values()) > 0.7 * sum(tally.played for tally in rows.values())
 
 
 def test_most_claims_of_a_difference_show_one(tallies: dict[Where, Tally]) -> None:

@@ -33,7 +33,10 @@ def model(seed: int = 7) -> ESM3:
     made = ESM3(64, 4, 8, 2, _absent, _absent, _absent, _tokenizers()).eval()
     with torch.no_grad():
         for block in made.transformer.blocks:
-            block.attn.q_ln.weight.mul_(4.0)
+            block.attn.q_ln.weight.mul_(8.0)
+            block.attn.out_proj.weight.mul_(4.0)
+            if hasattr(block, "geom_attn"):
+                block.geom_attn.out_proj.weight.mul_(4.0)
         for name in HEADS:
             getattr(made.output_heads, name)[-1].weight.mul_(6.0)
     return made
