@@ -15,8 +15,8 @@ import orjson
 from gateway import endpoints
 from gateway.cli.shell import Failure, Shell, run, with_shell
 from gateway.core import caching, receipts
-from gateway.core.caching import Plan, Scheme
-from gateway.core.explanation import Explained, explanation, plan_of
+from gateway.core.caching import Plan, Scheme, plan_of
+from gateway.core.explanation import Explained, explanation
 from gateway.core.marks import Marks
 from gateway.core.nouns import KeyRecord, Namespace, Principal
 from gateway.ports import StoreUnavailable

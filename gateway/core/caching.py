@@ -6,14 +6,15 @@ from it.
 """
 
 import hmac
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Literal
 
 from gateway.core.marks import Marks
-from gateway.core.nouns import Answer, Call, Class, Principal
-from gateway.core.wish import NO_WISH, Wish
+from gateway.core.nouns import Answer, Call, Class, Namespace, Principal
+from gateway.core.problems import NAMESPACE_FROZEN, UNKNOWN_NAMESPACE, Problem
+from gateway.core.wish import NO_WISH, Wish, wish
 
 BYPASS_REASONS = ("disabled", "endpoint", "no-store", "exact", "pinned", "sampled", "unknown", "store")
 """Why the cache can have no part in a call. A class among them: the settings do not keep it, or nobody may."""
@@ -92,6 +93,30 @@ class Plan:
     def stands_in(self, answer: Answer, now: float) -> bool:
         """Whether this answer, stale as it is, may be given while the upstream is down."""
         return answer.created > self.floor and now < answer.created + self.ttl_s + self.grace_s and self.grace_s > 0
+
+
+def plan_of(
+    call: Call,
+    who: Principal,
+    scheme: Scheme,
+    marks: Marks | None,
+    namespace: Callable[[str], Namespace | None],
+    cacheable: bool,
+    cache_control: str | None,
+) -> Plan:
+    """Where the answer of this call to this caller belongs. Raises what is refused of a Cache-Control header."""
+    scope = who.key.cache
+    allowed, named = (None, None) if scope is None else (scope.directives, scope.namespace)
+    asked = wish(cache_control, allowed, recorded=named is not None)
+    name = asked.namespace or named
+    if name is None:
+        return plan(call, who, scheme, marks, cacheable, asked)
+    found = namespace(name)
+    if found is None:
+        raise Problem(UNKNOWN_NAMESPACE)
+    if found.frozen is not None and (asked.no_cache or asked.no_store):
+        raise Problem(NAMESPACE_FROZEN)
+    return recorded_plan(call, scheme, name, found.frozen is not None, asked)
 
 
 def plan(call: Call, who: Principal, scheme: Scheme, marks: Marks | None, cacheable: bool, asked: Wish) -> Plan:

@@ -4,7 +4,7 @@ Everything here follows from the call, the settings and the caller's key. Nothin
 tells whether somebody has asked the same before, and it holds no address of an entry.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -16,12 +16,9 @@ from gateway.core import caching, determinism
 from gateway.core.caching import Plan, Scheme
 from gateway.core.coordinates import as_json
 from gateway.core.endpoint import Draft, Endpoint, Rules
-from gateway.core.marks import Marks
-from gateway.core.nouns import Call, Namespace, Principal
-from gateway.core.problems import NAMESPACE_FROZEN, UNKNOWN_NAMESPACE, Problem
+from gateway.core.nouns import Call, Principal
 from gateway.core.rules import RULES, Form, RuleSet
 from gateway.core.tracks import TRACKS, effective_steps
-from gateway.core.wish import wish
 
 WHY_NOT: Mapping[str, str] = {
     "disabled": "the settings switch the cache off (cache.enabled)",
@@ -47,30 +44,6 @@ class Explained:
     def of(cls, endpoint: Endpoint[Any], body: bytes, query: str, rules: Rules) -> "Explained":
         """Raises the problems of `Endpoint.parse`."""
         return cls(*endpoint.understood(body, query, rules))
-
-
-def plan_of(
-    call: Call,
-    who: Principal,
-    scheme: Scheme,
-    marks: Marks | None,
-    namespace: Callable[[str], Namespace | None],
-    cacheable: bool,
-    cache_control: str | None,
-) -> Plan:
-    """Where the answer of this call to this caller belongs. Raises what is refused of a Cache-Control header."""
-    scope = who.key.cache
-    allowed, named = (None, None) if scope is None else (scope.directives, scope.namespace)
-    asked = wish(cache_control, allowed, recorded=named is not None)
-    name = asked.namespace or named
-    if name is None:
-        return caching.plan(call, who, scheme, marks, cacheable, asked)
-    found = namespace(name)
-    if found is None:
-        raise Problem(UNKNOWN_NAMESPACE)
-    if found.frozen is not None and (asked.no_cache or asked.no_store):
-        raise Problem(NAMESPACE_FROZEN)
-    return caching.recorded_plan(call, scheme, name, found.frozen is not None, asked)
 
 
 def explanation(

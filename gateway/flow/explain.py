@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway import endpoints
-from gateway.core.caching import Scheme
+from gateway.core.caching import Scheme, plan_of
 from gateway.core.endpoint import Rules
-from gateway.core.explanation import Explained, explanation, plan_of
+from gateway.core.explanation import Explained, explanation
 from gateway.core.policies import models
-from gateway.core.problems import BODY_TOO_LARGE, CALL_INVALID, MEDIA_TYPE_REFUSED, UNKNOWN_RECEIPT, Fault, Problem
+from gateway.core.problems import CALL_INVALID, UNKNOWN_RECEIPT, Fault, Problem
+from gateway.flow.body import read_body
 from gateway.flow.keyring import Keyring
 from gateway.flow.recall import Recall
 from gateway.flow.trace import Trace
@@ -51,7 +52,7 @@ class Explain:
         trace.endpoint = "explain"
         trace.who = who = await self._keyring.principal(raw.header("Authorization"))
         endpoint, in_full, query = _read_query(raw.query)
-        body = await self._body(raw, endpoint.max_bytes)
+        body = await read_body(raw, min(self._max_body_bytes, endpoint.max_bytes))
         what = Explained.of(endpoint, body, query, self._rules)
         refused = models.decide(what.call, who, self._clock.now())
         if refused is not None:
@@ -78,16 +79,6 @@ class Explain:
             raise Problem(UNKNOWN_RECEIPT)
         trace.outcome = "answered"
         return {"receipt": identifier, **found}
-
-    async def _body(self, raw: RawRequest, max_bytes: int) -> bytes:
-        media_type = (raw.header("Content-Type") or "").partition(";")[0].strip().lower()
-        if media_type != "application/json" or (raw.header("Content-Encoding") or "identity") != "identity":
-            raise Problem(MEDIA_TYPE_REFUSED)
-        limit = min(self._max_body_bytes, max_bytes)
-        body = await raw.read(limit)
-        if body is None:
-            raise Problem(BODY_TOO_LARGE, f"At most {limit} bytes are accepted.")
-        return body
 
 
 def _read_query(query: str) -> tuple[endpoints.AnyEndpoint, bool, str]:

@@ -11,19 +11,15 @@ from gateway.core.endpoint import Rules
 from gateway.core.metrics import CACHE, UNITS
 from gateway.core.nouns import Answer, Call, Class, Principal, Response
 from gateway.core.problems import (
-    BODY_TOO_LARGE,
-    MEDIA_TYPE_REFUSED,
-    NAMESPACE_FROZEN,
     NOT_RECORDED,
     PRECONDITION_UNMET,
-    UNKNOWN_NAMESPACE,
     UNKNOWN_PATH,
     WRONG_METHOD,
     Problem,
 )
-from gateway.core.wish import NO_WISH, Wish, wish
 from gateway.flow.admission import Admission
 from gateway.flow.advise import Adviser
+from gateway.flow.body import read_body
 from gateway.flow.coalesce import Coalescer, Landed
 from gateway.flow.deliver import Deliver
 from gateway.flow.dispatch import Dispatcher
@@ -107,12 +103,7 @@ class Pipeline:
         return endpoint
 
     async def _understand(self, endpoint: endpoints.AnyEndpoint, raw: RawRequest) -> Call:
-        if not _is_json(raw.header("Content-Type")) or (raw.header("Content-Encoding") or "identity") != "identity":
-            raise Problem(MEDIA_TYPE_REFUSED)
-        limit = min(self._max_body_bytes, endpoint.max_bytes)
-        body = await raw.read(limit)
-        if body is None:
-            raise Problem(BODY_TOO_LARGE, f"At most {limit} bytes are accepted.")
+        body = await read_body(raw, min(self._max_body_bytes, endpoint.max_bytes))
         call = self._memory.call(endpoint.name, raw.query, body)
         if call is None:
             call = endpoint.parse(body, raw.query, self._rules)
@@ -120,29 +111,16 @@ class Pipeline:
         return call
 
     def _plan(self, endpoint: endpoints.AnyEndpoint, call: Call, who: Principal, raw: RawRequest) -> Plan:
-        scope = who.key.cache
-        allowed, named = (None, None) if scope is None else (scope.directives, scope.namespace)
-        asked = wish(raw.header("Cache-Control"), allowed, recorded=named is not None)
-        name = asked.namespace or named
-        if name is not None:
-            return self._recorded(name, call, asked)
-        marks = self._watch.marks()
-        if asked is not NO_WISH or marks is None:
-            return caching.plan(call, who, self._scheme, marks, endpoint.cacheable, asked)
+        header, marks, scope = raw.header("Cache-Control"), self._watch.marks(), who.key.cache
+        plain = header is None and marks is not None and (scope is None or scope.namespace is None)
         sharers = caching.sharers(who, self._scheme)
-        plan = self._memory.plan(call, sharers)
+        plan = self._memory.plan(call, sharers) if plain else None
         if plan is None:
-            plan = caching.plan(call, who, self._scheme, marks, endpoint.cacheable, asked)
-            self._memory.keep_plan(call, sharers, plan)
+            known = self._watch.namespace
+            plan = caching.plan_of(call, who, self._scheme, marks, known, endpoint.cacheable, header)
+            if plain:
+                self._memory.keep_plan(call, sharers, plan)
         return plan
-
-    def _recorded(self, name: str, call: Call, asked: Wish) -> Plan:
-        namespace = self._watch.namespace(name)
-        if namespace is None:
-            raise Problem(UNKNOWN_NAMESPACE)
-        if namespace.frozen is not None and (asked.no_cache or asked.no_store):
-            raise Problem(NAMESPACE_FROZEN)
-        return caching.recorded_plan(call, self._scheme, name, namespace.frozen is not None, asked)
 
     async def _enter(
         self, plan: Plan, call: Call, who: Principal, trace: Trace
@@ -226,11 +204,6 @@ class Pipeline:
 
 
 _NOT_AT_ALL = re.compile(r"q=0(\.0{0,3})?")
-
-
-def _is_json(content_type: str | None) -> bool:
-    plain = "application/json"
-    return content_type == plain or (content_type or "").partition(";")[0].strip().lower() == plain
 
 
 def _takes_zstd(accept_encoding: str | None) -> bool:

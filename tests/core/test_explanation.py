@@ -8,9 +8,9 @@ import orjson
 import pytest
 
 from gateway import endpoints
-from gateway.core.caching import BYPASS_REASONS, Scheme
+from gateway.core.caching import BYPASS_REASONS, Scheme, plan_of
 from gateway.core.endpoint import Rules
-from gateway.core.explanation import WHY_NOT, Explained, explanation, plan_of
+from gateway.core.explanation import WHY_NOT, Explained, explanation
 from gateway.core.marks import Marks
 from gateway.core.nouns import CacheScope, KeyRecord, Namespace, Principal
 from gateway.core.problems import Problem
