@@ -83,7 +83,7 @@ def _of_store(counts: Mapping[str, int]) -> Iterator[str]:
     yield "Kept answers, as the cache store counts since it was started"
     yield f"  entries   {counts['entries']:>14,}   answers, leases of calls under way, the marks of purges"
     yield f"  memory    {size(counts['bytes']):>14}   of the whole server"
-    yield f"  found     {counts['hits']:>14,}   of {looked:,} look-ups, those for marks included; the dashboard has the hit ratio"
+    yield f"  found     {counts['hits']:>14,}   of {looked:,} look-ups, those for marks too; hit ratio: dashboard"
     yield f"  expired   {counts['expired']:>14,}   their time was over"
     yield f"  evicted   {counts['evicted']:>14,}   thrown out to make room; many: raise stores.cache_mb, or maxmemory"
 
