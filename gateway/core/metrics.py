@@ -84,7 +84,7 @@ REVALIDATIONS = Metric(
     "esmgw_cache_revalidations_total",
     "counter",
     ("result",),
-    "Hits chosen to be computed again; result is same, different, failed, no_budget or busy.",
+    "Hits chosen to be computed again; result is same, different, failed, no_budget, busy or recent.",
 )
 DIVERGENCE = Metric(
     "esmgw_cache_divergence_total",

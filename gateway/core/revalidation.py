@@ -19,11 +19,15 @@ NEVER = 2**62
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What the settings say: the share of hits (0 to 1), the classes, and the units a day of the whole fleet."""
+    """What the settings say: the share of hits (0 to 1), the classes, and the units a day of the whole fleet.
+
+    `again_s` is how long a worker lets an answer rest that has just been found right.
+    """
 
     share: float = 0.01
     units_per_day: int = 100_000
     classes: Collection[str] = ("exact",)
+    again_s: float = 600.0
 
     @property
     def limit(self) -> Limit:

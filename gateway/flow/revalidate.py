@@ -3,7 +3,8 @@
 Nobody waits for it and nobody is charged: the units come from a daily budget of the whole fleet, reserved and settled
 in the ledger under a name of its own. What is asked upstream is the caller's own spelling, so with rules on that let
 spellings share answers, the rules are measured, too. Flagged calls are left alone (each needs its record), and so are
-pools and namespaces, where a first answer stands whatever a second one would be.
+pools and namespaces, where a first answer stands whatever a second one would be. An answer that has just been found
+right rests for a while, or the few questions that everybody asks would use the whole budget up.
 """
 
 from collections.abc import Collection
@@ -11,6 +12,7 @@ from collections.abc import Collection
 from gateway.core import revalidation
 from gateway.core.breaker import Breaker
 from gateway.core.caching import Plan
+from gateway.core.lru import Lru
 from gateway.core.metrics import DIVERGENCE, REVALIDATIONS, STORE_ERRORS, UNITS
 from gateway.core.nouns import Answer, Call, Class
 from gateway.core.quota import Reservation
@@ -25,7 +27,9 @@ SPENT_FOR_S = 60.0
 """A spent budget is not asked about at every chosen hit."""
 TOUCH_TRIES = 5
 TOUCH_AGAIN_S = 1.0
-RESULTS = ("same", "different", "failed", "no_budget", "busy")
+RESULTS = ("same", "different", "failed", "no_budget", "busy", "recent")
+# What was found right lately, by address and spelling: some thousands.
+RECENT_BYTES = 4 * 2**20
 
 
 class Revalidator:
@@ -53,6 +57,7 @@ class Revalidator:
         self._clock, self._tasks, self._meter = clock, tasks, meter
         self._terms, self._rule_set = terms, rule_set
         self._under_way: set[str] = set()
+        self._rests: Lru[float] = Lru(RECENT_BYTES)
         self._spent = (0, float("-inf"))
         self._left = revalidation.NEVER
         self._draw()
@@ -64,8 +69,11 @@ class Revalidator:
         if self._left > 0:
             return
         self._draw()
-        address = plan.address
+        address, now = plan.address, self._clock.monotonic()
         if address is None or not self._concerns(plan, call) or address in self._under_way:
+            return
+        if now < (self._rests.get((address, call.canonical)) or now):
+            self._meter.count(REVALIDATIONS, "recent")
             return
         if len(self._under_way) >= MOST_AT_ONCE or self._breaker.state() != "closed":
             self._meter.count(REVALIDATIONS, "busy")
@@ -111,6 +119,7 @@ class Revalidator:
         if answer is None:
             return "failed"
         if revalidation.same(hit.body, answer.body):
+            self._rests.put((plan.address, call.canonical), self._clock.monotonic() + self._terms.again_s, 128)
             return "same"
         await self._diverged(plan, call)
         return "different"

@@ -175,6 +175,9 @@ class CachePart(Part):
     revalidate_units_per_day: Annotated[int, Field(ge=0)] = Field(
         100000, description="Most units a UTC day that this costs, all workers together; charged to nobody."
     )
+    revalidate_again_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        600.0, description="So long a worker leaves an answer alone that it has just found right."
+    )
     revalidate_classes: Annotated[tuple[Literal["exact", "pinned"], ...], Field(strict=False)] = Field(
         ("exact",), description="Classes of hits that it concerns; only an exact answer that differs is dropped."
     )

@@ -162,7 +162,12 @@ def _revalidator(
         clock=w.clock,
         tasks=w.tasks,
         meter=w.meter,
-        terms=revalidation.Terms(cache.revalidate_share, cache.revalidate_units_per_day, cache.revalidate_classes),
+        terms=revalidation.Terms(
+            cache.revalidate_share,
+            cache.revalidate_units_per_day,
+            cache.revalidate_classes,
+            cache.revalidate_again_s,
+        ),
         lease_s=settings.admission.reservation_lease_s,
         models=settings.models,
         rule_set=rule_set,

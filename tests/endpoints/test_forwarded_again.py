@@ -1,4 +1,4 @@
-"""What goes upstream is itself a body that the gateway reads as the same call: a record of it can be read in anywhere."""
+"""What goes upstream is itself a body that the gateway reads as the same call: its record can be read in anywhere."""
 
 import json
 from dataclasses import replace

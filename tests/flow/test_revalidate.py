@@ -15,8 +15,8 @@ from tests.flow.house import House, turns
 UNITS = 10
 """What BODY costs: five tokens, two steps."""
 CHEAP = {"num_steps": 1}
-ALWAYS = {"revalidate_share": 1.0}
-RESULTS = ("same", "different", "failed", "no_budget", "busy")
+ALWAYS = {"revalidate_share": 1.0, "revalidate_again_s": 0.0}
+RESULTS = ("same", "different", "failed", "no_budget", "busy", "recent")
 
 
 def run(play: Callable[[House], Awaitable[None]], limits: Limits | None = None, **cache: Any) -> None:
@@ -205,6 +205,20 @@ def test_two_gateways_share_one_budget() -> None:
         assert (results(house), results(other)) == ({"same": 1}, {"no_budget": 1})
 
     run(play, revalidate_units_per_day=UNITS)
+
+
+def test_what_was_just_found_right_rests_and_another_question_does_not() -> None:
+    async def play(house: House) -> None:
+        for _ in range(3):
+            await miss_then_hit(house)
+        assert (sent(house), results(house)) == (2, {"same": 1, "recent": 4})
+        house.memory.clock.advance(601.0)
+        await house.flow.watch.look()
+        await house.ask()
+        await house.settled()
+        assert results(house)["same"] == 2
+
+    run(play, revalidate_again_s=600.0)
 
 
 @pytest.mark.parametrize("share, again", [(0.0, 0), (1.0, 20)])
