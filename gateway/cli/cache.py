@@ -9,9 +9,10 @@ from gateway.cli.cache_namespaces import facts, namespace, namespaces, size
 from gateway.cli.explain import explain, receipt
 from gateway.cli.shell import Shell, run, whoami, with_shell
 from gateway.cli.times import shown, span
+from gateway.core.caching import DEFAULT
 from gateway.core.marks import Marks
 from gateway.flow.curate import Shelf
-from gateway.flow.invalidate import DEFAULT, PurgeOrder
+from gateway.flow.invalidate import PurgeOrder
 from gateway.wiring import open_parts
 
 

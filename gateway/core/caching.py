@@ -20,6 +20,8 @@ BYPASS_REASONS = ("disabled", "endpoint", "no-store", "exact", "pinned", "sample
 """Why the cache can have no part in a call. A class among them: the settings do not keep it, or nobody may."""
 Share = Literal["organisation", "team", "user"]
 FOREVER_S = 1e10
+DEFAULT = "default"
+"""The name of what is no namespace: the shared cache. A key with a namespace of its own leaves it by this name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ def plan_of(
     allowed, named = (None, None) if scope is None else (scope.directives, scope.namespace)
     asked = wish(cache_control, allowed, recorded=named is not None)
     name = asked.namespace or named
-    if name is None:
+    if name is None or name == DEFAULT:
         return plan(call, who, scheme, marks, cacheable, asked)
     found = namespace(name)
     if found is None:

@@ -10,8 +10,8 @@ from enum import StrEnum
 from typing import Any
 
 from gateway.core.audit import Event
+from gateway.core.caching import DEFAULT
 from gateway.core.nouns import Namespace
-from gateway.flow.invalidate import DEFAULT
 from gateway.flow.orders import Refused, check_names, check_namespace, check_text
 from gateway.ports import Archive, AuditLog, Clock, Held, NotKept
 

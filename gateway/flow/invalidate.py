@@ -11,12 +11,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from gateway.core.audit import Event
+from gateway.core.caching import DEFAULT
 from gateway.core.marks import Purge
 from gateway.flow.orders import Refused, check_names
 from gateway.ports import Archive, AuditLog, CacheStore, Clock, NotKept, Purges
 
-DEFAULT = "default"
-"""What the cache that all callers share is called, where a namespace's name is expected."""
 _ADDRESS = re.compile(r"[0-9a-f]{64}")
 
 

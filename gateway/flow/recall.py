@@ -121,12 +121,12 @@ class Recall:
             first = await self._cache.put(plan.address, blob, ttl_s, plan.keep_first, owner)
             standing = None if first is None else await self.checked(plan.address, first)
             if first is not None and (standing is None or not plan.serves(standing, self._clock.now())):
-                standing = None
-                await self._cache.put(plan.address, blob, ttl_s, False, owner)
+                # Whoever has lost his lease meanwhile replaces nothing: his successor will.
+                standing, first = None, await self._cache.put(plan.address, blob, ttl_s, False, owner)
         except StoreUnavailable:
             self._meter.count(STORE_ERRORS, "cache", "put")
             return Kept(shared, False)
-        return Kept(standing or shared, True)
+        return Kept(standing or shared, standing is not None or first is None)
 
     async def _record(self, plan: Plan, call: Call, answer: Answer, name: str, address: str) -> Kept:
         if plan.wish.no_cache:
@@ -136,15 +136,17 @@ class Recall:
         blob = recorded.close(self._keys.records, f"{name} {address}", entry, self._clock.token(NONCE_BYTES))
         try:
             first = await self._archive.put(name, address, blob)
+            standing = None if first is None else self._opened(name, address, first)
+            if first is not None and standing is None and await self._archive.remove(name, address):
+                first = await self._archive.put(name, address, blob)  # what cannot be read is no record
         except NotKept:
             return Kept(answer, False)
         except StoreUnavailable:
             self._meter.count(STORE_ERRORS, "state", "archive")
             return Kept(answer, False)
-        if first is None:
-            return Kept(answer, True)
-        standing = self._opened(name, address, first)
-        return Kept(answer, False) if standing is None else Kept(standing.answer, True)
+        if standing is not None:
+            return Kept(standing.answer, True)
+        return Kept(answer, first is None)
 
     def present(self, plan: Plan, call: Call, answer: Answer, *, remember: bool = True) -> Answer:
         """The answer as this caller gets it: inputs around it, with its tag and its receipt; remembered if kept."""

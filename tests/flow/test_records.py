@@ -208,6 +208,18 @@ def test_a_key_reads_its_own_namespace_unless_another_is_named() -> None:
     run(play)
 
 
+def test_a_key_with_a_namespace_reaches_the_shared_cache_by_its_name() -> None:
+    async def play(house: House) -> None:
+        await house.namespace("paper")
+        reader = house.person("bob", cache=CacheScope(namespace="paper"))
+        await house.flow.watch.look()
+        shared = serial(await house.ask())
+        assert serial(await house.ask(**reader)) != shared
+        assert serial(await house.ask(**reader, cache_control="namespace=default")) == shared
+
+    run(play)
+
+
 def test_a_key_whose_namespace_is_gone_gets_no_answer_from_elsewhere() -> None:
     async def play(house: House) -> None:
         house.add_key(Limits(), cache=CacheScope(namespace="gone"))
@@ -309,7 +321,8 @@ def test_a_record_that_is_broken_or_lies_where_another_belongs_is_none(frozen: b
                 assert slug(response) == "not-recorded"
             else:
                 assert serial(response) != second
-                assert status_of(response) == "fwd=miss"
+                assert status_of(response) == "fwd=miss; stored"
+                assert serial(await house.ask(body, **PAPER)) == serial(response)
         assert house.memory.meter.counts[("esmgw_cache_bad_entries_total",)] >= 2
 
     run(play)
