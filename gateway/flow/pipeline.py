@@ -13,6 +13,7 @@ from gateway.core.nouns import Answer, Call, Class, Principal, Response
 from gateway.core.problems import (
     NOT_RECORDED,
     PRECONDITION_UNMET,
+    UNKNOWN_NAMESPACE,
     UNKNOWN_PATH,
     WRONG_METHOD,
     Problem,
@@ -76,7 +77,7 @@ class Pipeline:
         await self._permit.check(call, who, trace.request_id)  # 403: before the cache; on record if flagged
         trace.permitted = True
         trace.known, trace.takes_zstd = raw.header("If-None-Match"), _takes_zstd(raw.header("Accept-Encoding"))
-        plan = self._plan(endpoint, call, who, raw)  # 400 403 404: where the answer lives, and why
+        plan = await self._planned(endpoint, call, who, raw)  # 400 403 404: where the answer lives, and why
         rate, found = await self._enter(plan, call, who, trace)  # 429: rate, fair line
         if found is not None and plan.serves(found, self._clock.now()):
             exact = call.determinism.cls is Class.EXACT  # then there is never anything to say
@@ -109,6 +110,15 @@ class Pipeline:
             call = endpoint.parse(body, raw.query, self._rules)
             self._memory.keep_call(endpoint.name, raw.query, body, call)
         return call
+
+    async def _planned(self, endpoint: endpoints.AnyEndpoint, call: Call, who: Principal, raw: RawRequest) -> Plan:
+        try:
+            return self._plan(endpoint, call, who, raw)
+        except Problem as problem:
+            if problem.kind is not UNKNOWN_NAMESPACE:
+                raise
+        await self._watch.look_once_more()
+        return self._plan(endpoint, call, who, raw)
 
     def _plan(self, endpoint: endpoints.AnyEndpoint, call: Call, who: Principal, raw: RawRequest) -> Plan:
         header, marks, scope = raw.header("Cache-Control"), self._watch.marks(), who.key.cache

@@ -14,6 +14,8 @@ from gateway.flow.memory import Memory
 from gateway.ports import Archive, Clock, Directory, Meter, Purges, StoreUnavailable
 
 EVERY_S = 0.5
+# Names that do not exist cost the store no more than this, however many ask for them.
+ONCE_MORE_S = 0.1
 GOOD_FOR_S = 2.0
 
 
@@ -37,6 +39,7 @@ class Watch:
         self._marks: Marks | None = None
         self._namespaces: Mapping[str, Namespace] = {}
         self._confirmed = float("-inf")
+        self._looked_once_more = float("-inf")
 
     def marks(self) -> Marks | None:
         """The marks that cache keys are made with, or None while they are not known to be current."""
@@ -46,6 +49,13 @@ class Watch:
     def namespace(self, name: str) -> Namespace | None:
         """A namespace as it was at the last look; the store itself says so again before anything is added to it."""
         return self._namespaces.get(name)
+
+    async def look_once_more(self) -> None:
+        """For somebody who names a namespace that is not known here: it may have been made a moment ago."""
+        now = self._clock.monotonic()
+        if now - self._looked_once_more >= ONCE_MORE_S:
+            self._looked_once_more = now
+            await self._look_at_state()
 
     async def look(self) -> None:
         """One look at both stores; a lost one changes nothing but is counted."""

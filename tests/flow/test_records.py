@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from gateway.core.marks import Purge
-from gateway.core.nouns import CacheScope, Limits
+from gateway.core.nouns import CacheScope, Limits, Namespace
 from gateway.ports import UpstreamReply
 from tests.flow.house import House, serial, slug, status_of
 
@@ -142,7 +142,8 @@ def test_an_unknown_namespace_is_a_404_that_costs_nothing() -> None:
     async def play(house: House) -> None:
         response = await house.ask(**PAPER)
         assert (response.status, slug(response)) == (404, "unknown-namespace")
-        assert await house.settled() == ["directory.find"]
+        # Nothing but one more look at the names.
+        assert await house.settled() == ["directory.find", "directory.epoch", "archive.namespaces"]
 
     run(play, limits=Limits(requests_per_minute=100))
 
@@ -204,6 +205,20 @@ def test_a_key_reads_its_own_namespace_unless_another_is_named() -> None:
         assert second != recorded
         assert serial(await house.ask(cache_control="namespace=paper, sample=2")) == second
         assert serial(await house.ask()) != recorded
+
+    run(play)
+
+
+def test_a_namespace_made_a_moment_ago_is_found_and_one_that_is_not_there_costs_the_store_little() -> None:
+    async def play(house: House) -> None:
+        await house.memory.archive.create(Namespace("new", 1.0))
+        assert status_of(await house.ask(cache_control="namespace=new")) == "fwd=miss; stored"
+        house.memory.clock.advance(1.0)
+        await house.flow.watch.look()
+        house.memory.journal.clear()
+        for _ in range(50):
+            assert slug(await house.ask(cache_control="namespace=never")) == "unknown-namespace"
+        assert house.memory.effects().count("archive.namespaces") == 1
 
     run(play)
 
