@@ -78,8 +78,8 @@ class Pipeline:
         trace.permitted = True
         trace.known, trace.takes_zstd = raw.header("If-None-Match"), _takes_zstd(raw.header("Accept-Encoding"))
         plan = await self._planned(endpoint, call, who, raw)  # 400 403 404: where the answer lives, and why
-        rate, found = await self._enter(plan, call, who, trace)  # 429: rate, fair line
-        if found is not None and plan.serves(found, self._clock.now()):
+        rate, found, serves = await self._enter(plan, call, who, trace)  # 429: rate, fair line
+        if found is not None and serves:
             exact = call.determinism.cls is Class.EXACT  # then there is never anything to say
             told = found if exact else await self._adviser.advised(found, plan, call, who, kept=True)
             return self._hit(found, told, plan, call, rate, trace)
@@ -134,12 +134,15 @@ class Pipeline:
 
     async def _enter(
         self, plan: Plan, call: Call, who: Principal, trace: Trace
-    ) -> tuple[Mapping[str, str], Answer | None]:
-        """Charge the rate and look into the cache: from memory if it has the answer, else both stores at once."""
+    ) -> tuple[Mapping[str, str], Answer | None, bool]:
+        """Charge the rate and look into the cache: from memory if it has the answer, else both stores at once.
+
+        The RateLimit fields; what was found, perhaps too old; and whether it serves as it is.
+        """
         found, charged = self._recall.at_hand(plan, call), self._admission.in_advance(who)
         to_read = found is None and plan.readable
         if charged is not None and not to_read:
-            return charged, found
+            return charged, found, found is not None
         started = self._clock.monotonic()
         if charged is not None:
             rate, found = charged, await self._recall.read(plan, call)
@@ -148,7 +151,7 @@ class Pipeline:
         else:
             rate, found = await self._tasks.both(self._admission.admit(who, trace), self._recall.read(plan, call))
         trace.store_s += self._clock.monotonic() - started - trace.queue_s
-        return rate, found
+        return rate, found, found is not None and plan.serves(found, self._clock.now())
 
     def _hit(
         self, hit: Answer, told: Answer, plan: Plan, call: Call, rate: Mapping[str, str], trace: Trace

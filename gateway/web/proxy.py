@@ -30,9 +30,14 @@ class Incoming:
     __slots__ = ("_request", "method", "path", "query")
 
     def __init__(self, request: web.BaseRequest) -> None:
-        url = request.rel_url
-        self._request = request
-        self.method, self.path, self.query = request.method, url.raw_path, url.raw_query_string
+        self._request, self.method = request, request.method
+        target = request.raw_path
+        if target.startswith("/") and not target.startswith("//") and "#" not in target:
+            # The usual form (RFC 9112 section 3.2.1), as it was sent; the others are read by who knows them.
+            self.path, _, self.query = target.partition("?")
+        else:
+            url = request.rel_url
+            self.path, self.query = url.raw_path, url.raw_query_string
 
     def header(self, name: str) -> str | None:
         lines = self._request.headers.getall(name, None)

@@ -21,6 +21,7 @@ REASONS = {status.value: status.phrase for status in HTTPStatus} | {
 }
 # Joining costs a copy, two pieces cost a longer way through the kernel; aiohttp draws the line here, too.
 JOINED_BELOW = 2**16
+SERVER = "esm-gateway"
 
 
 def reply(request: web.BaseRequest, response: Response) -> web.StreamResponse:
@@ -60,18 +61,18 @@ class Reply(web.StreamResponse):
 
 
 def _head(response: Response) -> bytes:
-    headers = _headers(response)
+    status, headers = response.status, response.headers
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
     if lines.count("\n") != len(headers) or lines.count("\r") != len(headers):
         raise ValueError("a line break in a header field")
-    status, date = response.status, rfc822_formatted_time()
     # A 304 ends with its head; a length there would be that of the answer it stands for (RFC 9110 section 8.6).
-    length = "" if status == 304 else f"Content-Length: {len(response.body)}\r\n"
-    return f"HTTP/1.1 {status} {REASONS[status]}\r\n{length}Date: {date}\r\n{lines}\r\n".encode()
+    about = "" if status == 304 else f"Content-Length: {len(response.body)}\r\nContent-Type: {response.media_type}\r\n"
+    first = f"HTTP/1.1 {status} {REASONS[status]}\r\nDate: {rfc822_formatted_time()}\r\nServer: {SERVER}\r\n"
+    return f"{first}{about}{lines}\r\n".encode()
 
 
 def _headers(response: Response) -> Mapping[str, str]:
     if response.status == 304:
-        return {"Server": "esm-gateway", **response.headers}
+        return {"Server": SERVER, **response.headers}
     # The SDK compares the media type for equality, so no charset may follow it.
-    return {"Content-Type": response.media_type, "Server": "esm-gateway", **response.headers}
+    return {"Content-Type": response.media_type, "Server": SERVER, **response.headers}
