@@ -6,7 +6,8 @@ that does not keep up loses lines, and a line says how many.
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from stat import S_ISREG
 from typing import Any
 
 import orjson
@@ -21,6 +22,8 @@ class StreamAccessLog:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        # Whole to a file, which the kernel appends to by one writer at a time; a pipe may mix what is longer than this.
+        self._most = MOST_HELD if S_ISREG(os.fstat(descriptor).st_mode) else PIPE_ATOMIC
         self._lines: list[bytes] = []
         self.held = 0
         self._dropped = 0
@@ -52,13 +55,8 @@ class StreamAccessLog:
         if self._dropped:
             lines.append(orjson.dumps({"dropped_lines": self._dropped}) + b"\n")
             self._dropped = 0
-        piece = b""
-        for line in lines:
-            if len(piece) + len(line) > PIPE_ATOMIC:
-                self._put(piece)
-                piece = b""
-            piece += line
-        self._put(piece)
+        for piece in _pieces(lines, self._most):
+            self._put(piece)
 
     def _put(self, piece: bytes) -> None:
         try:
@@ -70,6 +68,17 @@ class StreamAccessLog:
     def close(self) -> None:
         """Write what is left; called when the worker stops."""
         self._flush()
+
+
+def _pieces(lines: list[bytes], most: int) -> Iterator[bytes]:
+    """The lines in their order, as many together as `most` bytes hold."""
+    first, size = 0, 0
+    for at, line in enumerate(lines):
+        if size and size + len(line) > most:
+            yield b"".join(lines[first:at])
+            first, size = at, 0
+        size += len(line)
+    yield b"".join(lines[first:])
 
 
 class NoAccessLog:
