@@ -19,7 +19,7 @@ from bench.load import Figures
 from bench.rounds import BESIDE, Scope, Seen
 
 SHAPE = 1
-HIT_CPU, HIT_MS, MISS_MS = 2.0, 1.0, 2.0
+HIT_CPU, HIT_MS, MISS_MS = 1.5, 1.0, 2.0
 STORES_AND_UPSTREAM = ("worker", "state", "cache", "sandbox", "bare")
 SERVER = {"hit": "worker", "miss": "worker", "bare": "bare", "sandbox": "sandbox"}
 
