@@ -41,6 +41,8 @@ from gateway.settings import Settings
 from gateway.wiring import cache_terms
 
 log = logging.getLogger("gateway")
+# The setting says when another takes over; a lease ends a little before, so that to notice it fits into that time.
+LEASE_SHARE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,9 @@ def assemble(world: World, settings: Settings, master: bytes, upstream_keys: lis
         watch=watch,
         admission=admission,
         recall=recall,
-        coalescer=Coalescer(w.cache, w.clock, w.tasks, w.meter, recall.checked, s.cache.lease_s, patience_s),
+        coalescer=Coalescer(
+            w.cache, w.clock, w.tasks, w.meter, recall.checked, LEASE_SHARE * s.cache.lease_s, patience_s
+        ),
         reserver=reserver,
         dispatcher=dispatcher,
         deliver=deliver,
