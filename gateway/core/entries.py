@@ -2,6 +2,7 @@
 
 import struct
 from dataclasses import replace
+from functools import cache
 
 import zstandard
 
@@ -16,6 +17,17 @@ _HEAD = struct.Struct(">BBBddB")  # form, class, marks, created, took, length of
 _CODES = {Class.EXACT: 1, Class.PINNED: 2, Class.SAMPLED: 3, Class.UNKNOWN: 4}
 _CLASSES = {code: cls for cls, code in _CODES.items()}
 _FRAMED, _PACKED = 1, 2
+
+
+@cache
+def _compressor() -> zstandard.ZstdCompressor:
+    # Each has half a megabyte to work in; to ask for that anew took five times as long as the work.
+    return zstandard.ZstdCompressor(level=LEVEL)
+
+
+@cache
+def _decompressor() -> zstandard.ZstdDecompressor:
+    return zstandard.ZstdDecompressor()
 
 
 def close(key: bytes, address: str, answer: Answer, nonce: bytes) -> bytes:
@@ -33,7 +45,7 @@ def pack(answer: Answer) -> Answer:
     """With its body in zstd, too, where that is worth while."""
     if answer.packed is not None or len(answer.body) < PACKED_FROM:
         return answer
-    return replace(answer, packed=zstandard.compress(answer.body, LEVEL))
+    return replace(answer, packed=_compressor().compress(answer.body))
 
 
 def write(answer: Answer) -> bytes:
@@ -59,7 +71,7 @@ def read(content: bytes, max_bytes: int = 2**28) -> Answer | None:
             # The size stands in the frame's head; one that claims more than may be kept is not believed.
             if zstandard.frame_content_size(packed) > max_bytes:
                 return None
-            body = zstandard.decompress(packed)
+            body = _decompressor().decompress(packed)
         except zstandard.ZstdError:
             return None
     name = content[_HEAD.size : begins].decode("utf-8", "ignore")  # a long one is cut, perhaps within a character

@@ -11,6 +11,7 @@ from binascii import Error
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
@@ -48,12 +49,17 @@ class Receipt:
         }
 
 
+@lru_cache(maxsize=8)
+def _cipher(key: bytes) -> AESSIV:
+    return AESSIV(key)
+
+
 def mint(key: bytes, receipt: Receipt) -> str:
     """The identifier, in URL-safe characters. `key` has 32 bytes, for this purpose alone."""
     model, upstream = _cut(receipt.model), _cut(receipt.upstream)
     code = _CLASSES.index(receipt.cls)
     head = _HEAD.pack(FORM, code, receipt.computed, receipt.call, receipt.answer, len(model), len(upstream))
-    return urlsafe_b64encode(AESSIV(key).encrypt(head + model + upstream, None)).rstrip(b"=").decode()
+    return urlsafe_b64encode(_cipher(key).encrypt(head + model + upstream, None)).rstrip(b"=").decode()
 
 
 def read(key: bytes, identifier: str) -> Receipt | None:
@@ -62,7 +68,7 @@ def read(key: bytes, identifier: str) -> Receipt | None:
         return None
     try:
         sealed = urlsafe_b64decode(identifier.encode("ascii") + b"=" * (-len(identifier) % 4))
-        content = AESSIV(key).decrypt(sealed, None)
+        content = _cipher(key).decrypt(sealed, None)
     except (Error, ValueError, InvalidTag):
         return None
     form, code, computed, call, answer, m, u = _HEAD.unpack_from(content)

@@ -94,7 +94,7 @@ def assemble(world: World, settings: Settings, master: bytes, upstream_keys: lis
     permit = Permit(w.audit, w.clock, w.meter, {"concern": s.policy.concern})
     deliver = Deliver(permit, w.access, w.clock, w.tasks, w.meter)
     breaker = Breaker(s.breaker.failures, s.breaker.open_s)
-    sealing, patience_s = cache_terms.cache_keys(master), s.upstream.total_s + s.cache.lease_s
+    sealing = cache_terms.cache_keys(master)
     recall = Recall(w.cache, w.archive, memory, w.clock, w.meter, sealing, s.cache.max_entry_bytes)
     dispatcher = Dispatcher(w.upstream, upstream_keys, breaker, _terms(s), w.clock, w.meter, log.warning)
     reserver = Reserver(w.ledger, book, line, w.clock, w.tasks, w.meter, s.admission.reservation_lease_s)
@@ -106,9 +106,7 @@ def assemble(world: World, settings: Settings, master: bytes, upstream_keys: lis
         watch=watch,
         admission=admission,
         recall=recall,
-        coalescer=Coalescer(
-            w.cache, w.clock, w.tasks, w.meter, recall.checked, LEASE_SHARE * s.cache.lease_s, patience_s
-        ),
+        coalescer=_coalescer(w, s, recall),
         reserver=reserver,
         dispatcher=dispatcher,
         deliver=deliver,
@@ -144,6 +142,11 @@ def _explain(
         max_body_bytes=settings.request.max_body_bytes,
         max_entry_bytes=settings.cache.max_entry_bytes,
     )
+
+
+def _coalescer(w: World, s: Settings, recall: Recall) -> Coalescer:
+    lease_s, patience_s = LEASE_SHARE * s.cache.lease_s, s.upstream.total_s + s.cache.lease_s
+    return Coalescer(w.cache, w.clock, w.tasks, w.meter, recall.checked, lease_s, patience_s)
 
 
 def _revalidator(
