@@ -14,6 +14,7 @@ from gateway.core.metrics import CACHE_BAD_ENTRIES, STORE_ERRORS
 from gateway.core.nouns import Answer, Call
 from gateway.core.problems import STATE_UNAVAILABLE, Problem
 from gateway.core.receipts import Receipt
+from gateway.core.wish import NO_WISH
 from gateway.flow.memory import Memory
 from gateway.ports import Archive, CacheStore, Clock, Meter, NotKept, StoreUnavailable
 
@@ -59,14 +60,17 @@ class Recall:
 
     def at_hand(self, plan: Plan, call: Call) -> Answer | None:
         """The answer from process memory, if it serves; ready to be delivered."""
-        if plan.address is None or not plan.readable:
+        # The way of every repeat, so without the calls that say the same in fewer words (`readable`, `serves`).
+        if plan.address is None or not plan.in_sight or plan.wish.no_cache:
             return None
         found = self._memory.answer(plan.address, call)
         if found is None:
             return None
         answer, fresh_until = found
         now = self._clock.now()
-        return answer if now < fresh_until and plan.serves(answer, now) else None
+        if now >= fresh_until or not plan.stale_before < answer.created > plan.floor:
+            return None
+        return answer if plan.wish is NO_WISH or plan.serves(answer, now) else None
 
     async def read(self, plan: Plan, call: Call) -> Answer | None:
         """The answer from the store, checked to be ours and for this very call; it may be stale."""
