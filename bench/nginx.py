@@ -1,8 +1,8 @@
 """nginx `proxy_cache` as a cache for POST, keyed by the address and the body: what a generic gateway would do.
 
 It gets the best of its settings: buffers that hold every body (a body that does not fit is missing from the key), a
-lock so that equal bodies at once cost one call, kept connections. Even so a body above 64 kB is never found again: it
-writes the key before the answer and counts its length in 16 bits ("cache file is too small" in its log).
+lock so that equal bodies at once cost one call, kept connections. Even so a body above about 64 kB is never found
+again ("cache file is too small" in its log).
 Debian: `apt-get install nginx-light`.
 """
 

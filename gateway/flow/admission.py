@@ -32,7 +32,7 @@ class _Allowance:
     until: float = 0.0
     fetched: float = float("-inf")
     batch: int = 0
-    charging: Promise[None] | None = None
+    charging: Promise[bool] | None = None
     shown: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -75,10 +75,12 @@ class Admission:
     async def _with_another(self, who: Principal) -> Mapping[str, str] | None:
         """A request of those that another one of this key is just charging in advance; None if none is left of them."""
         allowance = self._allowances.get(who.key.public_id)
-        if allowance is None or allowance.charging is None:
-            return None
-        await allowance.charging.wait()
-        return self.in_advance(who)
+        while allowance is not None and allowance.charging is not None:
+            more = await allowance.charging.wait()
+            shown = self.in_advance(who)
+            if shown is not None or not more:
+                return shown
+        return None
 
     async def _charge(self, who: Principal, limits: tuple[Limit, ...]) -> Verdict:
         now = self._clock.monotonic()
@@ -86,6 +88,7 @@ class Admission:
         busy = now - held.fetched < GOOD_FOR_S
         held.batch = min(MOST_IN_ADVANCE, 2 * held.batch + 1) if busy else 0
         held.fetched = now
+        more = False
         mine = self._tasks.promise() if held.charging is None and held.batch > 0 else None
         held.charging = mine or held.charging
         try:
@@ -93,7 +96,8 @@ class Admission:
             if verdict.admitted:
                 held.left += verdict.granted - 1
                 held.until = self._clock.monotonic() + GOOD_FOR_S
-                if held.left > 0:
+                more = held.left > 0
+                if more:
                     held.shown = self._shown(who, verdict)
         except StoreUnavailable:
             self._meter.count(STORE_ERRORS, "state", "charge_rate")
@@ -101,7 +105,7 @@ class Admission:
         finally:
             if mine is not None:
                 held.charging = None
-                mine.set(None)
+                mine.set(more)
         return verdict
 
     def _shown(self, who: Principal, verdict: Verdict) -> Mapping[str, str]:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import threading
+from pathlib import Path
 
 import orjson
 
@@ -72,6 +73,24 @@ def test_what_was_dropped_is_told() -> None:
     dropped = sum(line.get("dropped_lines", 0) for line in lines)
     assert dropped > 0
     assert dropped + sum("n" in line for line in lines) == MOST_HELD // 1000 + 50
+
+
+def test_a_file_gets_every_line_in_order_and_two_logs_do_not_mix_theirs(tmp_path: Path) -> None:
+    path = tmp_path / "access.jsonl"
+
+    async def story() -> None:
+        with path.open("ab", buffering=0) as file:
+            logs = [StreamAccessLog(file.fileno()) for _ in range(2)]
+            for n in range(2000):
+                for who, log in enumerate(logs):
+                    log.write({"who": who, "n": n, "text": "x" * 100})
+            await asyncio.sleep(0.3)
+            for log in logs:
+                log.close()
+
+    asyncio.run(story())
+    lines = [orjson.loads(line) for line in path.read_bytes().splitlines()]
+    assert [[line["n"] for line in lines if line["who"] == who] for who in range(2)] == [list(range(2000))] * 2
 
 
 def test_no_log_is_silent() -> None:

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.adapters.memory_stores import MemoryLedger
 from gateway.adapters.tasks import AsyncTasks
 from gateway.core.nouns import Limits, Principal
-from gateway.core.problems import Problem
-from gateway.core.quota import LimitBook, Verdict
+from gateway.core.problems import STATE_UNAVAILABLE, Problem
+from gateway.core.quota import Limit, LimitBook, Verdict
 from gateway.flow.admission import GOOD_FOR_S, MOST_IN_ADVANCE, Admission
 from gateway.flow.line import Line
 from gateway.flow.trace import Trace
@@ -216,5 +217,57 @@ def test_three_workers_together_never_admit_more_than_the_limit(
                 await (desks[which].sweep() if what == "sweep" else desks[which].close())
             assert admitted <= granted
             assert admitted <= burst + (parts.clock.now() - start + 0.001) * rpm / 60
+
+    parts.play(act)
+
+
+class FarLedger(MemoryLedger):
+    """A ledger whose answers take a millisecond, so that callers meet."""
+
+    def __init__(self, parts: Parts) -> None:
+        super().__init__(parts.journal, parts.clock.now)
+        self._clock = parts.clock
+
+    async def charge_rate(self, subject: str, limits: tuple[Limit, ...], in_advance: int) -> Verdict:
+        await self._clock.sleep(0.001)
+        return await super().charge_rate(subject, limits, in_advance)
+
+
+def at_a_distance() -> Parts:
+    parts = Parts()
+    parts.ledger = FarLedger(parts)
+    return parts
+
+
+def test_many_at_once_are_let_in_by_few_charges_and_each_has_been_charged() -> None:
+    parts, who = at_a_distance(), a_principal(WIDE)
+
+    async def act(tasks: AsyncTasks) -> None:
+        desk = a_desk(parts, tasks)
+        for _ in range(10):
+            await admit(desk, who)
+        before = in_store(parts)
+        await asyncio.gather(*(admit(desk, who) for _ in range(200)))
+        assert in_store(parts) - before < 20
+        await desk.close()
+        assert left(parts, who) == 3000 - 210
+
+    parts.play(act)
+
+
+def test_who_waits_for_a_charge_that_is_lost_is_told_so_and_nobody_waits_for_ever() -> None:
+    parts, who = at_a_distance(), a_principal(WIDE)
+
+    async def act(tasks: AsyncTasks) -> None:
+        desk = a_desk(parts, tasks)
+        await admit(desk, who)
+        await admit(desk, who)
+        charged = 3000 - left(parts, who)
+        parts.ledger.lost.add("charge_rate")
+        told = await asyncio.gather(*(admit(desk, who) for _ in range(20)), return_exceptions=True)
+        refused = [each.kind for each in told if isinstance(each, Problem)]
+        assert refused == [STATE_UNAVAILABLE] * (20 - (charged - 2))
+        parts.ledger.lost.clear()
+        await admit(desk, who)
 
     parts.play(act)
