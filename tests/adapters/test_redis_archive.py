@@ -12,8 +12,8 @@ from gateway.adapters.redis_archive import RedisArchive
 from gateway.adapters.redis_connect import RedisStore, connect
 from gateway.core.nouns import Namespace
 from gateway.ports import Held, NotKept, StoreUnavailable
-from tests.conftest import Stores
 from tests.contracts.proxy import Proxy
+from tests.contracts.servers import Stores
 
 SEALING = b"k" * 32
 PAPER = Namespace("paper", 1000.0, None, "note")

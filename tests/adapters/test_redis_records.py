@@ -1,6 +1,7 @@
 """Records of keys as bytes: what was written before a field existed reads as it was meant then."""
 
 from dataclasses import replace
+from typing import Any
 
 import orjson
 
@@ -28,6 +29,7 @@ def test_a_scope_is_read_as_it_was_written() -> None:
 
 def test_a_scope_that_is_not_understood_opens_nothing() -> None:
     row = orjson.loads(WRITTEN_BEFORE_SCOPES)
-    for scope in ({"classes": None}, {"classes": None, "directives": None, "reach": "all"}, []):
+    scopes: list[Any] = [{"classes": None}, {"classes": None, "directives": None, "reach": "all"}, []]
+    for scope in scopes:
         row["key"]["cache"] = scope
         assert read_key(orjson.dumps(row)) is None

@@ -31,7 +31,8 @@ def meaning(text: bytes) -> dict[str, Any]:
 
 
 def test_every_spelling_means_the_same_and_no_two_questions_do(asked: Sequence[Question]) -> None:
-    chance, owners = random.Random(1), {}
+    chance = random.Random(1)
+    owners: dict[Any, tuple[int, int]] = {}
     for number, question in enumerate(asked):
         for variant, body in enumerate(question.variants):
             told = {digest(lenient(meaning(spelled(body, person, chance)))) for person in PEOPLE for _ in range(2)}

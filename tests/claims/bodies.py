@@ -71,7 +71,8 @@ def waits(made: Json) -> int:
 
 
 def steps(made: Json) -> int:
-    return min(made["num_steps"], waits(made))
+    most: int = made["num_steps"]
+    return min(most, waits(made))
 
 
 def token(chance: Random, name: str) -> Any:

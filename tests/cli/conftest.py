@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli.door import main
-from tests.conftest import Stores
+from tests.contracts.servers import Stores
 
 MASTER = "m" * 32
 

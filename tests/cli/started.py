@@ -96,10 +96,10 @@ def fetch(
 ) -> tuple[int, Mapping[str, str], Any]:
     try:
         with urllib.request.urlopen(urllib.request.Request(url, body, dict(headers or {})), timeout=30) as answer:
-            return answer.status, answer.headers, answer.read()
+            return answer.status, dict(answer.headers), answer.read()
     except urllib.error.HTTPError as refusal:
         with refusal:
-            return refusal.code, refusal.headers, refusal.read()
+            return refusal.code, dict(refusal.headers), refusal.read()
 
 
 def until(fact: Callable[[], bool], patience_s: float = PATIENCE_S) -> float:

@@ -3,6 +3,7 @@
 import random
 import string
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -29,7 +30,7 @@ def test_a_receipt_says_later_what_it_said_at_first(
     assert not set(identifier) - set(string.ascii_letters + string.digits + "-_")
 
 
-CHANGES = {
+CHANGES: dict[str, Any] = {
     "model": "esm4",
     "call": b"d" * 32,
     "cls": Class.EXACT,

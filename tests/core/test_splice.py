@@ -101,7 +101,8 @@ def test_another_echo_than_what_was_sent_has_no_frame(name: str) -> None:
     body = answered(made)
     other = json.loads(body)["outputs"][name]
     other[3] = other[4] if other[3] != other[4] else other[1]
-    for odd in (other, other[:-1], None, "7", 7, []):
+    odds: list[Any] = [other, other[:-1], None, "7", 7, []]
+    for odd in odds:
         assert splice.frame(made, changed(body, name, odd)) is None
     without = json.loads(body)
     del without["outputs"][name]

@@ -50,7 +50,7 @@ def test_callers_who_hang_up_are_charged_exactly_what_the_upstream_did(tmp_path:
 
             async def quiet() -> bool:
                 calls = await product.calls(session)
-                return calls["in_flight"] == 0 and calls["units"] == await charged(product, public_id)
+                return bool(calls["in_flight"] == 0 and calls["units"] == await charged(product, public_id))
 
             await until(quiet)
             assert (await product.calls(session))["units"] % COST == 0

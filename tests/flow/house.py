@@ -135,7 +135,7 @@ class House:
         self.memory.directory.changes += 1
 
     async def ask(
-        self, body: Mapping[str, Any] | bytes | None = None, path: str = "/api/v1/generate_tensor", **headers: str
+        self, body: Mapping[str, Any] | bytes | None = None, path: str = "/api/v1/generate_tensor", /, **headers: str
     ) -> Response:
         """One request, as `web.proxy` would handle it; `cache_control="no-cache"` becomes that header."""
         raw = self.raw(body, path, **headers)

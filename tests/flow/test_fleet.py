@@ -186,7 +186,7 @@ def test_a_leader_that_stood_still_is_succeeded_once_and_takes_the_successor_s_a
 
         leader = still.ask("leader")
         await turns()
-        renew, parts.cache.renew = parts.cache.renew, stopped  # type: ignore[method-assign]
+        renew, parts.cache.renew = parts.cache.renew, stopped  # type: ignore[method-assign, assignment]
         others = there.ask("there"), third.ask("third")
         await parts.clock.sleep(LEASE_S)
         parts.cache.renew = renew  # type: ignore[method-assign]
@@ -215,7 +215,7 @@ def test_a_process_that_stood_still_before_it_could_begin_asks_again_and_does_no
             await parts.cache.put(AT, sealed(b"successor's"), 1e6, False, "successor")
             return found
 
-        parts.cache.claim = stopped  # type: ignore[method-assign]
+        parts.cache.claim = stopped  # type: ignore[method-assign, assignment]
         answer, how, _ = await here.ask("here")
         assert (here.led, how, answer.body) == ([], "fleet", b"successor's")
 

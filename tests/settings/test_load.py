@@ -200,7 +200,7 @@ def test_a_consequence_of_a_fault_is_not_reported_as_another(tmp_path: Path) -> 
 def test_the_settings_cannot_be_changed_and_hold_no_secret(key: Path) -> None:
     settings = load(None, keys(key))
     with pytest.raises(ValueError, match="frozen"):
-        settings.listen.port = 1
+        settings.listen.port = 1  # type: ignore[misc]
     assert SECRET not in settings.model_dump_json() + repr(settings)
 
 
