@@ -16,7 +16,7 @@ import orjson
 from bench import report
 from bench.bodies import BODIES
 from bench.processes import BrokenError
-from bench.rounds import Scope, Seen, opened
+from bench.rounds import CacheStats, Scope, opened
 
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
@@ -66,8 +66,8 @@ def with_figures(page: str, result: dict[str, Any]) -> str:
     return f"{before}{BEGIN}\n\n```text\n{report.as_text(result)}\n```\n\n{END}{after}"
 
 
-async def measured(scope: Scope) -> list[Seen]:
-    seen: list[Seen] = []
+async def measured(scope: Scope) -> list[CacheStats]:
+    seen: list[CacheStats] = []
     total = scope.rounds * len(scope.bodies) * len(scope.connections) * 4
     async with opened(scope) as bench:
         async for one in bench.rounds():

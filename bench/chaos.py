@@ -19,7 +19,7 @@ import click
 import uvloop
 
 from bench import figures
-from bench.crowd import Crowd, Seen
+from bench.crowd import CacheStats, Crowd
 from bench.marked import Questions
 from bench.processes import BrokenError, Child
 from bench.report import machine
@@ -48,14 +48,14 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class Adapters:
     gateway: Served
     upstream: Sandbox
     store: CacheServer
 
 
 @asynccontextmanager
-async def opened(plan: Plan, settings: dict[str, Any]) -> AsyncIterator[World]:
+async def opened(plan: Plan, settings: dict[str, Any]) -> AsyncIterator[Adapters]:
     """All processes of a run, which end with it."""
     async with AsyncExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="esmgw-chaos-")))
@@ -69,11 +69,11 @@ async def opened(plan: Plan, settings: dict[str, Any]) -> AsyncIterator[World]:
             "stores.cache_url": proxy.url,
             "secrets.master_file": str(_master(directory)),
             # Less than the hot answers take, so that some hits come from the store.
-            "cache.memory_answers_bytes": 4 * 2**20,
+            "cache.local_answers_bytes": 4 * 2**20,
             **settings,
         }
         gateway = await stack.enter_async_context(serving(directory, upstream.url, USERS, asked_for))
-        yield World(gateway, upstream, store)
+        yield Adapters(gateway, upstream, store)
 
 
 def _master(directory: Path) -> Path:
@@ -91,7 +91,7 @@ async def killing(store: CacheServer, every_s: float, down_s: float) -> None:
         await store.start()
 
 
-async def telling(seen: Seen, store: CacheServer) -> None:
+async def telling(seen: CacheStats, store: CacheServer) -> None:
     while sys.stderr.isatty():
         await asyncio.sleep(1)
         click.echo(f"\r{seen.asked:,} asked, {store.kills} kills, {seen.wrong.total()} wrong ", nl=False, err=True)
@@ -119,7 +119,7 @@ async def measured(plan: Plan, settings: dict[str, Any]) -> dict[str, Any]:
         return _as_json(plan, seen, seconds, calls["total"], world.store.kills, len(workers - left))
 
 
-def _as_json(plan: Plan, seen: Seen, seconds: float, calls: int, kills: int, died: int) -> dict[str, Any]:
+def _as_json(plan: Plan, seen: CacheStats, seconds: float, calls: int, kills: int, died: int) -> dict[str, Any]:
     return {
         "shape": SHAPE,
         "machine": machine(),

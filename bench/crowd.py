@@ -24,7 +24,7 @@ _STEER: Final = 5.0
 
 
 @dataclass(slots=True)
-class Seen:
+class CacheStats:
     """What the crowd saw. `asked` = cancelled + answered (the sum of `statuses`) + lost + late."""
 
     asked: int = 0
@@ -44,13 +44,13 @@ class Crowd:
     another question, which must be noticed: a check of the checker."""
 
     def __init__(self, url: str, questions: Questions, requests: int, cancel_share: float, mislead: int = 0) -> None:
-        self.seen = Seen()
+        self.seen = CacheStats()
         self._address, self._questions = address_of(url), questions
         self._requests, self._cancel_share, self._mislead = requests, cancel_share, mislead
         self._chance = random.Random(requests)
         self._tracks: dict[int, int] = {}
 
-    async def run(self, connections: int) -> Seen:
+    async def run(self, connections: int) -> CacheStats:
         async with asyncio.TaskGroup() as group:
             for _ in range(connections):
                 group.create_task(self._caller())

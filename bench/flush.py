@@ -53,7 +53,7 @@ class UpstreamLog:
         self.max_told = 0
         self._upstream = upstream
 
-    async def watch(self) -> None:
+    async def poller(self) -> None:
         while True:
             await self.read()
             await asyncio.sleep(POLL_S)
@@ -121,7 +121,7 @@ async def _warmed(steady: Steady, questions: Questions, plan: Plan) -> None:
 async def _flushed(plan: Plan, steady: Steady, upstream: Sandbox, store: CacheServer) -> dict[str, Any]:
     await upstream.reset()
     log = UpstreamLog(upstream)
-    tasks = [asyncio.create_task(log.watch()), asyncio.create_task(steady.run())]
+    tasks = [asyncio.create_task(log.poller()), asyncio.create_task(steady.run())]
     await asyncio.sleep(plan.before_s)
     await store.empty()
     flushed_at = time.monotonic()

@@ -37,7 +37,7 @@ class Order:
     mark: str = ""
     first_serial: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    watch: Mapping[str, int] = field(default_factory=dict)
+    poller: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,9 +190,9 @@ async def measure(order: Order, body: Body) -> Figures:
     await _drive(run, connections, order.warm_s)
     run.mark, run.took = order.mark.encode(), []
     run.astray, run.first_astray = 0, ""
-    cpu, began = _clocks(order.watch), time.perf_counter()
+    cpu, began = _clocks(order.poller), time.perf_counter()
     await _drive(run, connections, order.seconds)
-    seconds, used = time.perf_counter() - began, _clocks(order.watch)
+    seconds, used = time.perf_counter() - began, _clocks(order.poller)
     for connection in connections:
         connection.close()
     took = sorted(run.took) or [0]

@@ -29,7 +29,7 @@ from bench.processes import Child, Load
 from bench.under_test import create_key, write_config
 from gateway.settings import Settings
 from gateway.wiring import run_worker
-from gateway.wiring.stores import with_stores
+from gateway.wiring.stores import with_store_urls
 
 MARKS = {"hit": "esm-gateway; hit", "miss": "esm-gateway; fwd=miss"}
 
@@ -75,7 +75,7 @@ async def main(wanted: Wanted) -> None:
         sandbox = await Child.start("-m", "gateway.sandbox", "--port", "0", log=directory / "sandbox.log")
         stack.push_async_callback(sandbox.stop)
         config = write_config(directory, sandbox.url)
-        settings = await with_stores(Settings.model_validate(tomllib.loads(config.read_text())), stack)
+        settings = await with_store_urls(Settings.model_validate(tomllib.loads(config.read_text())), stack)
         settings.metrics_dir.mkdir(parents=True)
         key = await create_key(config)
         load = await Load.start()
@@ -117,7 +117,7 @@ async def _profile(load: Load, url: str, key: str, body: str, mark: str, wanted:
             mark=MARKS[mark],
             first_serial=None if mark == "hit" else serial,
             headers={"Authorization": f"Bearer {key}"},
-            watch={"worker": os.getpid()},
+            poller={"worker": os.getpid()},
         )
         with collecting() as collections:
             figures = await load.measure(order)

@@ -16,7 +16,7 @@ from statistics import median
 from typing import Any
 
 from bench.load import Figures
-from bench.rounds import BESIDE, Scope, Seen
+from bench.rounds import BESIDE, CacheStats, Scope
 
 SHAPE = 1
 HIT_CPU, HIT_MS, MISS_MS = 1.5, 1.0, 2.0
@@ -71,14 +71,14 @@ class Bar:
         return self.measured <= self.limit
 
 
-def cells(seen: Iterable[Seen]) -> list[Cell]:
-    def place(one: Seen) -> tuple[str, int, str]:
+def cells(seen: Iterable[CacheStats]) -> list[Cell]:
+    def place(one: CacheStats) -> tuple[str, int, str]:
         return one.body, one.connections, one.what
 
     return [_cell(list(group)) for _, group in groupby(sorted(seen, key=place), key=place)]
 
 
-def _cell(group: Sequence[Seen]) -> Cell:
+def _cell(group: Sequence[CacheStats]) -> Cell:
     first, all_figures = group[0], [one.figures for one in group]
     names = ("worker", "state", "cache", "sandbox") if first.what in BESIDE else (SERVER[first.what],)
     return Cell(
@@ -98,7 +98,7 @@ def _cpu_us(figures: Figures, name: str) -> float:
     return figures.cpu_s[name] / figures.requests * 1e6
 
 
-def ratios(seen: Iterable[Seen]) -> list[Ratio]:
+def ratios(seen: Iterable[CacheStats]) -> list[Ratio]:
     by_place = {(one.body, one.connections, one.what, one.round): one.figures for one in seen}
     places = dict.fromkeys((body, connections, what) for body, connections, what, _ in by_place if what in BESIDE)
     numbers = sorted({number for *_, number in by_place})
@@ -141,7 +141,7 @@ def bars(found: Sequence[Ratio]) -> list[Bar]:
     return made
 
 
-def as_json(seen: Sequence[Seen], scope: Scope, began: float) -> dict[str, Any]:
+def as_json(seen: Sequence[CacheStats], scope: Scope, began: float) -> dict[str, Any]:
     """The shape is documented in docs/performance.md; `shape` changes when it does."""
     found = ratios(seen)
     sizes = {(one.body, one.what): one.figures.answer_bytes for one in seen}

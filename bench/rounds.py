@@ -30,7 +30,7 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class CacheStats:
     """One measurement: `what` is hit, miss, bare or sandbox."""
 
     round: int
@@ -48,7 +48,7 @@ class Bench:
         self._serial = random.randrange(1, SERIALS // 2)
         self._watch = {**gateway.pids, "sandbox": sandbox.pid, "bare": bare.pid}
 
-    async def rounds(self) -> AsyncIterator[Seen]:
+    async def rounds(self) -> AsyncIterator[CacheStats]:
         """Every measurement of every round; a side that goes first in one round goes second in the next."""
         for number in range(self._scope.rounds):
             for body in self._scope.bodies:
@@ -57,7 +57,7 @@ class Bench:
                         pair = (mine, other) if number % 2 else (other, mine)
                         for what in pair:
                             figures = await self._measure(what, body, connections)
-                            yield Seen(number, what, body, connections, figures)
+                            yield CacheStats(number, what, body, connections, figures)
 
     async def _measure(self, what: str, body: str, connections: int) -> Figures:
         distinct = what in ("miss", "sandbox")
@@ -70,7 +70,7 @@ class Bench:
                 mark={"hit": "esm-gateway; hit", "miss": "esm-gateway; fwd=miss; stored"}.get(what, ""),
                 first_serial=self._serial if distinct else None,
                 headers=self._gateway.headers,
-                watch=self._watch,
+                poller=self._watch,
             )
         )
         self._serial = figures.next_serial if distinct else self._serial

@@ -1,6 +1,6 @@
 """`python -m gateway`, and the console script `esm-gateway`."""
 
-from gateway.cli.door import main
+from gateway.cli.main import main
 
 if __name__ == "__main__":
     main()

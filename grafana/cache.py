@@ -15,13 +15,13 @@ from gateway.core.metrics import (
     CACHE_STORE_BYTES,
     CACHE_STORE_KEYS,
     CACHE_WRITES,
-    COALESCED,
+    COLLAPSED,
     DIVERGENCE,
     LATENCY,
     LEASE_WAIT,
-    MEMORY_BYTES,
-    REVALIDATIONS,
+    LOCAL_CACHE_BYTES,
     SECONDS_SAVED,
+    SPOT_CHECKS,
     STORE_ERRORS,
     UNITS,
     WARNINGS,
@@ -126,7 +126,7 @@ def together() -> Panels:
     return [
         lines(
             Words("Coalesced followers", "Calls that got the fresh answer of an equal call under way.", "ops"),
-            Line(rate(COALESCED, by=("scope",)), "within the {{scope}}"),
+            Line(rate(COLLAPSED, by=("scope",)), "within the {{scope}}"),
         ),
         lines(
             Words("Seconds waited for another process", "How long all but one in twenty waited for its answer.", "s"),
@@ -143,12 +143,12 @@ def holds() -> Panels:
     return [
         lines(
             Words("Answers kept", "Keys that the cache server holds.", "short"),
-            Line(now(CACHE_STORE_KEYS, 'what="kept"', fold="max"), "keys"),
+            Line(now(CACHE_STORE_KEYS, 'what="stored"', fold="max"), "keys"),
         ),
         lines(
             Words("Memory of the cache server", "What the cache server uses, and the workers' own memory.", "bytes"),
             Line(now(CACHE_STORE_BYTES, fold="max"), "server"),
-            Line(now(MEMORY_BYTES, by=("layer",)), "workers: {{layer}}"),
+            Line(now(LOCAL_CACHE_BYTES, by=("layer",)), "workers: {{layer}}"),
         ),
         lines(
             Words("Leaving the cache", "Keys per second that the server evicted for want of memory or expired.", "ops"),
@@ -156,8 +156,8 @@ def holds() -> Panels:
         ),
         lines(
             Words("Bytes put in", "Bytes of answers kept each second: as they came, and as they are stored.", "Bps"),
-            Line(rate(CACHE_BYTES, 'event="kept"'), "as they came"),
-            Line(rate(CACHE_BYTES, 'event="packed"'), "as they are stored"),
+            Line(rate(CACHE_BYTES, 'event="stored"'), "as they came"),
+            Line(rate(CACHE_BYTES, 'event="compressed"'), "as they are stored"),
         ),
         lines(
             Words("Answers put in", "Computed answers that were kept, and those that could not be.", "ops"),
@@ -181,12 +181,12 @@ def right() -> Panels:
         ),
         lines(
             Words("Hits computed again", "Second opinions in 5 minutes and what came of them.", "short"),
-            Line(increase(REVALIDATIONS, by=("result",)), "{{result}}"),
+            Line(increase(SPOT_CHECKS, by=("result",)), "{{result}}"),
             stacked=True,
         ),
         lines(
-            Words("Units of second opinions", "Units in 24 hours out of cache.revalidate_units_per_day.", "short"),
-            Line(increase(UNITS, 'event="revalidated"', over=DAY), "units"),
+            Words("Units of second opinions", "Units in 24 hours out of cache.spot_check_units_per_day.", "short"),
+            Line(increase(UNITS, 'event="spot_check"', over=DAY), "units"),
         ),
         lines(
             Words("Bad entries", "Stored answers in 5 minutes that were broken, forged or swapped. Expect 0.", "short"),

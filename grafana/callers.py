@@ -11,7 +11,7 @@ from gateway.core.metrics import (
     BUILD_INFO,
     CACHE,
     CACHE_BAD_ENTRIES,
-    COALESCED,
+    COLLAPSED,
     LATENCY,
     QUEUE_WAITS,
     QUOTA_REFUSALS,
@@ -21,7 +21,7 @@ from gateway.core.metrics import (
 )
 
 ERRORS = ratio(rate(REQUESTS, f'outcome=~"{FAULTS}"'), rate(REQUESTS))
-REMEMBERED = ratio(rate(REQUESTS, 'outcome=~"hit|shared"'), rate(REQUESTS, 'outcome=~"hit|shared|miss|bypass"'))
+REMEMBERED = ratio(rate(REQUESTS, 'outcome=~"hit|collapsed"'), rate(REQUESTS, 'outcome=~"hit|collapsed|miss|bypass"'))
 HITS = ratio(rate(CACHE, 'result="hit"'), rate(CACHE, 'result=~"hit|miss"'))
 
 
@@ -110,7 +110,7 @@ def cache() -> Panels:
         ),
         lines(
             Words("Shared answers", "Calls that got the fresh answer of an equal call under way.", "ops"),
-            Line(rate(COALESCED, by=("scope",)), "within the {{scope}}"),
+            Line(rate(COLLAPSED, by=("scope",)), "within the {{scope}}"),
             width=12,
         ),
     ]

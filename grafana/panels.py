@@ -81,8 +81,8 @@ def _query(line: Line, ref: str) -> prometheus.Dataquery:
 
 
 def _steps(steps: Sequence[tuple[float | None, str]]) -> dashboard.ThresholdsConfig:
-    marks = [model.Threshold(value=start, color=colour) for start, colour in steps]
-    return dashboard.ThresholdsConfig().mode(model.ThresholdsMode.ABSOLUTE).steps(marks)
+    purge_state = [model.Threshold(value=start, color=colour) for start, colour in steps]
+    return dashboard.ThresholdsConfig().mode(model.ThresholdsMode.ABSOLUTE).steps(purge_state)
 
 
 def _legend() -> common.VizLegendOptions:

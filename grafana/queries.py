@@ -6,10 +6,10 @@ Builds text only. Every series is narrowed to the instances that are chosen at t
 import re
 
 from gateway.core.metrics import Metric
-from gateway.core.problems import KINDS, PRECONDITION_UNMET
+from gateway.core.problems import NOT_IN_CACHE, PROBLEM_TYPES
 
 CHOSEN = 'instance=~"$instance"'
-FAULTS = "|".join(kind.slug for kind in KINDS if kind.status >= 500 and kind is not PRECONDITION_UNMET)
+FAULTS = "|".join(kind.slug for kind in PROBLEM_TYPES if kind.status >= 500 and kind is not NOT_IN_CACHE)
 """Outcomes in which the gateway or the upstream failed its caller. `not-in-cache` is what that caller asked for."""
 
 

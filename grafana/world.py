@@ -13,7 +13,7 @@ from gateway.core.metrics import (
     BREAKER,
     IN_FLIGHT,
     LATENCY,
-    MEMORY_BYTES,
+    LOCAL_CACHE_BYTES,
     POLICY,
     STORE_ERRORS,
     UPSTREAM_KEYS,
@@ -94,7 +94,7 @@ def stores_and_memory() -> Panels:
         ),
         lines(
             Words("Memory", "What the workers keep in their own memory, by layer.", "bytes"),
-            Line(now(MEMORY_BYTES, by=("layer",)), "{{layer}}"),
+            Line(now(LOCAL_CACHE_BYTES, by=("layer",)), "{{layer}}"),
             stacked=True,
         ),
     ]

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import orjson
 
-from gateway.core.audit import Event, Head, follow, link
+from gateway.core.audit import ChainHead, Event, follow, link
 from gateway.ports import AuditUnavailable, Clock
 
 LOCK_S = 5.0
@@ -34,7 +34,7 @@ class _End:
 
     file: tuple[int, int]
     size: int
-    head: Head
+    head: ChainHead
     torn: bytes = b""
 
 
@@ -42,7 +42,7 @@ class FileAudit:
     """`ports.AuditLog`. `witness` is told each new head, so that a file cut short can be noticed elsewhere."""
 
     def __init__(
-        self, path: Path, secret: bytes, clock: Clock, witness: Callable[[Head], Awaitable[None]] | None = None
+        self, path: Path, secret: bytes, clock: Clock, witness: Callable[[ChainHead], Awaitable[None]] | None = None
     ) -> None:
         self._path = path
         self._secret = secret
@@ -54,7 +54,7 @@ class FileAudit:
         self._known: _End | None = None
         self._least = 0
 
-    def expect(self, head: Head) -> None:
+    def expect(self, head: ChainHead) -> None:
         """The file must hold this record at least, or it is not continued."""
         self._least = max(self._least, head.seq)
 
@@ -65,7 +65,7 @@ class FileAudit:
             await self._witness(head)
         return head.seq
 
-    def _append(self, event: Event) -> Head:
+    def _append(self, event: Event) -> ChainHead:
         with self._writing:
             try:
                 with _locked(self._path) as descriptor:
@@ -74,7 +74,7 @@ class FileAudit:
                 self._known = None
                 raise AuditUnavailable(f"the audit file could not be written: {error.strerror}") from error
 
-    def _continue(self, descriptor: int, event: Event) -> Head:
+    def _continue(self, descriptor: int, event: Event) -> ChainHead:
         end = self._end(descriptor)
         if end.head.seq < self._least:
             raise AuditUnavailable(f"the audit file ends at record {end.head.seq}; {self._least} were written")
@@ -106,13 +106,13 @@ class FileAudit:
             return known
         line, torn = _last_line(descriptor, found.st_size)
         size = found.st_size - len(torn)
-        return _End(file, size, self._head(line) if size else Head(), torn)
+        return _End(file, size, self._head(line) if size else ChainHead(), torn)
 
-    def _head(self, line: bytes) -> Head:
+    def _head(self, line: bytes) -> ChainHead:
         """The head that a last line leaves; it must be a record of this chain's secret."""
         try:
             record = orjson.loads(line)
-            head = follow(self._secret, Head(record["seq"] - 1, record["prev"]), line)
+            head = follow(self._secret, ChainHead(record["seq"] - 1, record["prev"]), line)
         except (ValueError, KeyError, TypeError):
             head = "the line is not a record"
         if isinstance(head, str):

@@ -55,17 +55,17 @@ WORST = {
     (CACHE_STORE_BYTES.name,): max,
     (CACHE_STORE_KEYS.name,): max,
     (UPSTREAM_KEYS.name, "ready"): min,
-    (UPSTREAM_KEYS.name, "resting"): max,
-    (UPSTREAM_KEYS.name, "dead"): max,
+    (UPSTREAM_KEYS.name, "cooling_down"): max,
+    (UPSTREAM_KEYS.name, "disabled"): max,
 }
 """Gauges that every worker has a view of: the worst (or latest) is shown. All other gauges are parts and added up."""
 
 
-class SlotTaken(Exception):
+class MetricsSlotTaken(Exception):
     """Another living process keeps its numbers in this slot."""
 
 
-class Row(NamedTuple):
+class Sample(NamedTuple):
     """One set of labels of one metric, and its numbers."""
 
     metric: Metric
@@ -120,11 +120,11 @@ class PrometheusMeter:
             os.close(self._names)
             self._names = None
 
-    def _rows(self) -> Iterator[Row]:
+    def _rows(self) -> Iterator[Sample]:
         for metric in METRICS:
             for labels, at in self._places[metric.name].items():
                 if at >= FIRST_CELL:
-                    yield Row(metric, labels, self._cells[at : at + WIDTH[metric.kind]].tolist())
+                    yield Sample(metric, labels, self._cells[at : at + WIDTH[metric.kind]].tolist())
 
     def _take_over(self, path: Path) -> None:
         """Go on where the slot's last worker ended; what was true of it is not known of us."""
@@ -177,7 +177,7 @@ def clear_slots(directory: Path) -> None:
 
 def render_slots(directory: Path) -> tuple[bytes, str]:
     """The text for Prometheus and its media type, all slots merged. Any process may ask, whether it counts or not."""
-    merged: dict[tuple[str, ...], Row] = {}
+    merged: dict[tuple[str, ...], Sample] = {}
     for path in sorted(directory.glob("slot-*.names")):
         for row in _slot_rows(path):
             key = (row.metric.name, *row.labels)
@@ -185,14 +185,14 @@ def render_slots(directory: Path) -> tuple[bytes, str]:
     return _text(merged.values())
 
 
-def _merge(one: Row, two: Row) -> Row:
+def _merge(one: Sample, two: Sample) -> Sample:
     fold = WORST.get((one.metric.name, *one.labels)) or WORST.get((one.metric.name,))
     if fold is not None:
         return one._replace(numbers=[fold(one.numbers[0], two.numbers[0])])
     return one._replace(numbers=[a + b for a, b in zip(one.numbers, two.numbers, strict=True)])
 
 
-def _slot_rows(names: Path) -> Iterator[Row]:
+def _slot_rows(names: Path) -> Iterator[Sample]:
     """Names are read before values: a name without its number would be a lie, a number without its name is not seen."""
     named = list(_named(names.read_bytes()))
     with names.with_suffix(".values").open("rb") as values:
@@ -200,7 +200,7 @@ def _slot_rows(names: Path) -> Iterator[Row]:
     for metric, labels, at in named:
         numbers = cells[at : at + WIDTH[metric.kind]].tolist()
         if not isnan(numbers[0]):
-            yield Row(metric, labels, numbers)
+            yield Sample(metric, labels, numbers)
 
 
 def _named(lines: bytes) -> Iterator[tuple[Metric, tuple[str, ...], int]]:
@@ -217,7 +217,7 @@ def _open_names(path: Path) -> int:
         fcntl.flock(names, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(names)
-        raise SlotTaken(path.stem) from None
+        raise MetricsSlotTaken(path.stem) from None
     os.ftruncate(names, path.read_bytes().rfind(b"\n") + 1)
     return names
 
@@ -235,7 +235,7 @@ def _map_values(path: Path) -> "memoryview[float]":
 class _Rows(Collector):
     """Rows in the shape that the client library writes as text."""
 
-    def __init__(self, rows: Iterable[Row]) -> None:
+    def __init__(self, rows: Iterable[Sample]) -> None:
         self._rows = rows
 
     def collect(self) -> Iterator[Family]:
@@ -257,7 +257,7 @@ def _family(metric: Metric) -> AnyFamily:
     return shapes[metric.kind](metric.name, metric.help, labels=metric.labels)
 
 
-def _add(family: AnyFamily, row: Row) -> None:
+def _add(family: AnyFamily, row: Sample) -> None:
     if isinstance(family, HistogramMetricFamily):
         counts = accumulate(row.numbers[:SUM_AT])
         family.add_metric(row.labels, list(zip(_bounds(row.metric), counts, strict=True)), row.numbers[SUM_AT])
@@ -269,7 +269,7 @@ def _bounds(metric: Metric) -> tuple[str, ...]:
     return (*(str(float(bound)) for bound in metric.bounds), "+Inf")
 
 
-def _text(rows: Iterable[Row]) -> tuple[bytes, str]:
+def _text(rows: Iterable[Sample]) -> tuple[bytes, str]:
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Rows(rows))
     return generate_latest(registry), CONTENT_TYPE_LATEST

@@ -7,9 +7,9 @@ by it; keep a copy of the head where neither reaches.
 import orjson
 
 from gateway.adapters.redis_connect import RedisStore, load_script
-from gateway.core.audit import Head
-from gateway.core.envelope import NONCE_BYTES, seal, unseal
+from gateway.core.audit import ChainHead
 from gateway.core.metrics import STORE_ERRORS
+from gateway.core.sealing import NONCE_BYTES, seal, unseal
 from gateway.ports import Clock, Meter
 
 
@@ -26,14 +26,14 @@ class RedisAuditHead:
         self._heads = f"{prefix}{{audit}}:heads"
         self._put_head = load_script("put_head")
 
-    async def put(self, chain: str, head: Head) -> bool:
+    async def put(self, chain: str, head: ChainHead) -> bool:
         """Keep it; False where a later one is kept already. Lost: StoreUnavailable."""
         content = orjson.dumps([head.seq, head.mac])
         blob = seal(self._key, f"audit-head:{chain}", content, self._clock.token(NONCE_BYTES))
         kept: int = await self._store.run("put_head", self._put_head, (self._heads,), (chain, head.seq, blob))
         return kept == 1
 
-    async def get(self, chain: str) -> Head | None:
+    async def get(self, chain: str) -> ChainHead | None:
         """The head last kept, or None where there is none, or a forged one (counted). Lost: StoreUnavailable."""
         row: bytes | None = await self._store.call("get_head", "HGET", self._heads, chain)
         if row is None:
@@ -44,4 +44,4 @@ class RedisAuditHead:
         if content is None or shown != b"%d" % seq:
             self._meter.count(STORE_ERRORS, "state", "forged")
             return None
-        return Head(seq, mac)
+        return ChainHead(seq, mac)

@@ -9,9 +9,9 @@ from collections.abc import Coroutine, Mapping
 from hashlib import sha1
 from typing import Any, TypeVar
 
-from gateway.adapters.redis_circuit import Circuit
+from gateway.adapters.redis_breaker import StoreBreaker
 from gateway.adapters.redis_connect import RedisStore, load_script
-from gateway.ports import Claim, Clock, Promise, StoreUnavailable
+from gateway.ports import Clock, LeaseClaim, Promise, StoreUnavailable
 
 T = TypeVar("T")
 
@@ -39,64 +39,64 @@ class RedisCache:
         self._store = store
         self._prefix = prefix
         self._patient_s = PATIENT * store.timeout_s
-        self._circuit = Circuit(clock.monotonic)
+        self._circuit = StoreBreaker(clock.monotonic)
         self._claim = load_script("claim")
         self._lease = load_script("lease")
-        self._land = load_script("land")
+        self._land = load_script("store_and_publish")
 
-    async def get(self, address: str) -> bytes | None:
-        blob: bytes | None = await self._try("get", self._store.call("get", "GET", self._entry_key(address)))
+    async def get(self, cache_key: str) -> bytes | None:
+        blob: bytes | None = await self._try("get", self._store.call("get", "GET", self._entry_key(cache_key)))
         return blob
 
     async def put(
-        self, address: str, blob: bytes, ttl_s: float, keep_first: bool, owner: str | None = None
+        self, cache_key: str, blob: bytes, ttl_s: float, first_write_wins: bool, owner: str | None = None
     ) -> bytes | None:
         deadline = self._patient_s * max(1.0, len(blob) / BYTES_PER_DEADLINE)
         ttl_ms = max(1, round(ttl_s * 1000))
         if owner is not None:
-            keys = (self._entry_key(address), self._lease_key(address))
-            words = (owner, blob, ttl_ms, int(keep_first), self._channel(address), MESSAGE_BYTES)
+            keys = (self._entry_key(cache_key), self._lease_key(cache_key))
+            words = (owner, blob, ttl_ms, int(first_write_wins), self._channel(cache_key), MESSAGE_BYTES)
             call = self._store.run("put", self._land, keys, words, deadline)
         else:
             # NX together with GET: Redis 7.0 (https://redis.io/docs/latest/commands/set/).
-            first, options = (("NX", "GET"), {"get": True}) if keep_first else ((), {})
-            plain = ("SET", self._entry_key(address), blob, "PX", ttl_ms, *first)
+            first, options = (("NX", "GET"), {"get": True}) if first_write_wins else ((), {})
+            plain = ("SET", self._entry_key(cache_key), blob, "PX", ttl_ms, *first)
             call = self._store.call("put", *plain, timeout_s=deadline, **options)
         standing = await self._try("put", call)
         return standing if isinstance(standing, bytes) else None
 
-    async def delete(self, address: str) -> None:
+    async def delete(self, cache_key: str) -> None:
         await self._try(
-            "delete", self._store.call("delete", "UNLINK", self._entry_key(address), self._lease_key(address))
+            "delete", self._store.call("delete", "UNLINK", self._entry_key(cache_key), self._lease_key(cache_key))
         )
 
-    async def claim(self, address: str, owner: str, lease_s: float, refused: bytes | None = None) -> Claim:
-        keys = (self._entry_key(address), self._lease_key(address))
+    async def claim(self, cache_key: str, owner: str, lease_s: float, refused: bytes | None = None) -> LeaseClaim:
+        keys = (self._entry_key(cache_key), self._lease_key(cache_key))
         # The script compares by SHA-1, the one digest that it has; a collision only costs its maker a computation.
         unfit = "" if refused is None else sha1(refused, usedforsecurity=False).hexdigest()
         words = (owner, max(1, round(lease_s * 1000)), unfit)
         row: list[Any] = await self._try("claim", self._store.run("claim", self._claim, keys, words, self._patient_s))
         # Below 0: there is no lease any more, or one without an end, which we never make.
         left_s = row[1] / 1000 if row[1] >= 0 else lease_s
-        return Claim(row[0] == 1, row[2] if len(row) > 2 else None, left_s)
+        return LeaseClaim(row[0] == 1, row[2] if len(row) > 2 else None, left_s)
 
-    async def renew(self, address: str, owner: str, lease_s: float) -> bool:
+    async def renew(self, cache_key: str, owner: str, lease_s: float) -> bool:
         words = (owner, max(1, round(lease_s * 1000)), "")
-        call = self._store.run("renew", self._lease, (self._lease_key(address),), words, self._patient_s)
+        call = self._store.run("renew", self._lease, (self._lease_key(cache_key),), words, self._patient_s)
         held: int = await self._try("renew", call)
         return held == 1
 
-    async def release(self, address: str, owner: str) -> None:
-        words = (owner, 0, self._channel(address))
-        call = self._store.run("release", self._lease, (self._lease_key(address),), words, self._patient_s)
+    async def release(self, cache_key: str, owner: str) -> None:
+        words = (owner, 0, self._channel(cache_key))
+        call = self._store.run("release", self._lease, (self._lease_key(cache_key),), words, self._patient_s)
         await self._try("release", call)
 
-    async def listen(self, address: str) -> Promise[bytes]:
+    async def listen(self, cache_key: str) -> Promise[bytes]:
         """Outside the circuit: whoever listens has just been answered by the store."""
-        return await self._store.news.listen(self._channel(address), self._patient_s)
+        return await self._store.news.listen(self._channel(cache_key), self._patient_s)
 
-    def stop_listening(self, address: str, news: Promise[bytes]) -> None:
-        self._store.news.stop_listening(self._channel(address), news)
+    def stop_listening(self, cache_key: str, news: Promise[bytes]) -> None:
+        self._store.news.stop_listening(self._channel(cache_key), news)
 
     async def stats(self) -> Mapping[str, int]:
         """Of the whole server: a cache store is the gateway's alone."""
@@ -119,11 +119,11 @@ class RedisCache:
         self._circuit.succeeded()
         return answer
 
-    def _entry_key(self, address: str) -> str:
-        return f"{self._prefix}c:{{{address}}}"
+    def _entry_key(self, cache_key: str) -> str:
+        return f"{self._prefix}c:{{{cache_key}}}"
 
-    def _lease_key(self, address: str) -> str:
-        return f"{self._prefix}l:{{{address}}}"
+    def _lease_key(self, cache_key: str) -> str:
+        return f"{self._prefix}l:{{{cache_key}}}"
 
-    def _channel(self, address: str) -> str:
-        return f"{self._prefix}n:{address}"
+    def _channel(self, cache_key: str) -> str:
+        return f"{self._prefix}n:{cache_key}"

@@ -21,8 +21,8 @@ from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError
 
-from gateway.adapters.redis_lanes import Lanes
-from gateway.adapters.redis_news import FOREIGN, News
+from gateway.adapters.redis_pipelining import AutoPipeline
+from gateway.adapters.redis_pubsub import FOREIGN, PubSubClient
 from gateway.adapters.redis_url import StoreAddress, parse_address
 from gateway.ports import StoreUnavailable
 
@@ -78,8 +78,8 @@ class RedisStore:
         self._cluster = client if isinstance(client, RedisCluster) else None
         self._gate = asyncio.Semaphore(max_connections)
         # A cluster's client picks a node for each command; there it goes one by one.
-        self._lanes = None if isinstance(client, RedisCluster) else Lanes(client)
-        self.news = News(self._subscriber)
+        self._lanes = None if isinstance(client, RedisCluster) else AutoPipeline(client)
+        self.news = PubSubClient(self._subscriber)
         self._topology: asyncio.Task[Any] | None = None
 
     async def call(self, operation: str, *words: Word, timeout_s: float | None = None, **options: Any) -> Any:

@@ -7,11 +7,11 @@ revocation remains. Nothing is cached here.
 
 from collections.abc import Sequence
 
+from gateway.adapters.directory_codec import read_approvals, read_key, write_approvals, write_key
 from gateway.adapters.redis_connect import RedisStore, load_script
-from gateway.adapters.redis_records import read_grants, read_key, write_grants, write_key
-from gateway.core.envelope import NONCE_BYTES, seal, unseal
 from gateway.core.metrics import STORE_ERRORS
-from gateway.core.nouns import Grant, KeyRecord
+from gateway.core.sealing import NONCE_BYTES, seal, unseal
+from gateway.core.types import Approval, KeyRecord
 from gateway.ports import Clock, Meter, StoreUnavailable
 
 # How often a change of a user's approvals is tried against others who change them at the same moment.
@@ -29,14 +29,14 @@ class RedisDirectory:
         self._clock = clock
         self._meter = meter
         self._records = f"{prefix}{{keys}}:records"
-        self._grants = f"{prefix}{{keys}}:grants"
+        self._approvals = f"{prefix}{{keys}}:grants"
         self._epoch = f"{prefix}{{keys}}:epoch"
         self._put_field = load_script("put_field")
 
-    async def find(self, public_id: str) -> tuple[KeyRecord, tuple[Grant, ...]] | None:
+    async def find(self, public_id: str) -> tuple[KeyRecord, tuple[Approval, ...]] | None:
         blob: bytes | None = await self._store.call("find", "HGET", self._records, public_id)
         record = self._open_key(public_id, blob)
-        return None if record is None else (record, await self._grants_of(record.user, "find"))
+        return None if record is None else (record, await self._approvals_of(record.user, "find"))
 
     async def epoch(self) -> int:
         number: bytes | None = await self._store.call("epoch", "GET", self._epoch)
@@ -48,14 +48,16 @@ class RedisDirectory:
             "put_key", self._put_field, (self._records, self._epoch), (record.public_id, blob, "any", "")
         )
 
-    async def put_grant(self, grant: Grant) -> None:
+    async def put_approval(self, approval: Approval) -> None:
         """Add one, or replace the one with its id; StoreUnavailable where others never stop changing them."""
         for _ in range(TRIES):
-            before: bytes | None = await self._store.call("put_grant", "HGET", self._grants, grant.user)
-            held = {old.grant_id: old for old in self._open_grants(grant.user, before)}
-            blob = self._seal(f"grants:{grant.user}", write_grants(tuple({**held, grant.grant_id: grant}.values())))
-            words = (grant.user, blob, "same", before or b"")
-            if await self._store.run("put_grant", self._put_field, (self._grants, self._epoch), words) == 1:
+            before: bytes | None = await self._store.call("put_grant", "HGET", self._approvals, approval.user)
+            held = {old.approval_id: old for old in self._open_grants(approval.user, before)}
+            blob = self._seal(
+                f"grants:{approval.user}", write_approvals(tuple({**held, approval.approval_id: approval}.values()))
+            )
+            words = (approval.user, blob, "same", before or b"")
+            if await self._store.run("put_grant", self._put_field, (self._approvals, self._epoch), words) == 1:
                 return
         raise StoreUnavailable("put_grant")
 
@@ -65,11 +67,11 @@ class RedisDirectory:
         records = (self._open_key(name.decode(errors="replace"), blob) for name, blob in rows.items())
         return sorted((record for record in records if record), key=lambda record: (record.created, record.public_id))
 
-    async def grants(self, user: str) -> Sequence[Grant]:
-        return await self._grants_of(user, "grants")
+    async def approvals(self, user: str) -> Sequence[Approval]:
+        return await self._approvals_of(user, "approvals")
 
-    async def _grants_of(self, user: str, operation: str) -> tuple[Grant, ...]:
-        return self._open_grants(user, await self._store.call(operation, "HGET", self._grants, user))
+    async def _approvals_of(self, user: str, operation: str) -> tuple[Approval, ...]:
+        return self._open_grants(user, await self._store.call(operation, "HGET", self._approvals, user))
 
     def _open_key(self, public_id: str, blob: bytes | None) -> KeyRecord | None:
         content = self._unseal(f"key:{public_id}", blob)
@@ -78,12 +80,12 @@ class RedisDirectory:
             self._meter.count(STORE_ERRORS, "state", "unreadable")
         return record
 
-    def _open_grants(self, user: str, blob: bytes | None) -> tuple[Grant, ...]:
+    def _open_grants(self, user: str, blob: bytes | None) -> tuple[Approval, ...]:
         content = self._unseal(f"grants:{user}", blob)
-        grants = () if content is None else read_grants(content)
-        if grants is None:
+        approvals = () if content is None else read_approvals(content)
+        if approvals is None:
             self._meter.count(STORE_ERRORS, "state", "unreadable")
-        return grants or ()
+        return approvals or ()
 
     def _seal(self, address: str, content: bytes) -> bytes:
         return seal(self._key, address, content, self._clock.token(NONCE_BYTES))

@@ -8,24 +8,24 @@ replica which had not heard of a purge forgets it; then purge again.
 from collections.abc import Mapping
 
 from gateway.adapters.redis_connect import RedisStore, Word, load_script
-from gateway.core.marks import Marks, Purge
+from gateway.core.purge_state import Purge, PurgeState
 
 # A purge that is not made known is worse than a short wait for a store that is busy.
 PATIENT = 10
 
 
 class RedisPurges:
-    """`ports.Purges`."""
+    """`ports.PurgeStore`."""
 
     def __init__(self, store: RedisStore, *, prefix: str = "esmgw:") -> None:
         self._store, self._key = store, f"{prefix}marks"
         self._patient_s = PATIENT * store.timeout_s
-        self._script = load_script("marks")
+        self._script = load_script("purge_state")
 
-    async def marks(self) -> Marks:
-        return await self._run("marks", "", "")
+    async def purge_state(self) -> PurgeState:
+        return await self._run("purge_state", "", "")
 
-    async def purge(self, what: Purge) -> Marks:
+    async def purge(self, what: Purge) -> PurgeState:
         age = f"{what.older_than_s or 0.0:.3f}"
         if what.soft:
             return await self._run("purge", "soft", what.model, age)
@@ -33,17 +33,17 @@ class RedisPurges:
             return await self._run("purge", "gone", "", age)
         return await self._run("purge", "hard", what.model)
 
-    async def touch(self) -> Marks:
+    async def touch(self) -> PurgeState:
         return await self._run("touch", "touch", "")
 
-    async def _run(self, operation: str, *words: Word) -> Marks:
+    async def _run(self, operation: str, *words: Word) -> PurgeState:
         flat: list[bytes] = await self._store.run(operation, self._script, (self._key,), words, self._patient_s)
         fields = {name.decode(): float(value) for name, value in zip(flat[::2], flat[1::2], strict=True)}
-        return Marks(
+        return PurgeState(
             epoch=int(fields["epoch"]),
             serial=int(fields["serial"]),
             models={model: int(number) for model, number in _under(fields, "model ").items()},
-            floor=fields.get("floor", 0.0),
+            purged_before=fields.get("floor", 0.0),
             stale=_under(fields, "stale "),
         )
 

@@ -18,7 +18,7 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
-from gateway.adapters.listening import rebound
+from gateway.adapters.sockets import rebound
 
 FIRST_PAUSE_S, HOPELESS_PAUSE_S, LONGEST_PAUSE_S, LONG_LIFE_S = 0.1, 0.8, 5.0, 10.0
 WATCH_S = 0.1
@@ -28,7 +28,7 @@ Command = Callable[[int, int, int], Sequence[str]]
 Say = Callable[[str], None]
 
 
-class Server(Protocol):
+class ManagedServer(Protocol):
     """A server of our own beside the workers, such as a store."""
 
     @property
@@ -44,7 +44,7 @@ class StartFailed(Exception):
     """A worker ended before it was ever ready."""
 
 
-class Slot:
+class WorkerSlot:
     """One place among the workers: its socket, and who serves there now."""
 
     def __init__(self, number: int, listener: socket.socket) -> None:
@@ -73,14 +73,14 @@ class Supervisor:
         command: Command,
         brief: bytes,
         listeners: Sequence[socket.socket],
-        servers: Sequence[Server],
+        servers: Sequence[ManagedServer],
         drain_s: float,
         say: Say,
         stdout: int | None = None,
     ) -> None:
         self._command, self._brief, self._servers = command, brief, servers
         self._drain_s, self._say, self._stdout = drain_s, say, stdout
-        self._slots = [Slot(number, listener) for number, listener in enumerate(listeners)]
+        self._slots = [WorkerSlot(number, listener) for number, listener in enumerate(listeners)]
         self._stopping, self._hurrying = asyncio.Event(), asyncio.Event()
 
     async def run(self, on_ready: Callable[[], None]) -> int:
@@ -122,7 +122,7 @@ class Supervisor:
         finally:
             await _cancel(waiting)
 
-    async def _keep(self, slot: Slot) -> None:
+    async def _keep(self, slot: WorkerSlot) -> None:
         """One slot, worker after worker."""
         pause = FIRST_PAUSE_S
         while not self._stopping.is_set():
@@ -140,7 +140,7 @@ class Supervisor:
             await _within(pause, self._stopping)
             pause = min(LONGEST_PAUSE_S, 2 * pause)
 
-    async def _live(self, slot: Slot) -> int:
+    async def _live(self, slot: WorkerSlot) -> int:
         """The life of one worker, from start to end."""
         reading, writing = os.pipe()
         try:
@@ -166,7 +166,7 @@ class Supervisor:
         await hearing
         return status
 
-    async def _watch(self, server: Server) -> None:
+    async def _watch(self, server: ManagedServer) -> None:
         pause = WATCH_S
         while not self._stopping.is_set():
             try:

@@ -51,7 +51,7 @@ class HttpUpstream:
             async with asyncio.timeout(self._first_byte_s):
                 await self._places.acquire()
         except TimeoutError:
-            return UpstreamLoss("crowded", sent=False, timed_out=True)
+            return UpstreamLoss("pool_full", sent=False, timed_out=True)
         try:
             async with asyncio.timeout(self._total_s):
                 return await self._send(request)

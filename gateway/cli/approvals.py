@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import click
 
-from gateway.cli.keys import grant_facts
-from gateway.cli.shell import Shell, run, whoami, with_shell
+from gateway.cli.keys import approval_facts
+from gateway.cli.options import CommandOptions, run, system_user, with_options
 from gateway.cli.times import shown, when
-from gateway.core.nouns import Grant
-from gateway.wiring import open_parts
+from gateway.core.types import Approval
+from gateway.wiring import open_services
 
 
 @click.command()
@@ -17,38 +17,46 @@ from gateway.wiring import open_parts
 @click.option("--reason", required=True, help="Why, for the record.")
 @click.option("--until", type=when, required=True, help="When it ends: 30d, 2027-01-31; at most a year.")
 @click.option("--model", "models", multiple=True, help="Only for this model (repeat); without it: all.")
-@with_shell
+@with_options
 def approve(
-    shell: Shell, user: str, approvers: tuple[str, ...], reason: str, until: float, models: tuple[str, ...]
+    options: CommandOptions, user: str, approvers: tuple[str, ...], reason: str, until: float, models: tuple[str, ...]
 ) -> None:
     """Let USER send declared sequences of concern."""
-    grant = run(_approve(shell, user, approvers, reason, until, models or None))
+    approval = run(_approve(options, user, approvers, reason, until, models or None))
     lines = [
-        f"approval {grant.grant_id}",
+        f"approval {approval.approval_id}",
         f"user     {user}, until {shown(until)}, for {', '.join(models) or 'every model'}",
-        f"by       {', '.join(grant.approved_by)}",
+        f"by       {', '.join(approval.approved_by)}",
     ]
-    shell.show(grant_facts(grant), lines)
+    options.show(approval_facts(approval), lines)
 
 
 @click.command("revoke-approval")
 @click.argument("user")
-@click.option("--approval", "grant_id", help="Only this one; without it all that are in force.")
-@click.option("--by", default=whoami, help="Who revokes, for the record; the system's user if left out.")
-@with_shell
-def revoke_approval(shell: Shell, user: str, grant_id: str | None, by: str) -> None:
+@click.option("--approval", "approval_id", help="Only this one; without it all that are in force.")
+@click.option("--by", default=system_user, help="Who revokes, for the record; the system's user if left out.")
+@with_options
+def revoke_approval(options: CommandOptions, user: str, approval_id: str | None, by: str) -> None:
     """End USER's approvals."""
-    ended = run(_revoke(shell, user, by, grant_id))
-    shell.show([grant_facts(grant) for grant in ended], [f"approval {grant.grant_id} is revoked" for grant in ended])
+    ended = run(_revoke(options, user, by, approval_id))
+    options.show(
+        [approval_facts(approval) for approval in ended],
+        [f"approval {approval.approval_id} is revoked" for approval in ended],
+    )
 
 
 async def _approve(
-    shell: Shell, user: str, approvers: tuple[str, ...], reason: str, until: float, models: tuple[str, ...] | None
-) -> Grant:
-    async with open_parts(shell.settings()) as parts:
-        return await parts.administer.approve(user, approvers, reason, until, models)
+    options: CommandOptions,
+    user: str,
+    approvers: tuple[str, ...],
+    reason: str,
+    until: float,
+    models: tuple[str, ...] | None,
+) -> Approval:
+    async with open_services(options.settings()) as parts:
+        return await parts.key_admin.approve(user, approvers, reason, until, models)
 
 
-async def _revoke(shell: Shell, user: str, by: str, grant_id: str | None) -> Sequence[Grant]:
-    async with open_parts(shell.settings()) as parts:
-        return await parts.administer.revoke_approval(user, by, grant_id)
+async def _revoke(options: CommandOptions, user: str, by: str, approval_id: str | None) -> Sequence[Approval]:
+    async with open_services(options.settings()) as parts:
+        return await parts.key_admin.revoke_approval(user, by, approval_id)

@@ -7,9 +7,9 @@ from typing import Any
 import click
 import orjson
 
-from gateway.cli.shell import Failure, Shell, run, with_shell
+from gateway.cli.options import CommandError, CommandOptions, run, with_options
 from gateway.cli.times import shown
-from gateway.core.audit import Broken, Head
+from gateway.core.audit import BrokenLink, ChainHead
 from gateway.wiring.record import record_lines, verify_record, witnessed_head
 
 
@@ -21,25 +21,25 @@ def audit() -> None:
 @audit.command("verify")
 @click.argument("file", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--head/--no-head", "witness", default=True, help="Compare with the head kept in the state store.")
-@with_shell
-def verify_chain(shell: Shell, file: Path | None, witness: bool) -> None:
+@with_options
+def verify_chain(options: CommandOptions, file: Path | None, witness: bool) -> None:
     """Follow the chain of FILE (or of the settings) and name the first broken link."""
-    settings = shell.settings()
+    settings = options.settings()
     path = file or settings.audit_file
     head = run(witnessed_head(settings)) if witness else None
     found = verify_record(settings, path, head)
-    if isinstance(found, Broken):
-        raise Failure(f"{path}, line {found.line}: {found.reason}.")
-    shell.show({"records": found.seq, "head": found.mac, "witnessed": head is not None}, [_whole(path, found, head)])
+    if isinstance(found, BrokenLink):
+        raise CommandError(f"{path}, line {found.line}: {found.reason}.")
+    options.show({"records": found.seq, "head": found.mac, "witnessed": head is not None}, [_whole(path, found, head)])
 
 
 @audit.command()
 @click.option("-n", "count", default=10, show_default=True, type=click.IntRange(1, 10_000), help="How many.")
-@with_shell
-def tail(shell: Shell, count: int) -> None:
+@with_options
+def tail(options: CommandOptions, count: int) -> None:
     """The latest records."""
-    records = [_record(line) for line in deque(record_lines(shell.settings().audit_file), maxlen=count)]
-    shell.show(records, [_spoken(record) for record in records])
+    records = [_record(line) for line in deque(record_lines(options.settings().audit_file), maxlen=count)]
+    options.show(records, [_spoken(record) for record in records])
 
 
 def _record(line: bytes) -> dict[str, Any]:
@@ -60,6 +60,6 @@ def _plain(value: Any) -> str:
     return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
-def _whole(path: Path, found: Head, head: Head | None) -> str:
+def _whole(path: Path, found: ChainHead, head: ChainHead | None) -> str:
     remark = "" if head is not None else " (its end was not compared with a head kept elsewhere)"
     return f"{path}: {found.seq} records, the chain is whole{remark}."

@@ -7,13 +7,13 @@ import click
 
 from gateway.cli.cache_namespaces import facts, namespace, namespaces, size
 from gateway.cli.explain import explain, receipt
-from gateway.cli.shell import Shell, run, whoami, with_shell
+from gateway.cli.options import CommandOptions, run, system_user, with_options
 from gateway.cli.times import shown, span
-from gateway.core.caching import DEFAULT
-from gateway.core.marks import Marks
-from gateway.flow.curate import Shelf
-from gateway.flow.invalidate import PurgeOrder
-from gateway.wiring import open_parts
+from gateway.core.cache_plan import DEFAULT
+from gateway.core.purge_state import PurgeState
+from gateway.flow.namespaces import NamespaceInfo
+from gateway.flow.purge import PurgeRequest
+from gateway.wiring import open_services
 
 
 @click.group()
@@ -28,43 +28,43 @@ cache.add_command(namespace)
 
 
 @cache.command()
-@with_shell
-def stats(shell: Shell) -> None:
+@with_options
+def stats(options: CommandOptions) -> None:
     """What is kept: the cache store's own numbers, what purges have left, and the namespaces."""
-    counts, marks, shelves = run(_stats(shell))
-    content = {"store": counts, "purges": asdict(marks), "namespaces": [facts(shelf) for shelf in shelves]}
-    shell.show(content, [*_of_store(counts), *_of_marks(marks), *_of_shelves(shelves)])
+    counts, purge_state, infos = run(_stats(options))
+    content = {"store": counts, "purges": asdict(purge_state), "namespaces": [facts(info) for info in infos]}
+    options.show(content, [*_of_store(counts), *_of_marks(purge_state), *_of_shelves(infos)])
 
 
 @cache.command()
 @click.option("--model", help="Only answers of this model.")
 @click.option("--older-than", type=span, help="Only answers computed longer ago than this: 12h, 30d, 4w.")
-@click.option("--key", "address", help="Only the answer with this cache key, as `cache explain` shows it.")
+@click.option("--key", "cache_key", help="Only the answer with this cache key, as `cache explain` shows it.")
 @click.option("--namespace", "name", default=DEFAULT, help="What a live namespace holds; with --key, of any namespace.")
 @click.option("--soft", is_flag=True, help="Compute anew, but keep the old answers for when the upstream is down.")
-@click.option("--by", default=whoami, help="Who does it, for the record; the system's user if left out.")
+@click.option("--by", default=system_user, help="Who does it, for the record; the system's user if left out.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@with_shell
+@with_options
 def purge(
-    shell: Shell,
+    options: CommandOptions,
     model: str | None,
     older_than: float | None,
-    address: str | None,
+    cache_key: str | None,
     name: str,
     soft: bool,
     by: str,
     yes: bool,
 ) -> None:
     """Forget kept answers, at once and for every worker; all of them, unless options say which."""
-    order = PurgeOrder(model, older_than, address, name, soft)
+    order = PurgeRequest(model, older_than, cache_key, name, soft)
     if not yes:
         click.confirm(f"{_sentence(order)}?", abort=True, err=True)
-    entries = run(_purge(shell, order, by))
+    entries = run(_purge(options, order, by))
     done = "Done, and on record" if entries is None else f"Done, and on record: {entries:,} forgotten"
-    shell.show({"purged": asdict(order), "entries": entries}, [f"{done}. Workers follow within a second."])
+    options.show({"purged": asdict(order), "entries": entries}, [f"{done}. Workers follow within a second."])
 
 
-def _sentence(order: PurgeOrder) -> str:
+def _sentence(order: PurgeRequest) -> str:
     if order.key is not None:
         return f"Forget the answer with this key in {_place(order)}"
     if order.namespace != DEFAULT:
@@ -75,7 +75,7 @@ def _sentence(order: PurgeOrder) -> str:
     return f"{act} {what}{age}"
 
 
-def _place(order: PurgeOrder) -> str:
+def _place(order: PurgeRequest) -> str:
     return "the cache" if order.namespace == DEFAULT else f"the namespace {order.namespace}"
 
 
@@ -89,28 +89,28 @@ def _of_store(counts: Mapping[str, int]) -> Iterator[str]:
     yield f"  evicted   {counts['evicted']:>14,}   thrown out to make room; many: raise stores.cache_mb, or maxmemory"
 
 
-def _of_marks(marks: Marks) -> Iterator[str]:
+def _of_marks(purge_state: PurgeState) -> Iterator[str]:
     yield "Purges"
-    yield f"  all forgotten that was computed before {shown(marks.epoch / 1e6)} (a purge, or an empty store)"
-    for model, times in sorted(marks.models.items()):
+    yield f"  all forgotten that was computed before {shown(purge_state.epoch / 1e6)} (a purge, or an empty store)"
+    for model, times in sorted(purge_state.models.items()):
         yield f"  {model}: forgotten since then, purges: {times:,}"
-    if marks.floor:
-        yield f"  forgotten what was computed before {shown(marks.floor)}"
-    for model, moment in sorted(marks.stale.items()):
+    if purge_state.purged_before:
+        yield f"  forgotten what was computed before {shown(purge_state.purged_before)}"
+    for model, moment in sorted(purge_state.stale.items()):
         yield f"  {model or 'all models'}: stale what was computed before {shown(moment)}"
 
 
-def _of_shelves(shelves: list[Shelf]) -> Iterator[str]:
-    entries, held = sum(shelf.held.entries for shelf in shelves), sum(shelf.held.bytes for shelf in shelves)
+def _of_shelves(infos: list[NamespaceInfo]) -> Iterator[str]:
+    entries, held = sum(info.held.entries for info in infos), sum(info.held.bytes for info in infos)
     yield "Namespaces, in the state store"
-    yield f"  {len(shelves)} with {entries:,} calls, {size(held)}; `cache namespaces` lists them"
+    yield f"  {len(infos)} with {entries:,} calls, {size(held)}; `cache namespaces` lists them"
 
 
-async def _stats(shell: Shell) -> tuple[Mapping[str, int], Marks, list[Shelf]]:
-    async with open_parts(shell.settings()) as parts:
-        return await parts.cache.stats(), await parts.purges.marks(), list(await parts.curator.shelves())
+async def _stats(options: CommandOptions) -> tuple[Mapping[str, int], PurgeState, list[NamespaceInfo]]:
+    async with open_services(options.settings()) as parts:
+        return await parts.cache.stats(), await parts.purge_store.purge_state(), list(await parts.namespaces.infos())
 
 
-async def _purge(shell: Shell, order: PurgeOrder, by: str) -> int | None:
-    async with open_parts(shell.settings()) as parts:
-        return await parts.invalidate.purge(order, by)
+async def _purge(options: CommandOptions, order: PurgeRequest, by: str) -> int | None:
+    async with open_services(options.settings()) as parts:
+        return await parts.purger.purge(order, by)

@@ -6,12 +6,12 @@ from typing import Any
 import click
 
 from gateway.cli import rules_page
+from gateway.cli.options import CommandError, CommandOptions, table, with_options
 from gateway.cli.reference import as_markdown as commands_as_markdown
-from gateway.cli.shell import Failure, Shell, table, with_shell
-from gateway.settings import SettingsFaults, values
+from gateway.settings import InvalidSettings, values
 from gateway.settings.reference import as_markdown, as_toml
-from gateway.wiring.service import check_stores
-from gateway.wiring.trouble import CannotServe
+from gateway.wiring.service import check_store_urls
+from gateway.wiring.trouble import SetupError
 
 PAGES: Mapping[str, Callable[[], str]] = {
     "toml": as_toml,
@@ -27,32 +27,32 @@ def config() -> None:
 
 
 @config.command()
-@with_shell
+@with_options
 @click.pass_context
-def check(ctx: click.Context, shell: Shell) -> None:
+def check(ctx: click.Context, options: CommandOptions) -> None:
     """Whether the settings can be used; if not, everything that is wrong with them."""
     try:
-        loaded = shell.loaded()
-    except SettingsFaults as faults:
-        if not shell.as_json:
+        loaded = options.loaded()
+    except InvalidSettings as errors:
+        if not options.as_json:
             raise
-        rows = [{"name": fault.name, "says": fault.says} for fault in faults.faults]
-        shell.show({"valid": False, "faults": rows}, ())
+        rows = [{"name": fault.name, "says": fault.says} for fault in errors.errors]
+        options.show({"valid": False, "faults": rows}, ())
         ctx.exit(1)
     try:
-        check_stores(loaded.settings)
-    except CannotServe as error:
-        raise Failure(str(error)) from None
-    shell.show({"valid": True, "faults": []}, [f"The settings ({loaded.file or 'no file'}) can be used."])
+        check_store_urls(loaded.settings)
+    except SetupError as error:
+        raise CommandError(str(error)) from None
+    options.show({"valid": True, "faults": []}, [f"The settings ({loaded.file or 'no file'}) can be used."])
 
 
 @config.command()
-@with_shell
-def show(shell: Shell) -> None:
+@with_options
+def show(options: CommandOptions) -> None:
     """Every setting with its value and where it came from. Secrets are files and are not read."""
-    loaded = shell.loaded()
+    loaded = options.loaded()
     rows = [{"name": name, "value": value, "from": loaded.origins[name]} for name, value in values(loaded.settings)]
-    shell.show(
+    options.show(
         rows, table(("SETTING", "VALUE", "FROM"), [(row["name"], _text(row["value"]), row["from"]) for row in rows])
     )
 

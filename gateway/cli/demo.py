@@ -9,12 +9,12 @@ from pathlib import Path
 import click
 import orjson
 
-from gateway.cli.demo_place import Wishes, find_or_make_keys, remember_port, remembered_port, write_settings
+from gateway.cli.demo_files import DemoOptions, find_or_make_keys, remember_port, remembered_port, write_settings
 from gateway.cli.demo_text import for_people
 from gateway.cli.demo_upstream import HOST, DemoUpstream
-from gateway.cli.program import run_until_signal, say, worker_command
+from gateway.cli.processes import run_until_signal, say, worker_command
 from gateway.settings import Settings, load_here
-from gateway.wiring.service import Plan, Serving, free_port, holding, serve_until_stopped
+from gateway.wiring.service import ServedAt, ServiceOptions, free_port, lock_data_dir, serve_until_stopped
 
 
 @click.command()
@@ -51,12 +51,12 @@ def demo(
     as_json: bool,
 ) -> None:
     """Run the gateway on embedded stores in front of a stand-in upstream, until SIGTERM or Ctrl-C."""
-    wishes = Wishes(data_dir.absolute(), port, metrics_port, workers, units_per_day, requests_per_minute)
+    wishes = DemoOptions(data_dir.absolute(), port, metrics_port, workers, units_per_day, requests_per_minute)
     ctx.exit(run_until_signal(_demo(wishes, latency, as_json)))
 
 
-async def _demo(wishes: Wishes, latency_s: float, as_json: bool) -> int:
-    async with holding(wishes.directory) as place, _upstream(wishes.directory, latency_s) as upstream:
+async def _demo(wishes: DemoOptions, latency_s: float, as_json: bool) -> int:
+    async with lock_data_dir(wishes.directory) as place, _upstream(wishes.directory, latency_s) as upstream:
         settings = load_here(write_settings(wishes, upstream.url)).settings
         told: dict[str, object] = {"admin_url": None, "admin_key": None, "sandbox_url": upstream.url}
 
@@ -64,12 +64,12 @@ async def _demo(wishes: Wishes, latency_s: float, as_json: bool) -> int:
             _, keys = await asyncio.gather(upstream.ensure(), find_or_make_keys(opened))
             told.update(keys)
 
-        def announce(serving: Serving) -> None:
+        def announce(serving: ServedAt) -> None:
             told.update(url=serving.url, metrics_url=serving.metrics_url, pid=os.getpid())
             click.echo(orjson.dumps(told).decode() if as_json else for_people(told, wishes.directory))
 
         with (wishes.directory / "access.jsonl").open("ab") as access:
-            plan = Plan(worker_command, say, announce, prepare, [upstream], access.fileno())
+            plan = ServiceOptions(worker_command, say, announce, prepare, [upstream], access.fileno())
             return await serve_until_stopped(settings, plan, place)
 
 

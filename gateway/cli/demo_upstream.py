@@ -3,8 +3,8 @@
 import asyncio
 from asyncio.subprocess import PIPE, Process
 
-from gateway.cli.program import program
-from gateway.cli.shell import Failure
+from gateway.cli.options import CommandError
+from gateway.cli.processes import program
 
 START_S = 30.0
 END_S = 3.0
@@ -29,7 +29,7 @@ class DemoUpstream:
         if self._process is not None and self._process.returncode is None:
             return False
         words = program("sandbox", "--port", str(self.port), "--latency", str(self._latency_s))
-        # Its standard input stays open for as long as we live: that is how it knows (gateway/adapters/tether.py).
+        # Its standard input stays open for as long as we live: that is how it knows (gateway/adapters/parent_watch.py).
         self._process = await asyncio.create_subprocess_exec(*words, stdin=PIPE, stdout=PIPE, process_group=0)
         assert self._process.stdout is not None
         try:
@@ -38,7 +38,7 @@ class DemoUpstream:
         except TimeoutError:
             said = b""
         if not said:
-            raise Failure("The stand-in upstream did not start.")
+            raise CommandError("The stand-in upstream did not start.")
         return True
 
     async def end(self) -> None:

@@ -13,16 +13,16 @@ import click
 import orjson
 
 from gateway import endpoints
-from gateway.cli.shell import Failure, Shell, run, with_shell
-from gateway.core import caching, receipts
-from gateway.core.caching import Plan, Scheme, plan_of
-from gateway.core.explanation import Explained, explanation
-from gateway.core.marks import Marks
-from gateway.core.nouns import KeyRecord, Namespace, Principal
+from gateway.cli.options import CommandError, CommandOptions, run, with_options
+from gateway.core import cache_plan, receipts
+from gateway.core.cache_plan import CacheConfig, CachePlan, plan_for
+from gateway.core.explanation import ExplainedCall, explanation
+from gateway.core.purge_state import PurgeState
+from gateway.core.types import KeyRecord, Namespace, Principal
 from gateway.ports import StoreUnavailable
 from gateway.settings import Settings, master_secret
-from gateway.wiring import open_parts
-from gateway.wiring.cache_terms import cache_keys, parsing_rules, scheme
+from gateway.wiring import open_services
+from gateway.wiring.cache_config import cache_config, cache_keys, parsing_rules
 
 NAMES = tuple(endpoint.name for endpoint in endpoints.ENDPOINTS)
 DASHED = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
@@ -31,11 +31,11 @@ ANYBODY = Principal(KeyRecord("", "", "", "", 0.0))
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class ExplainContext:
     """What an explanation depends on besides body and settings; marks are None where the cache store is away."""
 
     who: Principal
-    marks: Marks | None
+    purge_state: PurgeState | None
     namespaces: Mapping[str, Namespace]
 
 
@@ -45,53 +45,55 @@ class Surroundings:
 @click.option("--canonical", is_flag=True, help="Coordinates in full, not as shape and digest.")
 @click.option("--for", "key_id", help="As for this virtual key (its id): its scope, its team, its user.")
 @click.option("--cache-control", help="As with this Cache-Control header.")
-@with_shell
+@with_options
 def explain(
-    shell: Shell, file: BinaryIO, name: str, canonical: bool, key_id: str | None, cache_control: str | None
+    options: CommandOptions, file: BinaryIO, name: str, canonical: bool, key_id: str | None, cache_control: str | None
 ) -> None:
     """What the gateway makes of the body in FILE ("-" for standard input), rule by rule, and its cache key."""
-    settings = shell.settings()
+    settings = options.settings()
     endpoint = endpoints.find(f"/api/v1/{name}")
     assert endpoint is not None
-    rules, terms = parsing_rules(settings), scheme(settings, master_secret(settings))
-    what = Explained.of(endpoint, file.read(), "", rules)
+    rules, terms = parsing_rules(settings), cache_config(settings, master_secret(settings))
+    what = ExplainedCall.of(endpoint, file.read(), "", rules)
     around = run(_surroundings(settings, key_id))
     find, who = around.namespaces.get, around.who
-    plan = plan_of(what.call, who, terms, around.marks, find, endpoint.cacheable, cache_control)
+    plan = plan_for(what.call, who, terms, around.purge_state, find, endpoint.cacheable, cache_control)
     limit = settings.cache.max_entry_bytes
     about = explanation(what, who, plan, terms, rules.canonical, limit, in_full=canonical)
-    about["key"] = _address(plan, who, terms)
-    shell.show(about, _lines(about))
+    about["key"] = _cache_key(plan, who, terms)
+    options.show(about, _lines(about))
 
 
 @click.command(context_settings=DASHED)
 @click.argument("identifier")
-@with_shell
-def receipt(shell: Shell, identifier: str) -> None:
+@with_options
+def receipt(options: CommandOptions, identifier: str) -> None:
     """What the receipt of an answer says: model, call, class, when and where it was computed, digest of the answer."""
-    found = receipts.read(cache_keys(master_secret(shell.settings())).receipts, identifier)
+    found = receipts.read(cache_keys(master_secret(options.settings())).receipts, identifier)
     if found is None:
-        raise Failure("This gateway made no receipt with that identifier.")
+        raise CommandError("This gateway made no receipt with that identifier.")
     about = {"receipt": identifier, **found.document()}
-    shell.show(about, [f"{name:<14} {value}" for name, value in about.items()])
+    options.show(about, [f"{name:<14} {value}" for name, value in about.items()])
 
 
-async def _surroundings(settings: Settings, key_id: str | None) -> Surroundings:
-    async with open_parts(settings) as parts:
-        who = ANYBODY if key_id is None else Principal(await parts.administer.key(key_id))
-        marks: Marks | None = None
+async def _surroundings(settings: Settings, key_id: str | None) -> ExplainContext:
+    async with open_services(settings) as parts:
+        who = ANYBODY if key_id is None else Principal(await parts.key_admin.key(key_id))
+        purge_state: PurgeState | None = None
         namespaces: Mapping[str, Namespace] = {}
         with suppress(StoreUnavailable):
-            marks = await parts.purges.marks()
+            purge_state = await parts.purge_store.purge_state()
         with suppress(StoreUnavailable):
-            namespaces = await parts.archive.namespaces()
-        return Surroundings(who, marks, namespaces)
+            namespaces = await parts.namespace_store.namespaces()
+        return ExplainContext(who, purge_state, namespaces)
 
 
-def _address(plan: Plan, who: Principal, terms: Scheme) -> str | None:
+def _cache_key(plan: CachePlan, who: Principal, terms: CacheConfig) -> str | None:
     """The address of the entry or record; none where it depends on who asks and nobody is named."""
-    known = who is not ANYBODY or plan.namespace is not None or caching.holder(who, terms)[0] == "organisation"
-    return plan.address if plan.storable and known else None
+    known = (
+        who is not ANYBODY or plan.namespace is not None or cache_plan.sharing_scope(who, terms)[0] == "organisation"
+    )
+    return plan.cache_key if plan.storable and known else None
 
 
 def _lines(about: Mapping[str, Any]) -> list[str]:
@@ -101,7 +103,7 @@ def _lines(about: Mapping[str, Any]) -> list[str]:
         "class": f"{about['class']}: {about['reason']}",
         "exact if": about["remedy"] and f"you {about['remedy']}",
         "concern": "declared: kept apart; needs an approval, and is put on record" if about["flagged"] else None,
-        "kept": f"{'yes' if about['kept'] else 'no'}: {about['why']}",
+        "stored": f"{'yes' if about['stored'] else 'no'}: {about['why']}",
         "namespace": about["namespace"],
         "shared": about["shared_with"],
         "digest": f"{about['call_sha256']}, as on its receipt",
@@ -120,9 +122,9 @@ def _question(question: Mapping[str, Any]) -> str:
 
 
 def _no_key(about: Mapping[str, Any]) -> str:
-    return "depends on who asks: --for KEY_ID" if about["kept"] else "none"
+    return "depends on who asks: --for KEY_ID" if about["stored"] else "none"
 
 
 def _rule(rule: Mapping[str, Any]) -> str:
-    marks = ("+" if rule["in_force"] else " ") + ("*" if rule["changes"] else " ")
-    return f"  {marks} {rule['name']:<22} {rule['level']:<8} {rule['what']}"
+    purge_state = ("+" if rule["in_force"] else " ") + ("*" if rule["changes"] else " ")
+    return f"  {purge_state} {rule['name']:<22} {rule['level']:<8} {rule['what']}"

@@ -6,23 +6,23 @@ from urllib.parse import urlsplit
 
 import click
 
-from gateway.cli.shell import Failure, Shell, with_shell
+from gateway.cli.options import CommandError, CommandOptions, with_options
 from gateway.wiring.place import served_at
 
 
 @click.command()
 @click.option("--url", help="The gateway's address; without it the one that runs on these settings.")
 @click.option("--timeout", default=2.0, show_default=True, type=click.FloatRange(min=0.05), help="Seconds.")
-@with_shell
-def health(shell: Shell, url: str | None, timeout: float) -> None:
+@with_options
+def health(options: CommandOptions, url: str | None, timeout: float) -> None:
     """Whether the gateway can serve: exit status 0, or 1 and why not."""
-    address = url or _address(shell)
+    address = url or _address(options)
     status, parts = ask(address, timeout)
     lost = sorted(name for name, fine in parts.items() if name != "ready" and not fine)
     if status != 200:
-        raise Failure(f"{address} is not ready; lost: {', '.join(lost) or 'unknown'}.")
+        raise CommandError(f"{address} is not ready; lost: {', '.join(lost) or 'unknown'}.")
     remark = f" (without its {', '.join(lost)})" if lost else ""
-    shell.show({"url": address, **parts}, [f"{address} is ready{remark}."])
+    options.show({"url": address, **parts}, [f"{address} is ready{remark}."])
 
 
 def ask(url: str, timeout_s: float) -> tuple[int, dict[str, bool]]:
@@ -36,14 +36,14 @@ def ask(url: str, timeout_s: float) -> tuple[int, dict[str, bool]]:
         said = json.loads(answer.read(65_536))
         return answer.status, {str(name): bool(value) for name, value in said.items()}
     except (OSError, http.client.HTTPException, ValueError, AttributeError):
-        raise Failure(f"No gateway answers at {url}.") from None
+        raise CommandError(f"No gateway answers at {url}.") from None
     finally:
         connection.close()
 
 
-def _address(shell: Shell) -> str:
-    settings = shell.settings()
+def _address(options: CommandOptions) -> str:
+    settings = options.settings()
     served = served_at(settings)
     if served is None:
-        raise Failure(f"No gateway runs on {settings.data_dir}.")
+        raise CommandError(f"No gateway runs on {settings.data_dir}.")
     return served

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from gateway.cli.shell import Shell, run, table, whoami, with_shell
+from gateway.cli.options import CommandOptions, run, system_user, table, with_options
 from gateway.cli.times import shown, when
-from gateway.core.nouns import CacheScope, Grant, KeyRecord, Limits
-from gateway.flow.administer import SHARES, KeyOrder
-from gateway.wiring import open_parts
+from gateway.core.types import Approval, CacheScope, KeyRecord, Limits
+from gateway.flow.key_admin import SHARES, NewKey
+from gateway.wiring import open_services
 
 CEILING = click.IntRange(min=1)
 
@@ -37,10 +37,10 @@ def keys() -> None:
 )
 @click.option("--cache-control", help='Cache-Control directives it may send, as "no-cache,max-age"; "none" for none.')
 @click.option("--namespace", help="The namespace it reads and records in where a request names none.")
-@click.option("--by", default=whoami, help="Who issues it, for the record; the system's user if left out.")
-@with_shell
+@click.option("--by", default=system_user, help="Who issues it, for the record; the system's user if left out.")
+@with_options
 def create(
-    shell: Shell,
+    options: CommandOptions,
     user: str,
     team: str,
     models: tuple[str, ...],
@@ -56,8 +56,8 @@ def create(
     """Issue a key. Its text is shown once and cannot be had again."""
     scope = CacheScope(_listed(cache_classes), cache_share, _listed(cache_control), namespace)
     cache = None if scope == CacheScope() else scope
-    order = KeyOrder(user, team, models or None, expires, Limits(**ceilings), label, cache)
-    record, text = run(_create(shell, order, by))
+    order = NewKey(user, team, models or None, expires, Limits(**ceilings), label, cache)
+    record, text = run(_create(options, order, by))
     lines = [
         f"key      {text}",
         f"id       {record.public_id}",
@@ -66,15 +66,15 @@ def create(
         *scope_lines(record),
         "This is the only time that the key is shown.",
     ]
-    shell.show({"key": text, **facts(record)}, lines)
+    options.show({"key": text, **facts(record)}, lines)
 
 
 @keys.command("list")
 @click.option("--user", help="Only this user's keys.")
-@with_shell
-def list_keys(shell: Shell, user: str | None) -> None:
+@with_options
+def list_keys(options: CommandOptions, user: str | None) -> None:
     """All keys, oldest first."""
-    records = run(_list(shell, user))
+    records = run(_list(options, user))
     head = ("ID", "USER", "TEAM", "STATE", "CREATED", "EXPIRES", "NAMESPACE", "LABEL")
     rows = [
         (
@@ -89,27 +89,27 @@ def list_keys(shell: Shell, user: str | None) -> None:
         )
         for key in records
     ]
-    shell.show([facts(key) for key in records], table(head, rows))
+    options.show([facts(key) for key in records], table(head, rows))
 
 
 @keys.command()
 @click.argument("key_id")
-@with_shell
-def show(shell: Shell, key_id: str) -> None:
+@with_options
+def show(options: CommandOptions, key_id: str) -> None:
     """One key, its ceilings and its user's approvals."""
-    record, grants = run(_show(shell, key_id))
-    about = {**facts(record), "approvals": [grant_facts(grant) for grant in grants]}
-    shell.show(about, _card(record, grants))
+    record, approvals = run(_show(options, key_id))
+    about = {**facts(record), "approvals": [approval_facts(approval) for approval in approvals]}
+    options.show(about, _card(record, approvals))
 
 
 @keys.command()
 @click.argument("key_id")
-@click.option("--by", default=whoami, help="Who revokes it, for the record; the system's user if left out.")
-@with_shell
-def revoke(shell: Shell, key_id: str, by: str) -> None:
+@click.option("--by", default=system_user, help="Who revokes it, for the record; the system's user if left out.")
+@with_options
+def revoke(options: CommandOptions, key_id: str, by: str) -> None:
     """End a key. Every worker refuses it within two seconds."""
-    record = run(_revoke(shell, key_id, by))
-    shell.show(facts(record), [f"Key {record.public_id} of {record.user} is revoked since {shown(record.revoked)}."])
+    record = run(_revoke(options, key_id, by))
+    options.show(facts(record), [f"Key {record.public_id} of {record.user} is revoked since {shown(record.revoked)}."])
 
 
 def facts(record: KeyRecord) -> Mapping[str, Any]:
@@ -149,8 +149,8 @@ def _listed(text: str | None) -> tuple[str, ...] | None:
     return () if text.strip().lower() == "none" else tuple(dict.fromkeys(word for word in words if word))
 
 
-def grant_facts(grant: Grant) -> Mapping[str, Any]:
-    return asdict(grant)
+def approval_facts(approval: Approval) -> Mapping[str, Any]:
+    return asdict(approval)
 
 
 def state(record: KeyRecord) -> str:
@@ -159,7 +159,7 @@ def state(record: KeyRecord) -> str:
     return "expired" if record.expires is not None and record.expires <= datetime.now(UTC).timestamp() else "valid"
 
 
-def _card(record: KeyRecord, grants: tuple[Grant, ...]) -> list[str]:
+def _card(record: KeyRecord, approvals: tuple[Approval, ...]) -> list[str]:
     ceilings = [f"{name} {value}" for name, value in asdict(record.limits).items() if value is not None]
     lines = [
         f"id       {record.public_id} ({state(record)})",
@@ -171,29 +171,29 @@ def _card(record: KeyRecord, grants: tuple[Grant, ...]) -> list[str]:
         *scope_lines(record),
     ]
     lines += [f"revoked  {shown(record.revoked)}"] if record.revoked is not None else []
-    ended = (("revoked " + (shown(grant.revoked) or "")) if grant.revoked else "" for grant in grants)
+    ended = (("revoked " + (shown(approval.revoked) or "")) if approval.revoked else "" for approval in approvals)
     return lines + [
-        f"approval {grant.grant_id} until {shown(grant.expires)} by {', '.join(grant.approved_by)} {end}".rstrip()
-        for grant, end in zip(grants, ended, strict=True)
+        f"approval {approval.approval_id} until {shown(approval.expires)} by {', '.join(approval.approved_by)} {end}".rstrip()
+        for approval, end in zip(approvals, ended, strict=True)
     ]
 
 
-async def _create(shell: Shell, order: KeyOrder, by: str) -> tuple[KeyRecord, str]:
-    async with open_parts(shell.settings()) as parts:
-        return await parts.administer.create_key(order, by)
+async def _create(options: CommandOptions, order: NewKey, by: str) -> tuple[KeyRecord, str]:
+    async with open_services(options.settings()) as parts:
+        return await parts.key_admin.create_key(order, by)
 
 
-async def _list(shell: Shell, user: str | None) -> tuple[KeyRecord, ...]:
-    async with open_parts(shell.settings()) as parts:
-        return tuple(await parts.administer.keys(user))
+async def _list(options: CommandOptions, user: str | None) -> tuple[KeyRecord, ...]:
+    async with open_services(options.settings()) as parts:
+        return tuple(await parts.key_admin.keys(user))
 
 
-async def _show(shell: Shell, key_id: str) -> tuple[KeyRecord, tuple[Grant, ...]]:
-    async with open_parts(shell.settings()) as parts:
-        record = await parts.administer.key(key_id)
-        return record, tuple(await parts.administer.grants(record.user))
+async def _show(options: CommandOptions, key_id: str) -> tuple[KeyRecord, tuple[Approval, ...]]:
+    async with open_services(options.settings()) as parts:
+        record = await parts.key_admin.key(key_id)
+        return record, tuple(await parts.key_admin.approvals(record.user))
 
 
-async def _revoke(shell: Shell, key_id: str, by: str) -> KeyRecord:
-    async with open_parts(shell.settings()) as parts:
-        return await parts.administer.revoke_key(key_id, by)
+async def _revoke(options: CommandOptions, key_id: str, by: str) -> KeyRecord:
+    async with open_services(options.settings()) as parts:
+        return await parts.key_admin.revoke_key(key_id, by)

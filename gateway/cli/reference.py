@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import click
 
-from gateway.cli.door import main
+from gateway.cli.main import main
 
 HEAD = """# Commands
 

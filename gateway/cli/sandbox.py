@@ -3,7 +3,7 @@
 import click
 
 from gateway.sandbox.__main__ import serve
-from gateway.wiring.child import end_with_starter
+from gateway.wiring.child import exit_with_parent
 
 try:
     from uvloop import run
@@ -18,5 +18,5 @@ PATIENCE_S = 2.0
 @click.option("--latency", default=0.0, type=click.FloatRange(min=0))
 def sandbox(port: int, latency: float) -> None:
     """Serve the stand-in upstream for as long as standard input is open."""
-    end_with_starter(PATIENCE_S)
+    exit_with_parent(PATIENCE_S)
     run(serve("127.0.0.1", port, latency))

@@ -5,26 +5,26 @@ from typing import Any
 
 import click
 
-from gateway.cli.shell import Shell, run, table, with_shell
-from gateway.core.nouns import KeyRecord, Principal
+from gateway.cli.options import CommandOptions, run, table, with_options
 from gateway.core.quota import Limit, LimitBook
-from gateway.flow.orders import Refused
-from gateway.wiring import Parts, open_parts
+from gateway.core.types import KeyRecord, Principal
+from gateway.flow.admin_arguments import InvalidArgument
+from gateway.wiring import CommandServices, open_services
 
 MEANING = {"rate": "requests just now", "concurrency": "calls under way", "units": "units today (UTC)"}
 
 
 @click.command()
 @click.argument("user", required=False)
-@with_shell
-def usage(shell: Shell, user: str | None) -> None:
+@with_options
+def usage(options: CommandOptions, user: str | None) -> None:
     """What the limits of USER (or of everybody) have counted."""
-    rows = run(_usage(shell, user))
+    rows = run(_usage(options, user))
     head = ("USER", "LIMIT", "OF", "USED", "CEILING", "COUNTS")
     lines = table(
         head, [(row["user"], row["limit"], row["of"], row["used"], row["ceiling"], row["counts"]) for row in rows]
     )
-    shell.show(rows, lines)
+    options.show(rows, lines)
 
 
 def limits_of(book: LimitBook, keys: Sequence[KeyRecord]) -> Iterator[Limit]:
@@ -37,16 +37,16 @@ def limits_of(book: LimitBook, keys: Sequence[KeyRecord]) -> Iterator[Limit]:
                 yield limit
 
 
-async def _usage(shell: Shell, user: str | None) -> list[Mapping[str, Any]]:
-    async with open_parts(shell.settings()) as parts:
-        keys = [key for key in await parts.administer.keys(user) if key.revoked is None]
+async def _usage(options: CommandOptions, user: str | None) -> list[Mapping[str, Any]]:
+    async with open_services(options.settings()) as parts:
+        keys = [key for key in await parts.key_admin.keys(user) if key.revoked is None]
         if user is not None and not keys:
-            raise Refused("This user has no key in force; `keys list` shows who has.")
+            raise InvalidArgument("This user has no key in force; `keys list` shows who has.")
         users = sorted({key.user for key in keys})
         return [row for name in users for row in await _rows(parts, name, [key for key in keys if key.user == name])]
 
 
-async def _rows(parts: Parts, user: str, keys: Sequence[KeyRecord]) -> list[Mapping[str, Any]]:
+async def _rows(parts: CommandServices, user: str, keys: Sequence[KeyRecord]) -> list[Mapping[str, Any]]:
     counted = await parts.ledger.usage(user, tuple(limits_of(parts.book, keys)))
     return [
         {

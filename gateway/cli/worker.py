@@ -9,7 +9,7 @@ import click
 
 from gateway.settings import Settings
 from gateway.wiring import run_worker
-from gateway.wiring.child import say_ready, worker_settings
+from gateway.wiring.child import signal_ready, worker_settings
 
 try:
     from uvloop import run
@@ -29,4 +29,4 @@ def worker(slot: int, listener: int, ready: int) -> None:
 async def _work(settings: Settings, slot: int, listener: socket.socket, ready: int) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    await run_worker(settings, slot, [listener], partial(say_ready, ready), stop)
+    await run_worker(settings, slot, [listener], partial(signal_ready, ready), stop)

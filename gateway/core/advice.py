@@ -6,14 +6,14 @@ A frozen namespace says nothing: it answers with the very bytes that were record
 
 from typing import Literal
 
-from gateway.core.caching import Plan
-from gateway.core.nouns import Call, Class
+from gateway.core.cache_plan import CachePlan
+from gateway.core.types import Call, Class
 
 Topic = Literal["pinned", "recorded"]
 TOPICS: tuple[Topic, ...] = ("pinned", "recorded")
 
 
-def topic(plan: Plan, call: Call, *, kept: bool) -> Topic | None:
+def topic(plan: CachePlan, call: Call, *, kept: bool) -> Topic | None:
     """What there is to say about the answer to this call; `kept` is whether it is one from before."""
     if call.endpoint != "generate_tensor":
         return None
@@ -21,10 +21,10 @@ def topic(plan: Plan, call: Call, *, kept: bool) -> Topic | None:
     if plan.namespace is None:
         return "pinned" if cls is Class.PINNED else None
     drawn = cls is Class.SAMPLED or cls is Class.UNKNOWN
-    return "recorded" if drawn and kept and not plan.frozen and plan.wish.sample is None else None
+    return "recorded" if drawn and kept and not plan.frozen and plan.directives.sample is None else None
 
 
-def sentence(about: Topic, plan: Plan, call: Call) -> str:
+def sentence(about: Topic, plan: CachePlan, call: Call) -> str:
     """What the terminal shows."""
     if about == "pinned":
         why, remedy = call.determinism.reason, call.determinism.remedy

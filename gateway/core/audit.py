@@ -25,7 +25,7 @@ class Event:
     facts: Mapping[str, Any]
 
 
-KINDS = (
+AUDIT_KINDS = (
     "chain_started",
     "chain_repaired",
     "concern_permitted",
@@ -33,8 +33,8 @@ KINDS = (
     "concern_answered",
     "key_created",
     "key_revoked",
-    "grant_created",
-    "grant_revoked",
+    "approval_created",
+    "approval_revoked",
     "cache_purged",
     "namespace_created",
     "namespace_frozen",
@@ -45,7 +45,7 @@ KINDS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class ChainHead:
     """Where a chain stands: the number and HMAC of its last record. An empty chain is at 0, GENESIS."""
 
     seq: int = 0
@@ -53,23 +53,23 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
+class BrokenLink:
     """The first broken link: line number (from 1) and what is wrong with it."""
 
     line: int
     reason: str
 
 
-def link(secret: bytes, head: Head, event: Event) -> tuple[bytes, Head]:
+def link(secret: bytes, head: ChainHead, event: Event) -> tuple[bytes, ChainHead]:
     """The line (with its newline) that continues the chain, and the new head."""
     seq = head.seq + 1
     content = {"seq": seq, "at": event.at, "kind": event.kind, "facts": dict(event.facts), "prev": head.mac}
     mac = _mac(secret, content)
     line = orjson.dumps({**content, "mac": mac}, option=orjson.OPT_SORT_KEYS) + b"\n"
-    return line, Head(seq, mac)
+    return line, ChainHead(seq, mac)
 
 
-def follow(secret: bytes, head: Head, line: bytes) -> Head | str:
+def follow(secret: bytes, head: ChainHead, line: bytes) -> ChainHead | str:
     """The head after one line, or a sentence that says how the line breaks the chain."""
     try:
         record = orjson.loads(line)
@@ -84,22 +84,22 @@ def follow(secret: bytes, head: Head, line: bytes) -> Head | str:
         return "it is not spelled as the gateway writes it"
     if record.get("prev") != head.mac or record.get("seq") != head.seq + 1:
         return f"it does not follow record {head.seq}"
-    return Head(head.seq + 1, mac.decode())
+    return ChainHead(head.seq + 1, mac.decode())
 
 
-def verify(secret: bytes, lines: Iterable[bytes], head: Head | None = None) -> Head | Broken:
+def verify(secret: bytes, lines: Iterable[bytes], head: ChainHead | None = None) -> ChainHead | BrokenLink:
     """Follow the whole chain. With `head` (kept elsewhere) a chain that ends before it is broken too."""
-    at = Head()
+    at = ChainHead()
     number = 0
     witnessed = head is None or head.seq == 0
     for number, line in enumerate(lines, start=1):
         after = follow(secret, at, line.rstrip(b"\n"))
         if isinstance(after, str):
-            return Broken(number, after)
+            return BrokenLink(number, after)
         at = after
         witnessed = witnessed or at == head
     if not witnessed:
-        return Broken(number + 1, f"records up to {head.seq if head else 0} were written, and are missing")
+        return BrokenLink(number + 1, f"records up to {head.seq if head else 0} were written, and are missing")
     return at
 
 

@@ -6,7 +6,7 @@ Counts only failures of the upstream as a whole (no answer, 5xx), never refusals
 from dataclasses import dataclass
 from typing import Literal
 
-State = Literal["closed", "open", "trial"]
+State = Literal["closed", "open", "half-open"]
 
 
 @dataclass(slots=True)
@@ -46,7 +46,7 @@ class Breaker:
     def state(self) -> State:
         if self._opened is None:
             return "closed"
-        return "trial" if self._trial_since is not None else "open"
+        return "half-open" if self._trial_since is not None else "open"
 
     def seconds_left(self, now: float) -> float:
         return 0.0 if self._opened is None else max(0.0, self._opened + self.open_s - now)

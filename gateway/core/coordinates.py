@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.core.problems import Fault
-from gateway.core.strict_json import MAX_FAULTS, pointer
+from gateway.core.problems import FieldError
+from gateway.core.strict_json import MAX_ERRORS, pointer
 
 ATOM_COUNTS = (3, 14, 37)
 _NUMBERS = {int, float, type(None)}
 
 
-def read(value: Any, at: str, atom_counts: tuple[int, ...] = ATOM_COUNTS) -> NDArray[np.float32] | list[Fault]:
+def read(value: Any, at: str, atom_counts: tuple[int, ...] = ATOM_COUNTS) -> NDArray[np.float32] | list[FieldError]:
     """[n][atoms][3] of numbers (ångström) or null, as a float32 array of that shape; or what is wrong, and where."""
     try:
         array = _array(value, atom_counts)
@@ -26,7 +26,7 @@ def read(value: Any, at: str, atom_counts: tuple[int, ...] = ATOM_COUNTS) -> NDA
         array = None
     if array is not None:
         return array
-    return _faults(value, at, atom_counts) or [Fault(at, "rows must all have the same number of atoms")]
+    return _faults(value, at, atom_counts) or [FieldError(at, "rows must all have the same number of atoms")]
 
 
 def _array(value: Any, atom_counts: tuple[int, ...]) -> NDArray[np.float32] | None:
@@ -47,27 +47,27 @@ def as_json(array: NDArray[np.float32]) -> NDArray[np.float64]:
     return array.astype(np.float64)
 
 
-def _faults(value: Any, at: str, atom_counts: tuple[int, ...]) -> list[Fault]:
+def _faults(value: Any, at: str, atom_counts: tuple[int, ...]) -> list[FieldError]:
     if not isinstance(value, list) or not value:
-        return [Fault(at, "should be an array of residues")]
-    faults: list[Fault] = []
+        return [FieldError(at, "should be an array of residues")]
+    errors: list[FieldError] = []
     for i, residue in enumerate(value):
-        faults += _residue_faults(residue, f"{at}/{i}", atom_counts)
-        if len(faults) >= MAX_FAULTS:
+        errors += _residue_faults(residue, f"{at}/{i}", atom_counts)
+        if len(errors) >= MAX_ERRORS:
             break
-    return faults[:MAX_FAULTS]
+    return errors[:MAX_ERRORS]
 
 
-def _residue_faults(residue: Any, at: str, atom_counts: tuple[int, ...]) -> list[Fault]:
+def _residue_faults(residue: Any, at: str, atom_counts: tuple[int, ...]) -> list[FieldError]:
     if not isinstance(residue, list) or len(residue) not in atom_counts:
-        return [Fault(at, f"should be an array of {', '.join(map(str, atom_counts))} atoms")]
-    faults: list[Fault] = []
+        return [FieldError(at, f"should be an array of {', '.join(map(str, atom_counts))} atoms")]
+    errors: list[FieldError] = []
     for i, atom in enumerate(residue):
         if not isinstance(atom, list) or len(atom) != 3:
-            faults.append(Fault(at + pointer([i]), "should be three numbers or nulls"))
+            errors.append(FieldError(at + pointer([i]), "should be three numbers or nulls"))
         else:
-            faults += [Fault(at + pointer([i, j]), _WRONG) for j, number in enumerate(atom) if not _fine(number)]
-    return faults
+            errors += [FieldError(at + pointer([i, j]), _WRONG) for j, number in enumerate(atom) if not _fine(number)]
+    return errors
 
 
 _WRONG = "should be a number within float32, or null"

@@ -41,14 +41,14 @@ def parse(text: str) -> VirtualKey | None:
     return VirtualKey(match.group(1), text)
 
 
-def digest(pepper: bytes, key: VirtualKey) -> str:
+def digest(key_pepper: bytes, key: VirtualKey) -> str:
     """What is stored in place of the key (64 hex digits)."""
-    return hmac.new(pepper, key.text.encode(), sha256).hexdigest()
+    return hmac.new(key_pepper, key.text.encode(), sha256).hexdigest()
 
 
-def matches(pepper: bytes, key: VirtualKey, stored: str) -> bool:
+def matches(key_pepper: bytes, key: VirtualKey, stored: str) -> bool:
     """Whether this key is the one whose digest was stored, in constant time."""
-    return hmac.compare_digest(digest(pepper, key), stored)
+    return hmac.compare_digest(digest(key_pepper, key), stored)
 
 
 def _checksum(stem: str) -> str:

@@ -8,7 +8,7 @@ the model: see docs/caching.md.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway.core.nouns import Class, Determinism
+from gateway.core.types import Class, Determinism
 
 _ORDER = "the random strategy draws the order of unmasking"
 _ANNEALED = "annealing at temperature 0 still draws at 1e-6, and ties in bfloat16 fall by chance"

@@ -15,10 +15,10 @@ import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gateway.core import strict_json
-from gateway.core.nouns import Call, Class, Determinism
-from gateway.core.problems import BODY_UNREADABLE, CALL_INVALID, Fault, Problem
+from gateway.core.problems import BODY_UNREADABLE, CALL_INVALID, FieldError, Problem
 from gateway.core.rules import Form, RuleSet
-from gateway.core.strict_json import MAX_FAULTS, pointer
+from gateway.core.strict_json import MAX_ERRORS, pointer
+from gateway.core.types import Call, Class, Determinism
 
 M = TypeVar("M", bound=BaseModel)
 MAX_QUERY = 65536
@@ -32,7 +32,7 @@ class Body(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class ParseConfig:
     """What parsing needs to know of the settings; `canonical` are the rules by which calls share an answer."""
 
     models: Mapping[str, float]
@@ -42,7 +42,7 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class NormalizedBody:
     """What an endpoint makes of a valid body.
 
     `body` is the normal form that is forwarded; `bulk` are the bytes of what is in it but too big to hash as text
@@ -70,7 +70,7 @@ class Endpoint(Generic[M]):
 
     name: str
     model: type[M]
-    draft: Callable[[M, Rules], Draft]
+    draft: Callable[[M, ParseConfig], NormalizedBody]
     cacheable: bool = False
     query_model: type[BaseModel] | None = None
     fixed_model: str | None = None
@@ -81,15 +81,15 @@ class Endpoint(Generic[M]):
     def path(self) -> str:
         return f"/api/v1/{self.name}"
 
-    def parse(self, raw: bytes, query: str, rules: Rules) -> Call:
+    def parse(self, raw: bytes, query: str, rules: ParseConfig) -> Call:
         """The call, or a 400/422 problem that names every faulty field and repeats nothing of the body."""
         return self.understood(raw, query, rules)[1]
 
-    def drafted(self, raw: bytes, query: str, rules: Rules) -> Draft:
+    def drafted(self, raw: bytes, query: str, rules: ParseConfig) -> NormalizedBody:
         """What `parse` makes its call of; the same problems."""
         return self.understood(raw, query, rules)[0]
 
-    def understood(self, raw: bytes, query: str, rules: Rules) -> tuple[Draft, Call]:
+    def understood(self, raw: bytes, query: str, rules: ParseConfig) -> tuple[NormalizedBody, Call]:
         """Both, for explanations; the same problems."""
         asked = self._read(raw, self._query(query))
         model, weight = self._model(asked, rules)
@@ -105,33 +105,35 @@ class Endpoint(Generic[M]):
             units=max(1, round(weight * draft.units)),
             length=draft.length,
             determinism=draft.determinism,
-            keyed=sha256(self.keyed_form(draft, rules.canonical)).digest() if shared else b"",
-            spliced=draft.body["track"] if shared else None,
+            sharing_digest=sha256(self.keyed_form(draft, rules.canonical)).digest() if shared else b"",
+            template_track=draft.body["track"] if shared else None,
         )
 
-    def canonical_form(self, draft: Draft) -> bytes:
+    def canonical_form(self, draft: NormalizedBody) -> bytes:
         """What two calls with the same meaning have in common; coordinates stand at its end as float32 bytes."""
         form = draft.body if draft.bulk_free is None else draft.bulk_free
         text = orjson.dumps([self.name, draft.query, form], default=_array, option=orjson.OPT_SORT_KEYS)
         return b"\0".join((text, *(len(part).to_bytes(8, "big") + part for part in draft.bulk)))
 
-    def keyed_form(self, draft: Draft, canonical: RuleSet) -> bytes:
+    def keyed_form(self, draft: NormalizedBody, canonical: RuleSet) -> bytes:
         """What all calls have in common that share an answer under these rules; coordinates stand in it as a digest."""
         if not canonical.shares or draft.form is None:
             return self.canonical_form(draft)
         form = [canonical.name, self.name, draft.query, canonical.apply(draft.form)]
         return orjson.dumps(form, default=_array, option=orjson.OPT_SORT_KEYS)
 
-    def _canonical(self, draft: Draft) -> bytes:
+    def _canonical(self, draft: NormalizedBody) -> bytes:
         return sha256(self.canonical_form(draft)).digest()
 
-    def _model(self, asked: M, rules: Rules) -> tuple[str, float]:
+    def _model(self, asked: M, rules: ParseConfig) -> tuple[str, float]:
         if self.fixed_model is not None:
             return self.fixed_model, 1.0
         model: str = getattr(asked, "model")  # noqa: B009 - the body has it; the base class cannot say so
         if model not in rules.models:
             allowed = ", ".join(sorted(rules.models))
-            raise Problem(CALL_INVALID, faults=[Fault("/model", f"not a model of this gateway; it has: {allowed}")])
+            raise Problem(
+                CALL_INVALID, errors=[FieldError("/model", f"not a model of this gateway; it has: {allowed}")]
+            )
         return model, rules.models[model]
 
     def _query(self, query: str) -> Mapping[str, str]:
@@ -158,7 +160,7 @@ class Endpoint(Generic[M]):
         try:
             return self.model.model_validate(tree)
         except ValidationError as error:
-            raise Problem(CALL_INVALID, faults=faults_of(error, tree)) from None
+            raise Problem(CALL_INVALID, errors=field_errors(error, tree)) from None
 
     def _joined(self, tree: Any, query: Mapping[str, str]) -> Any:
         if not isinstance(tree, dict):
@@ -166,7 +168,7 @@ class Endpoint(Generic[M]):
         if self.query_model is None:
             return tree
         if "query" in tree:
-            raise Problem(CALL_INVALID, faults=[Fault("/query", _SENTENCES["extra_forbidden"])])
+            raise Problem(CALL_INVALID, errors=[FieldError("/query", _SENTENCES["extra_forbidden"])])
         return {**tree, "query": dict(query)}
 
 
@@ -177,16 +179,16 @@ def _array(value: Any) -> list[Any]:
     return [value.shape, sha256(value.tobytes()).hexdigest()]
 
 
-def faults_of(error: ValidationError, tree: Any) -> list[Fault]:
+def field_errors(error: ValidationError, tree: Any) -> list[FieldError]:
     """pydantic's errors about this tree as pointers and sentences; what the tree holds is left out of both."""
     rows = error.errors(include_url=False, include_context=False, include_input=False)
-    faults = [
-        Fault(pointer(_location(row["loc"], row["type"], tree)), _sentence(row["type"], row["msg"]))
-        for row in rows[:MAX_FAULTS]
+    errors = [
+        FieldError(pointer(_location(row["loc"], row["type"], tree)), _sentence(row["type"], row["msg"]))
+        for row in rows[:MAX_ERRORS]
     ]
-    if len(rows) > MAX_FAULTS:
-        faults.append(Fault("", f"and {len(rows) - MAX_FAULTS} more faults"))
-    return faults
+    if len(rows) > MAX_ERRORS:
+        errors.append(FieldError("", f"and {len(rows) - MAX_ERRORS} more faults"))
+    return errors
 
 
 def _location(steps: tuple[int | str, ...], kind: str, tree: Any) -> list[int | str]:

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import orjson
 
-from gateway.core import caching, determinism
-from gateway.core.caching import Plan, Scheme
+from gateway.core import cache_plan, determinism
+from gateway.core.cache_plan import CacheConfig, CachePlan
 from gateway.core.coordinates import as_json
-from gateway.core.endpoint import Draft, Endpoint, Rules
-from gateway.core.nouns import Call, Principal
+from gateway.core.endpoint import Endpoint, NormalizedBody, ParseConfig
 from gateway.core.rules import RULES, Form, RuleSet
 from gateway.core.tracks import TRACKS, effective_steps
+from gateway.core.types import Call, Principal
 
 WHY_NOT: Mapping[str, str] = {
     "disabled": "the settings switch the cache off (cache.enabled)",
@@ -34,20 +34,27 @@ WHY_NOT: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Explained:
+class ExplainedCall:
     """A body that was understood: how it was drafted, and the call that it is."""
 
-    draft: Draft
+    draft: NormalizedBody
     call: Call
 
     @classmethod
-    def of(cls, endpoint: Endpoint[Any], body: bytes, query: str, rules: Rules) -> "Explained":
+    def of(cls, endpoint: Endpoint[Any], body: bytes, query: str, rules: ParseConfig) -> "ExplainedCall":
         """Raises the problems of `Endpoint.parse`."""
         return cls(*endpoint.understood(body, query, rules))
 
 
 def explanation(
-    what: Explained, who: Principal, plan: Plan, scheme: Scheme, canonical: RuleSet, max_bytes: int, *, in_full: bool
+    what: ExplainedCall,
+    who: Principal,
+    plan: CachePlan,
+    cache_config: CacheConfig,
+    canonical: RuleSet,
+    max_bytes: int,
+    *,
+    in_full: bool,
 ) -> dict[str, Any]:
     """All of it as JSON members. Coordinates are told by shape and digest, unless `in_full`."""
     call, draft = what.call, what.draft
@@ -62,9 +69,9 @@ def explanation(
         "reason": verdict.reason,
         "remedy": verdict.remedy,
         "determinism": list(_answers(draft.form)),
-        **_keeping(call, who, plan, scheme, max_bytes),
+        **_keeping(call, who, plan, cache_config, max_bytes),
         "call_sha256": call.canonical.hex(),
-        "shared_sha256": (call.canonical if plan.namespace is not None else call.shared).hex(),
+        "shared_sha256": (call.canonical if plan.namespace is not None else call.cache_digest).hex(),
         "rule_set": canonical.name,
         "rules": list(_rules(draft.form, canonical)),
         "canonical": _shown(_form(draft, canonical), in_full),
@@ -83,35 +90,37 @@ def _answers(form: Form | None) -> Iterator[Mapping[str, Any]]:
         yield {"asks": question.asks, "holds": question.holds, "says": question.says, "change": change}
 
 
-def _keeping(call: Call, who: Principal, plan: Plan, scheme: Scheme, max_bytes: int) -> Mapping[str, Any]:
+def _keeping(
+    call: Call, who: Principal, plan: CachePlan, cache_config: CacheConfig, max_bytes: int
+) -> Mapping[str, Any]:
     kept = plan.storable and not plan.frozen
-    share, _ = caching.holder(who, scheme)
+    share, _ = cache_plan.sharing_scope(who, cache_config)
     return {
-        "kept": kept,
-        "why": _kept_how(plan, max_bytes) if plan.storable else _why_not(call, plan, scheme),
+        "stored": kept,
+        "why": _kept_how(plan, max_bytes) if plan.storable else _why_not(call, plan, cache_config),
         "namespace": plan.namespace,
         "shared_with": "everybody who names the namespace" if plan.namespace else share,
     }
 
 
-def _kept_how(plan: Plan, max_bytes: int) -> str:
+def _kept_how(plan: CachePlan, max_bytes: int) -> str:
     if plan.frozen:
         return "the namespace is frozen: it answers from its record, and nothing is added"
     if plan.namespace is not None:
         return "the first answer is kept in the record of the namespace, for good"
-    what = "the first answer is kept" if plan.keep_first else "the answer is kept"
+    what = "the first answer is kept" if plan.first_write_wins else "the answer is kept"
     return f"{what} for {plan.ttl_s / 86_400:g} days, unless it is larger than {max_bytes / 2**20:g} MiB"
 
 
-def _why_not(call: Call, plan: Plan, scheme: Scheme) -> str:
-    if plan.reason in scheme.classes and plan.reason == call.determinism.cls:
+def _why_not(call: Call, plan: CachePlan, cache_config: CacheConfig) -> str:
+    if plan.reason in cache_config.classes and plan.reason == call.determinism.cls:
         return f"this key keeps no {plan.reason} answers (its scope)"
     return WHY_NOT[plan.reason]
 
 
 def _rules(form: Form | None, canonical: RuleSet) -> Iterator[Mapping[str, Any]]:
     """Every rule there is. What one that is not in force would change is found on the form under those that are."""
-    changed = {} if form is None else {rule.name: changes for rule, changes in canonical.trace(form)}
+    changed = {} if form is None else {rule.name: changes for rule, changes in canonical.context(form)}
     final = None if form is None else canonical.apply(form)
     for rule in RULES:
         in_force = rule.apply is None or rule.name in changed
@@ -128,7 +137,7 @@ def _rules(form: Form | None, canonical: RuleSet) -> Iterator[Mapping[str, Any]]
         }
 
 
-def _form(draft: Draft, canonical: RuleSet) -> Mapping[str, Any]:
+def _form(draft: NormalizedBody, canonical: RuleSet) -> Mapping[str, Any]:
     """What all calls have in common that share an answer with this one."""
     if draft.form is None:
         return draft.body

@@ -31,7 +31,7 @@ REQUESTS = Metric(
     "Requests; outcome is hit, stale, miss, shared, bypass, answered (our own calls), or the slug of the problem.",
 )
 LATENCY = Metric(
-    "esmgw_request_seconds",
+    "esmgw_request_duration_seconds",
     "histogram",
     ("endpoint", "part"),
     "Seconds a request took; part is total, gateway, upstream, store or queue.",
@@ -80,8 +80,8 @@ CACHE_STORE_KEYS = Metric(
     "Keys of the cache server; what is kept (now), evicted or expired (since it started).",
 )
 CACHE_STORE_BYTES = Metric("esmgw_cache_store_bytes", "gauge", (), "Memory that the cache server uses.")
-REVALIDATIONS = Metric(
-    "esmgw_cache_revalidations_total",
+SPOT_CHECKS = Metric(
+    "esmgw_cache_spot_checks_total",
     "counter",
     ("result",),
     "Hits chosen to be computed again; result is same, different, failed, no_budget, busy or recent.",
@@ -98,8 +98,8 @@ WARNINGS = Metric(
     ("topic",),
     "Sentences given to callers in warning_messages; topic is pinned or recorded.",
 )
-COALESCED = Metric(
-    "esmgw_coalesced_total",
+COLLAPSED = Metric(
+    "esmgw_collapsed_total",
     "counter",
     ("scope",),
     "Calls that got another call's fresh answer; scope is process or fleet.",
@@ -146,7 +146,7 @@ UPSTREAM_KEYS = Metric(
     ("state",),
     "Upstream keys by state: ready, resting, dead (worst worker's view).",
 )
-BREAKER = Metric("esmgw_breaker_open", "gauge", (), "1 while a worker's upstream breaker is open, 0.5 on trial.")
+BREAKER = Metric("esmgw_breaker_state", "gauge", (), "1 while a worker's upstream breaker is open, 0.5 on trial.")
 IN_FLIGHT = Metric("esmgw_in_flight", "gauge", ("what",), "Requests and upstream calls under way now.")
 STORE_ERRORS = Metric(
     "esmgw_store_errors_total",
@@ -162,8 +162,8 @@ AUTH_FAILURES = Metric(
     ("reason",),
     "Refused keys: missing, malformed, unknown, expired, revoked.",
 )
-MEMORY_BYTES = Metric(
-    "esmgw_memory_bytes", "gauge", ("layer",), "Bytes kept in process memory; layer is calls or answers."
+LOCAL_CACHE_BYTES = Metric(
+    "esmgw_local_cache_bytes", "gauge", ("layer",), "Bytes kept in process memory; layer is calls or answers."
 )
 BUILD_INFO = Metric("esmgw_build_info", "gauge", ("version",), "Always 1; the version that runs.")
 
@@ -178,10 +178,10 @@ METRICS: tuple[Metric, ...] = (
     SECONDS_SAVED,
     CACHE_STORE_KEYS,
     CACHE_STORE_BYTES,
-    REVALIDATIONS,
+    SPOT_CHECKS,
     DIVERGENCE,
     WARNINGS,
-    COALESCED,
+    COLLAPSED,
     LEASE_WAIT,
     UNITS,
     QUOTA_REFUSALS,
@@ -195,6 +195,6 @@ METRICS: tuple[Metric, ...] = (
     AUDIT_RECORDS,
     AUDIT_FAILURES,
     AUTH_FAILURES,
-    MEMORY_BYTES,
+    LOCAL_CACHE_BYTES,
     BUILD_INFO,
 )

@@ -10,7 +10,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ProblemType:
     """One row: the slug of the type, the status, and the sentence that stands as the title."""
 
     slug: str
@@ -24,44 +24,48 @@ class Kind:
         return f"urn:esm-gateway:problem:{self.slug}"
 
 
-UNKNOWN_PATH = Kind("unknown-path", 404, "There is no such endpoint here.")
-WRONG_METHOD = Kind("wrong-method", 405, "This endpoint does not take that method.")
-KEY_REFUSED = Kind("key-refused", 401, "The virtual key is missing, malformed, unknown, expired or revoked.")
-MODEL_REFUSED = Kind("model-refused", 403, "This key may not use that model.")
-CONCERN_REFUSED = Kind(
+UNKNOWN_PATH = ProblemType("unknown-path", 404, "There is no such endpoint here.")
+WRONG_METHOD = ProblemType("wrong-method", 405, "This endpoint does not take that method.")
+KEY_REFUSED = ProblemType("key-refused", 401, "The virtual key is missing, malformed, unknown, expired or revoked.")
+MODEL_REFUSED = ProblemType("model-refused", 403, "This key may not use that model.")
+CONCERN_REFUSED = ProblemType(
     "concern-refused", 403, "Declared sequences of concern need an approval that this user does not have."
 )
-QUOTA_EXHAUSTED = Kind("quota-exhausted", 403, "The day's units are spent.")
-BODY_UNREADABLE = Kind("body-unreadable", 400, "The body is not one well-formed JSON object.")
-BODY_TOO_SLOW = Kind("body-too-slow", 408, "The body did not arrive in time.")
-BODY_TOO_LARGE = Kind("body-too-large", 413, "The body is larger than this endpoint accepts.")
-MEDIA_TYPE_REFUSED = Kind("media-type-refused", 415, "The body must be application/json, not encoded.")
-CALL_INVALID = Kind("call-invalid", 422, "The call is not valid.")
-CACHE_CONTROL_INVALID = Kind("cache-control-invalid", 400, "A Cache-Control directive of the gateway says nothing.")
-CACHE_CONTROL_REFUSED = Kind("cache-control-refused", 403, "This key may not use that Cache-Control directive.")
-UNKNOWN_NAMESPACE = Kind("unknown-namespace", 404, "There is no namespace of that name.")
-NOT_RECORDED = Kind("not-recorded", 404, "The namespace is frozen and holds no answer to this call.")
-NAMESPACE_FROZEN = Kind("namespace-frozen", 409, "The namespace is frozen: it answers from its record only.")
-UNKNOWN_RECEIPT = Kind("unknown-receipt", 404, "This gateway made no receipt with that identifier.")
-PRECONDITION_UNMET = Kind("not-in-cache", 504, "only-if-cached was asked and no stored answer exists.")
-RATE_EXCEEDED = Kind("rate-exceeded", 429, "Too many requests in a short time.")
-CONCURRENCY_EXCEEDED = Kind("concurrency-exceeded", 429, "Too many calls under way at once.")
-STATE_UNAVAILABLE = Kind("state-unavailable", 503, "The gateway cannot check keys and quotas just now.")
-AUDIT_UNAVAILABLE = Kind("audit-unavailable", 503, "The audit record cannot be written, so nothing was done.")
-UPSTREAM_UNAVAILABLE = Kind(
+QUOTA_EXHAUSTED = ProblemType("quota-exhausted", 403, "The day's units are spent.")
+BODY_UNREADABLE = ProblemType("body-unreadable", 400, "The body is not one well-formed JSON object.")
+BODY_TOO_SLOW = ProblemType("body-too-slow", 408, "The body did not arrive in time.")
+BODY_TOO_LARGE = ProblemType("body-too-large", 413, "The body is larger than this endpoint accepts.")
+MEDIA_TYPE_REFUSED = ProblemType("media-type-refused", 415, "The body must be application/json, not encoded.")
+CALL_INVALID = ProblemType("call-invalid", 422, "The call is not valid.")
+CACHE_CONTROL_INVALID = ProblemType(
+    "cache-control-invalid", 400, "A Cache-Control directive of the gateway says nothing."
+)
+CACHE_CONTROL_REFUSED = ProblemType("cache-control-refused", 403, "This key may not use that Cache-Control directive.")
+UNKNOWN_NAMESPACE = ProblemType("unknown-namespace", 404, "There is no namespace of that name.")
+NOT_RECORDED = ProblemType("not-recorded", 404, "The namespace is frozen and holds no answer to this call.")
+NAMESPACE_FROZEN = ProblemType("namespace-frozen", 409, "The namespace is frozen: it answers from its record only.")
+UNKNOWN_RECEIPT = ProblemType("unknown-receipt", 404, "This gateway made no receipt with that identifier.")
+NOT_IN_CACHE = ProblemType("not-in-cache", 504, "only-if-cached was asked and no stored answer exists.")
+RATE_EXCEEDED = ProblemType("rate-exceeded", 429, "Too many requests in a short time.")
+CONCURRENCY_EXCEEDED = ProblemType("concurrency-exceeded", 429, "Too many calls under way at once.")
+STATE_UNAVAILABLE = ProblemType("state-unavailable", 503, "The gateway cannot check keys and quotas just now.")
+AUDIT_UNAVAILABLE = ProblemType("audit-unavailable", 503, "The audit record cannot be written, so nothing was done.")
+UPSTREAM_UNAVAILABLE = ProblemType(
     "upstream-unavailable", 503, "The upstream is resting after repeated failures.", upstream_down=True
 )
-NO_UPSTREAM_KEY = Kind("no-upstream-key", 503, "No upstream key is fit for this call just now.", upstream_down=True)
-UPSTREAM_BUSY = Kind("upstream-busy", 429, "The upstream's own rate limit is reached.", upstream_down=True)
-UPSTREAM_FAILED = Kind("upstream-failed", 502, "The upstream failed on this call.", upstream_down=True)
-UPSTREAM_REFUSED = Kind("upstream-refused", 422, "The upstream refused this call.")
-UPSTREAM_ANSWER_BAD = Kind(
+NO_UPSTREAM_KEY = ProblemType(
+    "no-upstream-key", 503, "No upstream key is fit for this call just now.", upstream_down=True
+)
+UPSTREAM_BUSY = ProblemType("upstream-busy", 429, "The upstream's own rate limit is reached.", upstream_down=True)
+UPSTREAM_FAILED = ProblemType("upstream-failed", 502, "The upstream failed on this call.", upstream_down=True)
+UPSTREAM_REFUSED = ProblemType("upstream-refused", 422, "The upstream refused this call.")
+UPSTREAM_ANSWER_BAD = ProblemType(
     "upstream-answer-bad", 502, "The upstream's answer was incomplete, too large or not JSON.", upstream_down=True
 )
-UPSTREAM_TIMEOUT = Kind("upstream-timeout", 504, "The upstream did not answer in time.", upstream_down=True)
-INTERNAL = Kind("internal", 500, "A fault of the gateway's own; it has been recorded under this request's id.")
+UPSTREAM_TIMEOUT = ProblemType("upstream-timeout", 504, "The upstream did not answer in time.", upstream_down=True)
+INTERNAL = ProblemType("internal", 500, "A fault of the gateway's own; it has been recorded under this request's id.")
 
-KINDS: tuple[Kind, ...] = (
+PROBLEM_TYPES: tuple[ProblemType, ...] = (
     UNKNOWN_PATH,
     WRONG_METHOD,
     KEY_REFUSED,
@@ -79,7 +83,7 @@ KINDS: tuple[Kind, ...] = (
     NOT_RECORDED,
     NAMESPACE_FROZEN,
     UNKNOWN_RECEIPT,
-    PRECONDITION_UNMET,
+    NOT_IN_CACHE,
     RATE_EXCEEDED,
     CONCURRENCY_EXCEEDED,
     STATE_UNAVAILABLE,
@@ -96,7 +100,7 @@ KINDS: tuple[Kind, ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class FieldError:
     """One faulty field: where (a JSON pointer, "" is the whole body) and what would be right."""
 
     pointer: str
@@ -107,9 +111,9 @@ class Fault:
 class Problem(Exception):
     """A refusal on its way to the caller. Raised inside the flow, turned into a response at its one border."""
 
-    kind: Kind
+    kind: ProblemType
     detail: str = ""
-    faults: Sequence[Fault] = ()
+    errors: Sequence[FieldError] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def document(self, request_id: str) -> dict[str, Any]:
@@ -117,7 +121,7 @@ class Problem(Exception):
         body: dict[str, Any] = {"type": self.kind.type, "title": self.kind.title, "status": self.kind.status}
         if self.detail:
             body["detail"] = self.detail
-        if self.faults:
-            body["errors"] = [{"pointer": fault.pointer, "detail": fault.detail} for fault in self.faults]
+        if self.errors:
+            body["errors"] = [{"pointer": error.pointer, "detail": error.detail} for error in self.errors]
         body["instance"] = f"urn:esm-gateway:request:{request_id}"
         return body

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from gateway.core.nouns import KeyRecord, Limits, Principal
+from gateway.core.types import KeyRecord, Limits, Principal
 
 DAY_S = 86_400
-Kind = Literal["rate", "concurrency", "units"]
+LimitKind = Literal["rate", "concurrency", "units"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Limit:
     """One ceiling of one holder. `name` stands in RateLimit-Policy, metrics and problems; `holder` never leaves."""
 
     name: str
-    kind: Kind
+    kind: LimitKind
     holder: str
     amount: int
     window_s: int

@@ -17,7 +17,7 @@ from typing import Any
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
-from gateway.core.nouns import Class
+from gateway.core.types import Class
 
 FORM = 1
 LONGEST = 1024

@@ -1,7 +1,7 @@
 """What a failure of the upstream means: for the key, for this call, for the charge.
 
 A call is tried again only where the upstream provably did no work for it: whoever retries after a lost answer pays
-twice. `worked` says whether the upstream may have done the work, and so whether the charge stands.
+twice. `may_have_worked` says whether the upstream may have done the work, and so whether the charge stands.
 """
 
 from dataclasses import dataclass
@@ -12,45 +12,51 @@ from gateway.core.problems import (
     UPSTREAM_FAILED,
     UPSTREAM_REFUSED,
     UPSTREAM_TIMEOUT,
-    Kind,
+    ProblemType,
 )
 
-Outcome = Literal["ok", "rest", "dead", "failed", "timeout", "lost", "refused", "bad_answer", "crowded"]
+OutcomeName = Literal[
+    "ok", "cooling_down", "disabled", "failed", "timeout", "lost", "refused", "bad_answer", "pool_full"
+]
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """`outcome` as metrics name it; what happens to the key, to this call, to its charge, to the breaker."""
+class UpstreamOutcome:
+    """`name` is the label in metrics; what happens to the key, to this call, to its charge, to the breaker."""
 
-    outcome: Outcome
-    again: bool
-    worked: bool
-    harms_breaker: bool
-    kind: Kind = UPSTREAM_FAILED
+    name: OutcomeName
+    retry: bool
+    may_have_worked: bool
+    counts_as_failure: bool
+    kind: ProblemType = UPSTREAM_FAILED
 
 
-OK = Judgement("ok", again=False, worked=True, harms_breaker=False)
-DEAD = Judgement("dead", again=True, worked=False, harms_breaker=False)
-REST = Judgement("rest", again=True, worked=False, harms_breaker=False, kind=UPSTREAM_BUSY)
-REFUSED = Judgement("refused", again=False, worked=False, harms_breaker=False, kind=UPSTREAM_REFUSED)
-UNREADY = Judgement("failed", again=True, worked=False, harms_breaker=True)
-CRASHED = Judgement("failed", again=False, worked=False, harms_breaker=True)
-NOT_SENT = Judgement("lost", again=True, worked=False, harms_breaker=True)
-LOST = Judgement("lost", again=False, worked=True, harms_breaker=True)
-TIMED_OUT = Judgement("timeout", again=False, worked=True, harms_breaker=True, kind=UPSTREAM_TIMEOUT)
-CROWDED = Judgement("crowded", again=False, worked=False, harms_breaker=False, kind=UPSTREAM_BUSY)
-BAD_ANSWER = Judgement("bad_answer", again=False, worked=True, harms_breaker=True)
+OK = UpstreamOutcome("ok", retry=False, may_have_worked=True, counts_as_failure=False)
+KEY_DISABLED = UpstreamOutcome("disabled", retry=True, may_have_worked=False, counts_as_failure=False)
+KEY_COOLING_DOWN = UpstreamOutcome(
+    "cooling_down", retry=True, may_have_worked=False, counts_as_failure=False, kind=UPSTREAM_BUSY
+)
+REFUSED = UpstreamOutcome("refused", retry=False, may_have_worked=False, counts_as_failure=False, kind=UPSTREAM_REFUSED)
+UNAVAILABLE = UpstreamOutcome("failed", retry=True, may_have_worked=False, counts_as_failure=True)
+CRASHED = UpstreamOutcome("failed", retry=False, may_have_worked=False, counts_as_failure=True)
+NOT_SENT = UpstreamOutcome("lost", retry=True, may_have_worked=False, counts_as_failure=True)
+LOST = UpstreamOutcome("lost", retry=False, may_have_worked=True, counts_as_failure=True)
+TIMED_OUT = UpstreamOutcome("timeout", retry=False, may_have_worked=True, counts_as_failure=True, kind=UPSTREAM_TIMEOUT)
+POOL_FULL = UpstreamOutcome(
+    "pool_full", retry=False, may_have_worked=False, counts_as_failure=False, kind=UPSTREAM_BUSY
+)
+BAD_ANSWER = UpstreamOutcome("bad_answer", retry=False, may_have_worked=True, counts_as_failure=True)
 
 _BY_STATUS = {
-    401: DEAD,
-    402: REST,
-    429: REST,
-    503: UNREADY,
+    401: KEY_DISABLED,
+    402: KEY_COOLING_DOWN,
+    429: KEY_COOLING_DOWN,
+    503: UNAVAILABLE,
     504: TIMED_OUT,
 }
 
 
-def of_status(status: int) -> Judgement:
+def of_status(status: int) -> UpstreamOutcome:
     """The judgement of a complete reply. 403 is about the call as often as about the key, so no key dies of it."""
     if 200 <= status < 300:
         return OK
@@ -59,10 +65,10 @@ def of_status(status: int) -> Judgement:
     return REFUSED if 400 <= status < 500 else CRASHED
 
 
-def of_loss(sent: bool, timed_out: bool, reason: str = "") -> Judgement:
+def of_loss(sent: bool, timed_out: bool, reason: str = "") -> UpstreamOutcome:
     """The judgement of a try without a complete reply; `crowded` never left for want of a place here."""
-    if reason == "crowded":
-        return CROWDED
+    if reason == "pool_full":
+        return POOL_FULL
     if not sent:
         return NOT_SENT
     return TIMED_OUT if timed_out else LOST

@@ -14,9 +14,9 @@ from typing import Any
 
 import orjson
 
-from gateway.core.problems import BODY_UNREADABLE, Fault, Problem
+from gateway.core.problems import BODY_UNREADABLE, FieldError, Problem
 
-MAX_FAULTS = 20
+MAX_ERRORS = 20
 
 
 def read_fast(raw: bytes) -> Any | None:
@@ -38,7 +38,7 @@ def read_slow(raw: bytes) -> Any:
             parse_int=_integer,
             parse_constant=_no_constant,
         )
-        faults = [Fault(where, "this member name is repeated in its object") for where in _repeats(tree, "")]
+        errors = [FieldError(where, "this member name is repeated in its object") for where in _repeats(tree, "")]
     except UnicodeDecodeError:
         raise Problem(BODY_UNREADABLE, "The body is not UTF-8.") from None
     except json.JSONDecodeError as error:
@@ -48,8 +48,8 @@ def read_slow(raw: bytes) -> Any:
         raise Problem(BODY_UNREADABLE, str(error)) from None
     except RecursionError:
         raise Problem(BODY_UNREADABLE, "The body is nested too deeply.") from None
-    if faults:
-        raise Problem(BODY_UNREADABLE, "A member name is repeated.", faults[:MAX_FAULTS])
+    if errors:
+        raise Problem(BODY_UNREADABLE, "A member name is repeated.", errors[:MAX_ERRORS])
     return tree
 
 

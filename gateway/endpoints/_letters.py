@@ -12,7 +12,7 @@ from pydantic import Field
 
 from gateway.core import coordinates
 from gateway.core.endpoint import Body
-from gateway.core.problems import CALL_INVALID, Fault, Problem
+from gateway.core.problems import CALL_INVALID, FieldError, Problem
 
 ENDS = 2  # BOS and EOS
 
@@ -43,15 +43,15 @@ def read_protein(asked: Protein, max_tokens: int) -> tuple[dict[str, Any], int]:
         given["coordinates"] = None if array is None else read_coordinates(array, "/inputs/coordinates")
     lengths = {name: len(track) for name, track in given.items() if track is not None and name != "function"}
     if not lengths:
-        raise Problem(CALL_INVALID, faults=[Fault("/inputs", "at least one track must be given, beside function")])
+        raise Problem(CALL_INVALID, errors=[FieldError("/inputs", "at least one track must be given, beside function")])
     first, residues = next(iter(lengths.items()))
     unlike = [
-        Fault(f"/inputs/{name}", f"has {length} residues where {residues} are expected")
+        FieldError(f"/inputs/{name}", f"has {length} residues where {residues} are expected")
         for name, length in lengths.items()
         if length != residues
     ]
     if unlike:
-        raise Problem(CALL_INVALID, faults=unlike)
+        raise Problem(CALL_INVALID, errors=unlike)
     bounded(residues, f"/inputs/{first}", max_tokens)
     return given, residues
 
@@ -60,7 +60,7 @@ def read_coordinates(value: Any, at: str) -> NDArray[np.float64]:
     """[L][37][3] as it goes upstream; or a 422 problem."""
     array = coordinates.read(value, at, (37,))
     if isinstance(array, list):
-        raise Problem(CALL_INVALID, faults=array)
+        raise Problem(CALL_INVALID, errors=array)
     return coordinates.as_json(array)
 
 
@@ -68,4 +68,4 @@ def bounded(residues: int, at: str, max_tokens: int) -> None:
     """A 422 problem for nothing at all, or for more than the models take."""
     if not 1 <= residues <= max_tokens - ENDS:
         detail = f"has {residues} residues; 1 to {max_tokens - ENDS} are accepted"
-        raise Problem(CALL_INVALID, faults=[Fault(at, detail)])
+        raise Problem(CALL_INVALID, errors=[FieldError(at, detail)])

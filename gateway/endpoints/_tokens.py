@@ -7,7 +7,7 @@ know. One forward pass each, so the price is the number of positions. What the m
 
 from typing import Any
 
-from gateway.core.endpoint import Body, Draft, Rules
+from gateway.core.endpoint import Body, NormalizedBody, ParseConfig
 from gateway.endpoints.generate_tensor import Inputs, forwarded, read_inputs
 
 
@@ -19,7 +19,7 @@ class TokensBody(Body):
     potential_sequence_of_concern: bool | None = None
 
 
-def draft(asked: TokensBody, rules: Rules) -> Draft:
+def draft(asked: TokensBody, rules: ParseConfig) -> NormalizedBody:
     """The body as given, tracks in their normal form, the flag spelled out."""
     inputs, n = read_inputs(asked.inputs, rules.max_tokens)
     given = {name: track for name, track in forwarded(inputs).items() if name in asked.inputs.model_fields_set}
@@ -28,4 +28,4 @@ def draft(asked: TokensBody, rules: Rules) -> Draft:
         "inputs": given,
         "potential_sequence_of_concern": bool(asked.potential_sequence_of_concern),
     }
-    return Draft(body=body, units=n, length=n)
+    return NormalizedBody(body=body, units=n, length=n)

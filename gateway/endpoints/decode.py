@@ -9,8 +9,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from gateway.core.endpoint import Draft, Endpoint, Rules
-from gateway.core.problems import Fault
+from gateway.core.endpoint import Endpoint, NormalizedBody, ParseConfig
+from gateway.core.problems import FieldError
 from gateway.core.tracks import SASA
 from gateway.endpoints._tokens import TokensBody
 from gateway.endpoints._tokens import draft as draft_of_tokens
@@ -32,13 +32,13 @@ class Decode(TokensBody):
     inputs: Decoded
 
 
-def draft(asked: Decode, rules: Rules) -> Draft:
+def draft(asked: Decode, rules: ParseConfig) -> NormalizedBody:
     """As its siblings; what is written in whole numbers throughout are ids, and must exist."""
     sasa: Sequence[int | float | None] = asked.inputs.sasa or ()
     if all(type(value) is int for value in sasa):
         refuse(
             [
-                Fault(f"/inputs/sasa/{i}", f"should be an id from {SASA.lowest} to {SASA.highest}")
+                FieldError(f"/inputs/sasa/{i}", f"should be an id from {SASA.lowest} to {SASA.highest}")
                 for i, value in enumerate(sasa)
                 if value not in range(SASA.lowest, SASA.highest + 1)
             ]

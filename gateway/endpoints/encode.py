@@ -3,7 +3,7 @@
 One pass over the residues, so the price is the number of positions. Not cached.
 """
 
-from gateway.core.endpoint import Body, Draft, Endpoint, Rules
+from gateway.core.endpoint import Body, Endpoint, NormalizedBody, ParseConfig
 from gateway.endpoints._letters import ENDS, Protein, read_protein
 
 
@@ -15,12 +15,12 @@ class Encode(Body):
     potential_sequence_of_concern: bool | None = None
 
 
-def draft(asked: Encode, rules: Rules) -> Draft:
+def draft(asked: Encode, rules: ParseConfig) -> NormalizedBody:
     """The protein as given, the flag spelled out."""
     inputs, residues = read_protein(asked.inputs, rules.max_tokens)
     n = residues + ENDS
     flag = bool(asked.potential_sequence_of_concern)
-    return Draft(
+    return NormalizedBody(
         body={"model": asked.model, "inputs": inputs, "potential_sequence_of_concern": flag}, units=n, length=n
     )
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from gateway.core.endpoint import Body, Draft, Endpoint, Rules
+from gateway.core.endpoint import Body, Endpoint, NormalizedBody, ParseConfig
 from gateway.endpoints._letters import ENDS, Letters, bounded
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -56,11 +56,11 @@ def as_given(asked: Folding) -> dict[str, Any]:
     return body
 
 
-def draft(asked: Fold, rules: Rules) -> Draft:
+def draft(asked: Fold, rules: ParseConfig) -> NormalizedBody:
     """The body as given, if it is not too long."""
     bounded(len(asked.sequence), "/sequence", rules.max_tokens)
     n = len(asked.sequence) + ENDS
-    return Draft(body=as_given(asked), units=n, length=n)
+    return NormalizedBody(body=as_given(asked), units=n, length=n)
 
 
 ENDPOINT = Endpoint("fold", Fold, draft)

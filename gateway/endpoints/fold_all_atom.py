@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from gateway.core.endpoint import Body, Draft, Endpoint, Rules
-from gateway.core.problems import CALL_INVALID, Fault, Problem
+from gateway.core.endpoint import Body, Endpoint, NormalizedBody, ParseConfig
+from gateway.core.problems import CALL_INVALID, FieldError, Problem
 from gateway.endpoints._letters import Letters, Name, Place, bounded
 from gateway.endpoints.fold import Alignment, Folding, Packed, as_given
 
@@ -78,42 +78,42 @@ class FoldAllAtom(Folding):
     all_atom_input: Complex
 
 
-def draft(asked: FoldAllAtom, rules: Rules) -> Draft:
+def draft(asked: FoldAllAtom, rules: ParseConfig) -> NormalizedBody:
     """The body as given, if each chain has what its type needs and the whole is not too long."""
     at = "/all_atom_input"
-    faults = [
+    errors = [
         *(_chain_faults(chain, f"{at}/sequences/{i}") for i, chain in enumerate(asked.all_atom_input.sequences)),
         *(
             _distogram_faults(part.distogram, f"{at}/distogram_conditioning/{i}/distogram")
             for i, part in enumerate(asked.all_atom_input.distogram_conditioning or ())
         ),
     ]
-    if any(faults):
-        raise Problem(CALL_INVALID, faults=[fault for found in faults for fault in found])
+    if any(errors):
+        raise Problem(CALL_INVALID, errors=[error for found in errors for error in found])
     length = sum(map(_length, asked.all_atom_input.sequences))
     bounded(length, f"{at}/sequences", rules.max_tokens)
-    return Draft(body=as_given(asked), units=length, length=length)
+    return NormalizedBody(body=as_given(asked), units=length, length=length)
 
 
-def _chain_faults(chain: Chain, at: str) -> list[Fault]:
+def _chain_faults(chain: Chain, at: str) -> list[FieldError]:
     needed, alien = {"sequence"}, {"smiles", "ccd"}
     if chain.type == "ligand":
         needed, alien = alien, {"sequence", "modifications", "msa"}
     given = {name for name in needed | alien if getattr(chain, name) is not None}
-    faults = [
-        Fault(f"{at}/{name}", f"does not belong to a chain of type {chain.type}") for name in sorted(given & alien)
+    errors = [
+        FieldError(f"{at}/{name}", f"does not belong to a chain of type {chain.type}") for name in sorted(given & alien)
     ]
     if not given & needed:
-        faults.append(Fault(at, f"needs {' or '.join(sorted(needed, reverse=True))}"))
-    return faults
+        errors.append(FieldError(at, f"needs {' or '.join(sorted(needed, reverse=True))}"))
+    return errors
 
 
-def _distogram_faults(value: Any, at: str) -> list[Fault]:
+def _distogram_faults(value: Any, at: str) -> list[FieldError]:
     try:
         fine = isinstance(value, list) and np.array(value).dtype.kind in "iuf"
     except ValueError:
         fine = False
-    return [] if fine else [Fault(at, "should be an array of numbers, rows of one length")]
+    return [] if fine else [FieldError(at, "should be an array of numbers, rows of one length")]
 
 
 def _length(chain: Chain) -> int:

@@ -11,7 +11,7 @@ from gateway.core.endpoint import Body, Endpoint
 from gateway.endpoints._tokens import TokensBody, draft
 
 
-class Track(Body):
+class SampledTrack(Body):
     """How one track is sampled (esm/sdk/api.py, SamplingTrackConfig)."""
 
     temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
@@ -24,11 +24,11 @@ class Track(Body):
 class Sampling(Body):
     """Null for a track that is not sampled."""
 
-    sequence: Track | None = None
-    structure: Track | None = None
-    secondary_structure: Track | None = None
-    sasa: Track | None = None
-    function: Track | None = None
+    sequence: SampledTrack | None = None
+    structure: SampledTrack | None = None
+    secondary_structure: SampledTrack | None = None
+    sasa: SampledTrack | None = None
+    function: SampledTrack | None = None
 
 
 class Embedding(Body):

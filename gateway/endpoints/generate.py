@@ -7,7 +7,7 @@ not look for what the sampler would fail on, as its tokens exist only upstream, 
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.core.endpoint import Draft, Endpoint, Rules
+from gateway.core.endpoint import Endpoint, NormalizedBody, ParseConfig
 from gateway.endpoints._letters import ENDS, Protein, read_protein
 from gateway.endpoints.generate_tensor import Generation, parameters
 
@@ -19,12 +19,12 @@ class Generate(Generation):
     only_compute_backbone_rmsd: bool | None = None
 
 
-def draft(asked: Generate, rules: Rules) -> Draft:
+def draft(asked: Generate, rules: ParseConfig) -> NormalizedBody:
     """Every default spelled out, the protein as given."""
     inputs, residues = read_protein(asked.inputs, rules.max_tokens)
     body = parameters(asked, rules, residues)
     n = residues + ENDS
-    return Draft(body={**body, "inputs": inputs}, units=n * _steps(body, inputs, residues), length=n)
+    return NormalizedBody(body={**body, "inputs": inputs}, units=n * _steps(body, inputs, residues), length=n)
 
 
 def _steps(body: Mapping[str, Any], inputs: Mapping[str, Any], residues: int) -> int:

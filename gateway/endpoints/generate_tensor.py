@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from gateway.core import coordinates, determinism, tracks
-from gateway.core.endpoint import Body, Draft, Endpoint, Rules
-from gateway.core.problems import CALL_INVALID, Fault, Problem
+from gateway.core.endpoint import Body, Endpoint, NormalizedBody, ParseConfig
+from gateway.core.problems import CALL_INVALID, FieldError, Problem
 
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "2025-02-14": {"num_steps": 20, "temperature": 0.5, "temperature_annealing": True, "strategy": "random"},
@@ -74,13 +74,13 @@ class GenerateTensor(Generation):
     inputs: Inputs
 
 
-def draft(asked: GenerateTensor, rules: Rules) -> Draft:
+def draft(asked: GenerateTensor, rules: ParseConfig) -> NormalizedBody:
     """The normal form of a body: defaults spelled out, sets sorted, coordinates as float32; or a 422 problem."""
     inputs, n = read_inputs(asked.inputs, rules.max_tokens)
     body = parameters(asked, rules, n)
     refuse(list(_sampler_faults(body, inputs, n)))
     steps = _steps(body, inputs)
-    return Draft(
+    return NormalizedBody(
         body={**body, "inputs": forwarded(inputs)},
         bulk_free={**body, "inputs": {name: track for name, track in inputs.items() if name != "coordinates"}},
         bulk=_bulk(inputs["coordinates"]),
@@ -93,7 +93,7 @@ def draft(asked: GenerateTensor, rules: Rules) -> Draft:
     )
 
 
-def parameters(asked: Generation, rules: Rules, n: int) -> dict[str, Any]:
+def parameters(asked: Generation, rules: ParseConfig, n: int) -> dict[str, Any]:
     """Everything but the inputs, each default spelled out."""
     given = asked.model_dump(exclude={"inputs"}, exclude_none=True)
     body: dict[str, Any] = {**ALWAYS, **DEFAULTS[rules.defaults], **given}
@@ -110,20 +110,24 @@ def read_inputs(asked: Inputs, max_tokens: int) -> tuple[dict[str, Any], int]:
     if inputs["coordinates"] is not None:
         array = coordinates.read(inputs["coordinates"], "/inputs/coordinates")
         if isinstance(array, list):
-            raise Problem(CALL_INVALID, faults=array)
+            raise Problem(CALL_INVALID, errors=array)
         inputs["coordinates"] = array
     if inputs["residue_annotation"] is not None:
         # Zeros are padding: neither their place nor the row's width reaches the model (bit-equal logits).
         inputs["residue_annotation"] = [_packed(row) for row in inputs["residue_annotation"]]
     lengths = {name: len(track) for name, track in inputs.items() if track is not None}
     if not lengths:
-        refuse([Fault("/inputs", "at least one track must be given")])
+        refuse([FieldError("/inputs", "at least one track must be given")])
     n = next(iter(lengths.values()))
     refuse(
-        [Fault(f"/inputs/{name}", f"has {m} positions where {n} are expected") for name, m in lengths.items() if m != n]
+        [
+            FieldError(f"/inputs/{name}", f"has {m} positions where {n} are expected")
+            for name, m in lengths.items()
+            if m != n
+        ]
     )
     if not 3 <= n <= max_tokens:
-        refuse([Fault(f"/inputs/{next(iter(lengths))}", f"has {n} positions; 3 to {max_tokens} are accepted")])
+        refuse([FieldError(f"/inputs/{next(iter(lengths))}", f"has {n} positions; 3 to {max_tokens} are accepted")])
     return inputs, n
 
 
@@ -132,20 +136,22 @@ def _packed(row: list[int]) -> list[int]:
     return ids + [0] * (16 - len(ids))
 
 
-def _sampler_faults(body: Mapping[str, Any], inputs: Mapping[str, Any], n: int) -> Iterator[Fault]:
+def _sampler_faults(body: Mapping[str, Any], inputs: Mapping[str, Any], n: int) -> Iterator[FieldError]:
     """What the published sampler is known to fail on; upstream each of these is a 500, which SDKs retry."""
     track = tracks.TRACKS[body["track"]]
     temperature = body["temperature"]
     if body["num_steps"] > n:
-        yield Fault("/num_steps", f"must not exceed the {n} positions of the input")
+        yield FieldError("/num_steps", f"must not exceed the {n} positions of the input")
     if 0 < temperature < TINY or temperature > HUGE:
-        yield Fault("/temperature", "should be 0, or between 1e-38 and 1e38: float32 overflows beyond")
+        yield FieldError("/temperature", "should be 0, or between 1e-38 and 1e38: float32 overflows beyond")
     if body["track"] == "function" and temperature == 0 and not body["temperature_annealing"]:
-        yield Fault("/temperature", "0 without temperature_annealing divides by zero on the function track")
+        yield FieldError("/temperature", "0 without temperature_annealing divides by zero on the function track")
     if body["track"] != "function" and set(track.ordinary) <= set(body["invalid_ids"]):
-        yield Fault("/invalid_ids", "leaves no id that could be sampled on this track")
+        yield FieldError("/invalid_ids", "leaves no id that could be sampled on this track")
     if tracks.positions_to_sample(track, inputs, coordinates_only=body["condition_on_coordinates_only"]) < 1:
-        yield Fault(f"/inputs/{body['track']}", f"has no masked position ({track.mask}), so nothing can be generated")
+        yield FieldError(
+            f"/inputs/{body['track']}", f"has no masked position ({track.mask}), so nothing can be generated"
+        )
 
 
 def _steps(body: Mapping[str, Any], inputs: Mapping[str, Any]) -> int:
@@ -167,10 +173,10 @@ def _bulk(array: NDArray[np.float32] | None) -> tuple[bytes, ...]:
     return () if array is None else (repr(array.shape).encode(), array.tobytes())
 
 
-def refuse(faults: list[Fault]) -> None:
+def refuse(errors: list[FieldError]) -> None:
     """A 422 problem, if there is any fault."""
-    if faults:
-        raise Problem(CALL_INVALID, faults=faults)
+    if errors:
+        raise Problem(CALL_INVALID, errors=errors)
 
 
 ENDPOINT = Endpoint("generate_tensor", GenerateTensor, draft, cacheable=True)

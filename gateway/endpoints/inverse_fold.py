@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from gateway.core.endpoint import Body, Draft, Endpoint, Rules
-from gateway.core.problems import CALL_INVALID, Fault, Problem
+from gateway.core.endpoint import Body, Endpoint, NormalizedBody, ParseConfig
+from gateway.core.problems import CALL_INVALID, FieldError, Problem
 from gateway.endpoints._letters import ENDS, Letters, bounded, read_coordinates
 
 
@@ -29,20 +29,20 @@ class InverseFold(Body):
     potential_sequence_of_concern: bool | None = None
 
 
-def draft(asked: InverseFold, rules: Rules) -> Draft:
+def draft(asked: InverseFold, rules: ParseConfig) -> NormalizedBody:
     """The body as given, coordinates as float32, the flag spelled out."""
     array = read_coordinates(asked.coordinates, "/coordinates")
     residues = len(array)
     bounded(residues, "/coordinates", rules.max_tokens)
     if asked.sequence is not None and len(asked.sequence) != residues:
         detail = f"has {len(asked.sequence)} residues where {residues} are expected"
-        raise Problem(CALL_INVALID, faults=[Fault("/sequence", detail)])
+        raise Problem(CALL_INVALID, errors=[FieldError("/sequence", detail)])
     body: dict[str, Any] = {
         **asked.model_dump(exclude={"coordinates"}, exclude_unset=True),
         "coordinates": array,
         "potential_sequence_of_concern": bool(asked.potential_sequence_of_concern),
     }
-    return Draft(body=body, units=residues + ENDS, length=residues + ENDS)
+    return NormalizedBody(body=body, units=residues + ENDS, length=residues + ENDS)
 
 
 ENDPOINT = Endpoint("inverse_fold", InverseFold, draft)

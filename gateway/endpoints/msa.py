@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from pydantic import Field
 
-from gateway.core.endpoint import Body, Draft, Endpoint, Rules
+from gateway.core.endpoint import Body, Endpoint, NormalizedBody, ParseConfig
 from gateway.endpoints._letters import ENDS, bounded
 
 
@@ -27,7 +27,7 @@ class Msa(Body):
     potential_sequence_of_concern: bool | None = None
 
 
-def draft(asked: Msa, rules: Rules) -> Draft:
+def draft(asked: Msa, rules: ParseConfig) -> NormalizedBody:
     """The flag only where it was given; the parameters in one order and spelling."""
     sequence = asked.query.sequence
     bounded(len(sequence), "/query/sequence", rules.max_tokens)
@@ -38,7 +38,7 @@ def draft(asked: Msa, rules: Rules) -> Draft:
     if "potential_sequence_of_concern" in asked.model_fields_set:
         body["potential_sequence_of_concern"] = bool(asked.potential_sequence_of_concern)
     n = len(sequence) + ENDS
-    return Draft(body=body, units=n, length=n, query="?" + urlencode(parameters))
+    return NormalizedBody(body=body, units=n, length=n, query="?" + urlencode(parameters))
 
 
 ENDPOINT = Endpoint("msa", Msa, draft, query_model=Query, fixed_model="msa")

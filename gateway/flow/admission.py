@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 
 from gateway.core import ratelimit
 from gateway.core.metrics import QUOTA_REFUSALS, STORE_ERRORS
-from gateway.core.nouns import Principal
 from gateway.core.problems import RATE_EXCEEDED, STATE_UNAVAILABLE, Problem
 from gateway.core.quota import Limit, LimitBook, Verdict
-from gateway.flow.line import Line
-from gateway.flow.trace import Trace
+from gateway.core.types import Principal
+from gateway.flow.context import RequestContext
+from gateway.flow.wait_queue import WaitQueue
 from gateway.ports import Clock, Ledger, Meter, Promise, StoreUnavailable, Tasks
 
 GOOD_FOR_S = 0.25
@@ -39,12 +39,14 @@ class _Allowance:
 class Admission:
     """The rate desk of one worker."""
 
-    def __init__(self, ledger: Ledger, book: LimitBook, line: Line, clock: Clock, tasks: Tasks, meter: Meter) -> None:
+    def __init__(
+        self, ledger: Ledger, book: LimitBook, line: WaitQueue, clock: Clock, tasks: Tasks, meter: Meter
+    ) -> None:
         self._ledger, self._book, self._line = ledger, book, line
         self._clock, self._tasks, self._meter = clock, tasks, meter
         self._allowances: dict[str, _Allowance] = {}
 
-    async def admit(self, who: Principal, trace: Trace) -> Mapping[str, str]:
+    async def admit(self, who: Principal, context: RequestContext) -> Mapping[str, str]:
         """Charge one request; answers the RateLimit fields.
 
         A 429 problem when the line is too long or the wait would be; 503 if nobody can tell.
@@ -58,8 +60,8 @@ class Admission:
         shown = await self._with_another(who)
         if shown is not None:
             return shown
-        verdict = await self._line.pass_through(f"rate {who.user}", lambda: self._charge(who, limits))
-        trace.queue_s += verdict.waited_s
+        verdict = await self._line.acquire(f"rate {who.user}", lambda: self._charge(who, limits))
+        context.queue_s += verdict.waited_s
         if verdict.refused_by is not None:
             raise self._refused(who, verdict, verdict.refused_by)
         return self._shown(who, verdict)

@@ -12,9 +12,9 @@ import orjson
 from gateway.core import retry
 from gateway.core.breaker import Breaker
 from gateway.core.metrics import BREAKER, IN_FLIGHT, LATENCY, UPSTREAM_KEYS, UPSTREAM_REQUESTS
-from gateway.core.nouns import Answer, Call
 from gateway.core.problems import NO_UPSTREAM_KEY, UPSTREAM_ANSWER_BAD, UPSTREAM_BUSY, UPSTREAM_UNAVAILABLE, Problem
-from gateway.core.retry import Judgement
+from gateway.core.retry import UpstreamOutcome
+from gateway.core.types import Answer, Call
 from gateway.ports import Clock, Meter, Upstream, UpstreamLoss, UpstreamReply, UpstreamRequest
 
 DEAD_FOR_S = 300.0
@@ -34,26 +34,26 @@ class UpstreamKey:
     dead_until: float = 0.0
 
     def state(self, now: float) -> str:
-        return "dead" if now < self.dead_until else "resting" if now < self.rests_until else "ready"
+        return "disabled" if now < self.dead_until else "cooling_down" if now < self.rests_until else "ready"
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class UpstreamConfig:
     """What the settings say about trying."""
 
     retries: int = 2
-    rest_s: float = 10.0
+    cooldown_s: float = 10.0
     max_answer_bytes: int = 64 * 2**20
     upstream: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Computed:
-    """An answer or a problem; `worked` is whether the upstream may have done the work, so that the charge stands."""
+    """An answer or a problem; `may_have_worked` is whether the upstream may have done the work, so that the charge stands."""
 
     answer: Answer | None
     problem: Problem | None
-    worked: bool
+    may_have_worked: bool
 
 
 class Dispatcher:
@@ -64,7 +64,7 @@ class Dispatcher:
         upstream: Upstream,
         keys: Sequence[UpstreamKey],
         breaker: Breaker,
-        terms: Terms,
+        terms: UpstreamConfig,
         clock: Clock,
         meter: Meter,
         say: Callable[[str], None],
@@ -76,26 +76,26 @@ class Dispatcher:
 
     async def compute(self, call: Call) -> Computed:
         """Ask the upstream, with the next fit key while a failure says that no work was done."""
-        tried: list[Judgement] = []
+        tried: list[UpstreamOutcome] = []
         problem = Problem(NO_UPSTREAM_KEY)
         for _ in range(1 + self._terms.retries):
             now = self._clock.monotonic()
             if not self._breaker.allows(now):
-                return Computed(None, self._resting(now), worked=False)
+                return Computed(None, self._resting(now), may_have_worked=False)
             key = self._pick(call.flagged, now)
             if key is None:
                 self._breaker.abandoned()
-                return Computed(None, self._nobody(call.flagged, now), worked=False)
-            judgement, outcome = await self._try(call, key)
-            if isinstance(outcome, Answer):
-                return Computed(outcome, None, worked=True)
-            tried.append(judgement)
-            problem = outcome
-            if not judgement.again:
+                return Computed(None, self._nobody(call.flagged, now), may_have_worked=False)
+            outcome, result = await self._try(call, key)
+            if isinstance(result, Answer):
+                return Computed(result, None, may_have_worked=True)
+            tried.append(outcome)
+            problem = result
+            if not outcome.retry:
                 break
-        return Computed(None, problem, worked=tried[-1].worked)
+        return Computed(None, problem, may_have_worked=tried[-1].may_have_worked)
 
-    async def _try(self, call: Call, key: UpstreamKey) -> tuple[Judgement, Answer | Problem]:
+    async def _try(self, call: Call, key: UpstreamKey) -> tuple[UpstreamOutcome, Answer | Problem]:
         request = UpstreamRequest(call.target, call.body, key.secret, self._terms.max_answer_bytes)
         key.in_flight += 1
         self._under_way += 1
@@ -109,40 +109,40 @@ class Dispatcher:
             self._meter.gauge(IN_FLIGHT, self._under_way, "upstream")
         took_s = self._clock.monotonic() - started
         self._meter.observe(LATENCY, took_s, call.endpoint, "upstream")
-        judgement, outcome = self._judge(call, reply, took_s)
-        self._meter.count(UPSTREAM_REQUESTS, call.endpoint, judgement.outcome)
-        self._learn(key, judgement, reply)
-        return judgement, outcome
+        outcome, result = self._classify(call, reply, took_s)
+        self._meter.count(UPSTREAM_REQUESTS, call.endpoint, outcome.name)
+        self._record_outcome(key, outcome, reply)
+        return outcome, result
 
-    def _judge(
+    def _classify(
         self, call: Call, reply: UpstreamReply | UpstreamLoss, took_s: float
-    ) -> tuple[Judgement, Answer | Problem]:
+    ) -> tuple[UpstreamOutcome, Answer | Problem]:
         if isinstance(reply, UpstreamLoss):
-            judgement = retry.of_loss(reply.sent, reply.timed_out, reply.reason)
+            outcome = retry.of_loss(reply.sent, reply.timed_out, reply.reason)
             if reply.reason == "too_large":
                 return retry.BAD_ANSWER, Problem(UPSTREAM_ANSWER_BAD, "The upstream's answer was too large.")
-            if reply.reason == "crowded":
-                return judgement, Problem(judgement.kind, "Too many calls wait for a place at the upstream.")
-            return judgement, Problem(judgement.kind, f"Lost on the way: {reply.reason}.")
-        judgement = retry.of_status(reply.status)
-        if judgement is not retry.OK:
-            return judgement, Problem(judgement.kind, f"The upstream answered with status {reply.status}.")
+            if reply.reason == "pool_full":
+                return outcome, Problem(outcome.kind, "Too many calls wait for a place at the upstream.")
+            return outcome, Problem(outcome.kind, f"Lost on the way: {reply.reason}.")
+        outcome = retry.of_status(reply.status)
+        if outcome is not retry.OK:
+            return outcome, Problem(outcome.kind, f"The upstream answered with status {reply.status}.")
         if reply.status != 200 or reply.media_type != "application/json" or not _is_success(call, reply.body):
             return retry.BAD_ANSWER, Problem(UPSTREAM_ANSWER_BAD)
-        return judgement, Answer(reply.body, self._clock.now(), call.determinism.cls, took_s, self._terms.upstream)
+        return outcome, Answer(reply.body, self._clock.now(), call.determinism.cls, took_s, self._terms.upstream)
 
-    def _learn(self, key: UpstreamKey, judgement: Judgement, reply: UpstreamReply | UpstreamLoss) -> None:
+    def _record_outcome(self, key: UpstreamKey, outcome: UpstreamOutcome, reply: UpstreamReply | UpstreamLoss) -> None:
         now = self._clock.monotonic()
-        if judgement.outcome == "dead":
+        if outcome.name == "disabled":
             key.dead_until = now + DEAD_FOR_S
             self._say(f"the upstream refuses the upstream key {key.name}; it is set aside for {DEAD_FOR_S:g} s")
-        elif judgement.outcome == "rest":
+        elif outcome.name == "cooling_down":
             asked = reply.retry_after_s if isinstance(reply, UpstreamReply) else None
-            rest_s = min(LONGEST_REST_S, self._terms.rest_s if asked is None else max(0.0, asked))
-            key.rests_until = max(key.rests_until, now + rest_s)  # another call's reply may have asked for longer
-        if judgement.harms_breaker:
+            cooldown_s = min(LONGEST_REST_S, self._terms.cooldown_s if asked is None else max(0.0, asked))
+            key.rests_until = max(key.rests_until, now + cooldown_s)  # another call's reply may have asked for longer
+        if outcome.counts_as_failure:
             self._breaker.failed(now)
-        elif judgement is retry.OK:
+        elif outcome is retry.OK:
             self._breaker.succeeded()
         else:
             self._breaker.abandoned()
@@ -157,7 +157,7 @@ class Dispatcher:
         return Problem(UPSTREAM_UNAVAILABLE, headers=_after(self._breaker.seconds_left(now)))
 
     def _nobody(self, flagged: bool, now: float) -> Problem:
-        resting = [key.rests_until for key in self._keys if key.concern == flagged and key.state(now) == "resting"]
+        resting = [key.rests_until for key in self._keys if key.concern == flagged and key.state(now) == "cooling_down"]
         if not resting:
             detail = "No upstream key is marked for declared sequences of concern." if flagged else ""
             return Problem(NO_UPSTREAM_KEY, detail, headers={"Retry-After": "60"})
@@ -173,9 +173,9 @@ class Dispatcher:
         """Put the keys' states and the breaker's on the gauges."""
         now = self._clock.monotonic()
         states = [key.state(now) for key in self._keys]
-        for state in ("ready", "resting", "dead"):
+        for state in ("ready", "cooling_down", "disabled"):
             self._meter.gauge(UPSTREAM_KEYS, states.count(state), state)
-        self._meter.gauge(BREAKER, {"closed": 0.0, "trial": 0.5, "open": 1.0}[self._breaker.state()])
+        self._meter.gauge(BREAKER, {"closed": 0.0, "half-open": 0.5, "open": 1.0}[self._breaker.state()])
 
 
 def _after(seconds: float) -> dict[str, str]:

@@ -9,75 +9,75 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway import endpoints
-from gateway.core.caching import Scheme, plan_of
-from gateway.core.endpoint import Rules
-from gateway.core.explanation import Explained, explanation
+from gateway.core.cache_plan import CacheConfig, plan_for
+from gateway.core.endpoint import ParseConfig
+from gateway.core.explanation import ExplainedCall, explanation
 from gateway.core.policies import models
-from gateway.core.problems import CALL_INVALID, UNKNOWN_RECEIPT, Fault, Problem
-from gateway.flow.body import read_body
-from gateway.flow.keyring import Keyring
-from gateway.flow.recall import Recall
-from gateway.flow.trace import Trace
-from gateway.flow.watch import Watch
+from gateway.core.problems import CALL_INVALID, UNKNOWN_RECEIPT, FieldError, Problem
+from gateway.flow.authenticate import Authenticator
+from gateway.flow.cache import AnswerCache
+from gateway.flow.context import RequestContext
+from gateway.flow.invalidation_poller import InvalidationPoller
+from gateway.flow.request_body import read_body
 from gateway.ports import Clock, RawRequest
 
 DEFAULT_ENDPOINT = "generate_tensor"
 _SWITCH = {"true": True, "false": False}
 
 
-class Explain:
+class Explainer:
     """Explanations as one worker gives them: with its settings, its view of purges and namespaces, the caller's key."""
 
     def __init__(
         self,
         *,
-        keyring: Keyring,
-        watch: Watch,
-        recall: Recall,
+        authenticator: Authenticator,
+        poller: InvalidationPoller,
+        recall: AnswerCache,
         clock: Clock,
-        scheme: Scheme,
-        rules: Rules,
+        cache_config: CacheConfig,
+        rules: ParseConfig,
         max_body_bytes: int,
         max_entry_bytes: int,
     ) -> None:
-        self._keyring, self._watch, self._recall, self._clock = keyring, watch, recall, clock
-        self._scheme, self._rules = scheme, rules
+        self._authenticator, self._poller, self._recall, self._clock = authenticator, poller, recall, clock
+        self._cache_config, self._rules = cache_config, rules
         self._max_body_bytes, self._max_entry_bytes = max_body_bytes, max_entry_bytes
 
-    async def call(self, raw: RawRequest, trace: Trace) -> Mapping[str, Any]:
+    async def call(self, raw: RawRequest, context: RequestContext) -> Mapping[str, Any]:
         """The explanation of the body; raises the problems that the same body would meet at its endpoint.
 
         The query has the endpoint's name and whether coordinates are wanted in full; the rest is the call's own.
         """
-        trace.endpoint = "explain"
-        trace.who = who = await self._keyring.principal(raw.header("Authorization"))
+        context.endpoint = "explain"
+        context.who = who = await self._authenticator.principal(raw.header("Authorization"))
         endpoint, in_full, query = _read_query(raw.query)
         body = await read_body(raw, min(self._max_body_bytes, endpoint.max_bytes))
-        what = Explained.of(endpoint, body, query, self._rules)
+        what = ExplainedCall.of(endpoint, body, query, self._rules)
         refused = models.decide(what.call, who, self._clock.now())
         if refused is not None:
             raise Problem(refused.kind, refused.reason)
-        plan = plan_of(
+        plan = plan_for(
             what.call,
             who,
-            self._scheme,
-            self._watch.marks(),
-            self._watch.namespace,
+            self._cache_config,
+            self._poller.purge_state(),
+            self._poller.namespace,
             endpoint.cacheable,
             raw.header("Cache-Control"),
         )
         canonical = self._rules.canonical
-        trace.outcome = "answered"
-        return explanation(what, who, plan, self._scheme, canonical, self._max_entry_bytes, in_full=in_full)
+        context.outcome = "answered"
+        return explanation(what, who, plan, self._cache_config, canonical, self._max_entry_bytes, in_full=in_full)
 
-    async def receipt(self, raw: RawRequest, trace: Trace, identifier: str) -> Mapping[str, Any]:
+    async def receipt(self, raw: RawRequest, context: RequestContext, identifier: str) -> Mapping[str, Any]:
         """What a receipt says; any holder of a key may read any receipt, because it holds nothing of call or answer."""
-        trace.endpoint = "receipts"
-        trace.who = await self._keyring.principal(raw.header("Authorization"))
+        context.endpoint = "receipts"
+        context.who = await self._authenticator.principal(raw.header("Authorization"))
         found = self._recall.receipt(identifier)
         if found is None:
             raise Problem(UNKNOWN_RECEIPT)
-        trace.outcome = "answered"
+        context.outcome = "answered"
         return {"receipt": identifier, **found}
 
 
@@ -93,12 +93,12 @@ def _read_query(query: str) -> tuple[endpoints.AnyEndpoint, bool, str]:
             rest.append(part)
     endpoint = endpoints.find(f"/api/v1/{own.get('endpoint', DEFAULT_ENDPOINT)}")
     in_full = _SWITCH.get(own.get("canonical", "false"))
-    faults = []
+    errors = []
     if endpoint is None:
         names = ", ".join(each.name for each in endpoints.ENDPOINTS)
-        faults.append(Fault("", f"endpoint, in the query, must be one of: {names}"))
+        errors.append(FieldError("", f"endpoint, in the query, must be one of: {names}"))
     if in_full is None:
-        faults.append(Fault("", "canonical, in the query, must be true or false"))
+        errors.append(FieldError("", "canonical, in the query, must be true or false"))
     if endpoint is None or in_full is None:
-        raise Problem(CALL_INVALID, faults=faults)
+        raise Problem(CALL_INVALID, errors=errors)
     return endpoint, in_full, "&".join(rest)

@@ -7,12 +7,12 @@ been made. A worker that dies leaves its units charged (the upstream may have wo
 from dataclasses import dataclass
 
 from gateway.core.metrics import QUOTA_REFUSALS, STORE_ERRORS, UNITS
-from gateway.core.nouns import Call, Principal
 from gateway.core.problems import CONCURRENCY_EXCEEDED, QUOTA_EXHAUSTED, STATE_UNAVAILABLE, Problem
 from gateway.core.quota import Limit, LimitBook, Reservation, Verdict
 from gateway.core.ratelimit import policy_field, state_field
-from gateway.flow.line import POLL_S, Line
-from gateway.flow.trace import Trace
+from gateway.core.types import Call, Principal
+from gateway.flow.context import RequestContext
+from gateway.flow.wait_queue import POLL_S, WaitQueue
 from gateway.ports import Clock, Ledger, Meter, StoreUnavailable, Tasks
 
 # About five minutes: a refund that is given up is lost to its holder until midnight.
@@ -20,7 +20,7 @@ SETTLE_TRIES = 66
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldReservation:
     """A reservation that stands, with the ledger's verdict on it."""
 
     call: Call
@@ -32,30 +32,30 @@ class Reserver:
     """Reserves and settles for one worker."""
 
     def __init__(
-        self, ledger: Ledger, book: LimitBook, line: Line, clock: Clock, tasks: Tasks, meter: Meter, lease_s: float
+        self, ledger: Ledger, book: LimitBook, line: WaitQueue, clock: Clock, tasks: Tasks, meter: Meter, lease_s: float
     ) -> None:
         self._ledger, self._book, self._line = ledger, book, line
         self._clock, self._tasks, self._meter, self._lease_s = clock, tasks, meter, lease_s
 
-    async def reserve(self, who: Principal, call: Call, trace: Trace) -> Held:
+    async def reserve(self, who: Principal, call: Call, context: RequestContext) -> HeldReservation:
         """Everything that the call will cost, or a problem: 403 units spent, 429 too many at once, 503 no ledger."""
         limits = self._book.work(who)
         reservation = Reservation(self._clock.token(12).hex(), who.user, limits, call.units)
         if not limits:
-            return Held(call, reservation, Verdict(None, 0.0, ()))
-        verdict = await self._line.pass_through(
+            return HeldReservation(call, reservation, Verdict(None, 0.0, ()))
+        verdict = await self._line.acquire(
             f"work {who.user}", lambda: self._attempt(reservation), waits_for=_is_concurrency
         )
-        trace.queue_s += verdict.waited_s
+        context.queue_s += verdict.waited_s
         if verdict.refused_by is not None:
             raise self._refused(who, call, verdict, verdict.refused_by)
         self._meter.count(UNITS, call.endpoint, "reserved", by=call.units)
-        return Held(call, reservation, verdict)
+        return HeldReservation(call, reservation, verdict)
 
-    def settle(self, held: Held, worked: bool) -> None:
+    def settle(self, held: HeldReservation, may_have_worked: bool) -> None:
         """Make the charge final, or give it back. Goes on in the background until the ledger has it."""
-        units = held.call.units if worked else 0
-        self._meter.count(UNITS, held.call.endpoint, "settled" if worked else "refunded", by=held.call.units)
+        units = held.call.units if may_have_worked else 0
+        self._meter.count(UNITS, held.call.endpoint, "settled" if may_have_worked else "refunded", by=held.call.units)
         if held.reservation.limits:
             self._tasks.spawn(self._settle(held.reservation, units))
 

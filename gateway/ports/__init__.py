@@ -1,33 +1,33 @@
 """What the flow needs from the world: small protocols, each method saying what happens when its part is lost.
 
-Adapters implement them (`gateway/adapters`); `memory.py` implements all of them with a journal for tests. Foreign
+Adapters implement them (`gateway/adapters`); `local_cache.py` implements all of them with a journal for tests. Foreign
 exceptions never cross this border: a lost store is `StoreUnavailable`, a lost audit `AuditUnavailable`.
 """
 
-from gateway.ports.answers import Archive, CacheStore, Claim, Held, NotKept, Purges
-from gateway.ports.process import AccessLog, Clock, Meter, Promise, RawRequest, Tasks
-from gateway.ports.records import AuditLog, AuditUnavailable, Directory, Ledger, Notices, StoreUnavailable, Usage
+from gateway.ports.cache_stores import CacheStore, LeaseClaim, NamespaceContents, NamespaceStore, NotStored, PurgeStore
+from gateway.ports.runtime import AccessLog, Clock, Meter, Promise, RawRequest, Tasks
+from gateway.ports.state_stores import AuditLog, AuditUnavailable, Directory, Ledger, StoreUnavailable, Throttle, Usage
 from gateway.ports.upstream import Upstream, UpstreamLoss, UpstreamReply, UpstreamRequest
 
 __all__ = [
     "AccessLog",
-    "Archive",
     "AuditLog",
     "AuditUnavailable",
     "CacheStore",
-    "Claim",
     "Clock",
     "Directory",
-    "Held",
+    "LeaseClaim",
     "Ledger",
     "Meter",
-    "NotKept",
-    "Notices",
+    "NamespaceContents",
+    "NamespaceStore",
+    "NotStored",
     "Promise",
-    "Purges",
+    "PurgeStore",
     "RawRequest",
     "StoreUnavailable",
     "Tasks",
+    "Throttle",
     "Upstream",
     "UpstreamLoss",
     "UpstreamReply",

@@ -67,7 +67,7 @@ class Sandbox:
         done = ENDPOINTS[entry.endpoint](asked)
         self.log.work_done(entry, done.units)
         told = {"question": question.digest(asked.body)} if self.tells_question else {}
-        return await delivery.deliver(request, entry, {**done.answer, **told}, fault)
+        return await delivery.responder(request, entry, {**done.answer, **told}, fault)
 
     def _accepts(self, key: str) -> bool:
         return bool(key) and not key.startswith("bad-") and (self.keys is None or key in self.keys)

@@ -33,7 +33,7 @@ async def refuse(request: web.Request, entry: Entry, fault: Fault) -> web.Stream
     return await _send(request, entry, fault, _encoded(fault, {"error": sentence}))
 
 
-async def deliver(request: web.Request, entry: Entry, answer: dict[str, Any], fault: Fault) -> web.StreamResponse:
+async def responder(request: web.Request, entry: Entry, answer: dict[str, Any], fault: Fault) -> web.StreamResponse:
     """The answer to work that was done, with what the fault makes of it."""
     return await _send(request, entry, fault, _encoded(fault, answer))
 

@@ -3,18 +3,18 @@
 The only part of the gateway that reads the environment. It starts nothing and connects to nothing.
 """
 
-from gateway.settings.faults import SettingsFault, SettingsFaults
+from gateway.settings.errors import InvalidSettings, SettingError
 from gateway.settings.load import Loaded, environment, load, load_here, read
-from gateway.settings.model import Settings, UpstreamKey
+from gateway.settings.model import Settings, UpstreamKeySettings
 from gateway.settings.reference import values
 from gateway.settings.secret_files import master_secret, read_secret, write_secret
 
 __all__ = [
+    "InvalidSettings",
     "Loaded",
+    "SettingError",
     "Settings",
-    "SettingsFault",
-    "SettingsFaults",
-    "UpstreamKey",
+    "UpstreamKeySettings",
     "environment",
     "load",
     "load_here",

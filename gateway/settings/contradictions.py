@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 from gateway.core.rules import unknown_rules
-from gateway.settings.faults import SettingsFault
-from gateway.settings.model import LimitTable, Settings
+from gateway.settings.errors import SettingError
+from gateway.settings.model import HolderLimits, Settings
 from gateway.settings.secret_files import MASTER_BYTES, fault_of
 
 STORE_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
@@ -117,26 +117,26 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def contradictions(settings: Settings, faulty: frozenset[str]) -> Iterator[SettingsFault]:
+def contradictions(settings: Settings, faulty: frozenset[str]) -> Iterator[SettingError]:
     """What cannot be meant together; rules that touch a setting already faulty are left out."""
     for names, rule in RULES:
         says = None if any(_touches(name, bad) for name in names for bad in faulty) else rule(settings)
         if says is not None:
-            yield SettingsFault(names[0], says)
+            yield SettingError(names[0], says)
     yield from _bursts(settings)
     yield from _secret_faults(settings)
 
 
-def _bursts(settings: Settings) -> Iterator[SettingsFault]:
-    rows: list[tuple[str, LimitTable]] = [("limits.default", settings.limits.default)]
+def _bursts(settings: Settings) -> Iterator[SettingError]:
+    rows: list[tuple[str, HolderLimits]] = [("limits.default", settings.limits.default)]
     rows += [(f"limits.users.{user}", table) for user, table in settings.limits.users.items()]
     for name, table in rows:
         lifted = "requests_per_minute" in table.model_fields_set and table.requests_per_minute is None
         if table.burst is not None and lifted:
-            yield SettingsFault(f"{name}.burst", "means nothing while requests_per_minute is unlimited")
+            yield SettingError(f"{name}.burst", "means nothing while requests_per_minute is unlimited")
 
 
-def _secret_faults(settings: Settings) -> Iterator[SettingsFault]:
+def _secret_faults(settings: Settings) -> Iterator[SettingError]:
     stores = settings.stores
     rows = [(f'upstream.keys["{key.id}"].file', key.file, 1) for key in settings.upstream.keys]
     rows += [
@@ -151,7 +151,7 @@ def _secret_faults(settings: Settings) -> Iterator[SettingsFault]:
     for name, path, least in rows:
         says = fault_of(path, least)
         if says is not None:
-            yield SettingsFault(name, says)
+            yield SettingError(name, says)
 
 
 def _touches(name: str, bad: str) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from gateway.settings.contradictions import contradictions
-from gateway.settings.faults import SettingsFault, SettingsFaults, dotted, sentence, unknown
+from gateway.settings.errors import InvalidSettings, SettingError, dotted, sentence, unknown
 from gateway.settings.model import Settings
 from gateway.settings.names import CONFIG, leaves, tables
 from gateway.settings.sources import find, merge, read_file, read_variables
@@ -49,17 +49,17 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
 def read(path: Path | None, environ: Mapping[str, str]) -> Loaded:
     """The settings with their origins. `path` wins over GATEWAY_CONFIG. Raises SettingsFaults."""
     file = path or (Path(environ[CONFIG]) if environ.get(CONFIG) else None)
-    over, variables, faults = read_variables(environ)
+    over, variables, errors = read_variables(environ)
     table = {} if file is None else read_file(file)
-    if isinstance(table, SettingsFault):
-        raise SettingsFaults([table, *faults])
+    if isinstance(table, SettingError):
+        raise InvalidSettings([table, *errors])
     origins = {leaf.name: _origin(leaf.name, table, over, variables) for leaf in leaves()}
     merge(table, over)
     settings, wrong = _judge(table)
-    faults += [SettingsFault(name, says) for name, says in wrong.items()]
-    faults += contradictions(settings, frozenset(wrong))
-    if faults:
-        raise SettingsFaults(faults)
+    errors += [SettingError(name, says) for name, says in wrong.items()]
+    errors += contradictions(settings, frozenset(wrong))
+    if errors:
+        raise InvalidSettings(errors)
     return Loaded(settings, file, origins)
 
 

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from gateway.core.nouns import Limits
 from gateway.core.quota import LimitBook
+from gateway.core.types import Limits
 
 UNLIMITED = "unlimited"
 
@@ -29,13 +29,13 @@ Ceiling = Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(_unlimit
 UnitCeiling = Annotated[Annotated[int, Field(ge=0)] | None, BeforeValidator(_unlimited)]
 
 
-class Part(BaseModel):
+class SettingsTable(BaseModel):
     """One table of the file: frozen, no unknown names, no guessing of types ("8080" is no port)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class Listen(Part):
+class ListenSettings(SettingsTable):
     """Where the gateway listens, and for how long it waits for its callers."""
 
     host: Text = Field("127.0.0.1", description="Address that callers connect to; 0.0.0.0 for every interface.")
@@ -48,7 +48,7 @@ class Listen(Part):
     drain_s: Seconds = Field(20.0, description="On SIGTERM, calls under way may take this long to end.")
 
 
-class UpstreamKey(Part):
+class UpstreamKeySettings(SettingsTable):
     """One upstream key: a name for logs and metrics, and the file that holds the secret."""
 
     id: Text = Field(description="Its name in logs and metrics; not secret.")
@@ -56,7 +56,7 @@ class UpstreamKey(Part):
     concern: bool = Field(False, description="Whether declared sequences of concern go out with this key.")
 
 
-class UpstreamPart(Part):
+class UpstreamSettings(SettingsTable):
     """The protein-model API behind the gateway, its keys and its deadlines."""
 
     url: Text = Field("https://forge.evolutionaryscale.ai", description="Scheme and host of the upstream.")
@@ -67,19 +67,19 @@ class UpstreamPart(Part):
     max_answer_bytes: Count = Field(67108864, description="A larger answer is dropped and reported as a bad one.")
     keepalive_s: Seconds = Field(10.0, description="An idle connection to the upstream is closed after this long.")
     retries: Annotated[int, Field(ge=0, le=10)] = Field(2, description="Tries after the first, for one call.")
-    rest_s: Seconds = Field(10.0, description="A key rests this long after a 429 without Retry-After, or a 5xx.")
+    cooldown_s: Seconds = Field(10.0, description="A key rests this long after a 429 without Retry-After, or a 5xx.")
     ask_pickle: bool = Field(False, description="Reserved; must be false: answers are JSON only.")
-    keys: Annotated[tuple[UpstreamKey, ...], Field(strict=False)] = Field((), description="The upstream keys.")
+    keys: Annotated[tuple[UpstreamKeySettings, ...], Field(strict=False)] = Field((), description="The upstream keys.")
 
 
-class Breaker(Part):
+class BreakerSettings(SettingsTable):
     """When the upstream as a whole is left in peace."""
 
     failures: Count = Field(5, description="Failures in a row after which nothing is sent for a while.")
     open_s: Seconds = Field(10.0, description="How long that while is; then one call tries.")
 
 
-class Stores(Part):
+class StoreSettings(SettingsTable):
     """The two stores. Without URLs the gateway runs its own servers under data_dir."""
 
     state_url: Text | None = Field(None, description="Keys, quotas, grants: a Redis >= 7.0 or Valkey >= 7.2.")
@@ -91,7 +91,7 @@ class Stores(Part):
     cache_timeout_s: Seconds = Field(0.05, description="A cache slower than this is bypassed.")
 
 
-class Secrets(Part):
+class SecretSettings(SettingsTable):
     """The gateway's own secret, from which its keys for sealing, digests and the audit chain are derived."""
 
     master_file: FilePath | None = Field(
@@ -101,7 +101,7 @@ class Secrets(Part):
     )
 
 
-class LimitTable(Part):
+class HolderLimits(SettingsTable):
     """Ceilings for one holder; "unlimited" lifts one."""
 
     requests_per_minute: Ceiling = Field(None, description="Requests a minute, hits included.")
@@ -115,7 +115,7 @@ class LimitTable(Part):
         return Limits(**self.model_dump())
 
 
-class DefaultLimits(LimitTable):
+class DefaultHolderLimits(HolderLimits):
     """What a user has of whom nothing else is said."""
 
     requests_per_minute: Ceiling = Field(600, description="Requests a minute, hits included.")
@@ -125,11 +125,11 @@ class DefaultLimits(LimitTable):
     )
 
 
-class LimitsPart(Part):
+class LimitsSettings(SettingsTable):
     """Ceilings of users. A key can have narrower ones of its own (`keys create`)."""
 
-    default: DefaultLimits = Field(default_factory=DefaultLimits, description="For every user.")
-    users: Mapping[str, LimitTable] = Field(
+    default: DefaultHolderLimits = Field(default_factory=DefaultHolderLimits, description="For every user.")
+    users: Mapping[str, HolderLimits] = Field(
         default_factory=dict,
         description="For one user, by name: the same four; those left out are as in limits.default.",
     )
@@ -144,7 +144,7 @@ class LimitsPart(Part):
         return LimitBook(self.default.limits(), own)
 
 
-class CachePart(Part):
+class CacheSettings(SettingsTable):
     """Which answers are kept, for whom and for how long."""
 
     enabled: bool = Field(True, description="Whether answers are kept at all.")
@@ -169,28 +169,28 @@ class CachePart(Part):
         268435456, description="Most bytes that one namespace holds; in the state store."
     )
     share: Literal["organisation", "team", "user"] = Field("organisation", description="Who shares kept answers.")
-    revalidate_share: Annotated[float, Field(ge=0, le=1)] = Field(
+    spot_check_share: Annotated[float, Field(ge=0, le=1)] = Field(
         0.01, description="Share of hits that are computed again in the background and compared; 0 for none."
     )
-    revalidate_units_per_day: Annotated[int, Field(ge=0)] = Field(
+    spot_check_units_per_day: Annotated[int, Field(ge=0)] = Field(
         100000, description="Most units a UTC day that this costs, all workers together; charged to nobody."
     )
-    revalidate_again_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+    spot_check_interval_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         600.0, description="So long a worker leaves an answer alone that it has just found right."
     )
-    revalidate_classes: Annotated[tuple[Literal["exact", "pinned"], ...], Field(strict=False)] = Field(
+    spot_check_classes: Annotated[tuple[Literal["exact", "pinned"], ...], Field(strict=False)] = Field(
         ("exact",), description="Classes of hits that it concerns; only an exact answer that differs is dropped."
     )
     lease_s: Seconds = Field(5.0, description="Another worker takes over a call whose worker is silent this long.")
-    memory_answers_bytes: Annotated[int, Field(ge=0)] = Field(
+    local_answers_bytes: Annotated[int, Field(ge=0)] = Field(
         67108864, description="Memory for answers, per worker; 0 for none."
     )
-    memory_calls_bytes: Annotated[int, Field(ge=0)] = Field(
+    local_calls_bytes: Annotated[int, Field(ge=0)] = Field(
         67108864, description="Memory for checked calls, per worker; 0 for none."
     )
 
 
-class PolicyPart(Part):
+class PolicySettings(SettingsTable):
     """Who may send what."""
 
     concern: Literal["enforce", "observe"] = Field(
@@ -198,13 +198,13 @@ class PolicyPart(Part):
     )
 
 
-class AuditPart(Part):
+class AuditSettings(SettingsTable):
     """The chained record."""
 
     file: FilePath | None = Field(None, description="The audit file. Left out: data_dir/audit/audit.jsonl.")
 
 
-class AdmissionPart(Part):
+class AdmissionSettings(SettingsTable):
     """How long a call may wait for a rate that frees up."""
 
     max_wait_s: Annotated[float, Field(ge=0, le=60)] = Field(2.0, description="Longest wait before a 429.")
@@ -214,7 +214,7 @@ class AdmissionPart(Part):
     )
 
 
-class RequestPart(Part):
+class RequestSettings(SettingsTable):
     """What is accepted from callers."""
 
     max_body_bytes: Count = Field(33554432, description="A larger body is refused with 413.")
@@ -224,34 +224,34 @@ class RequestPart(Part):
     )
 
 
-class LogPart(Part):
+class LogSettings(SettingsTable):
     """What is written to standard output."""
 
     access: bool = Field(True, description="One JSON line a request; never a key or a sequence.")
 
 
-class Settings(Part):
+class Settings(SettingsTable):
     """Everything that an operator can set."""
 
     data_dir: FilePath = Field(
         Path("/var/lib/esm-gateway"), description="Embedded stores, audit file, generated secret, metrics."
     )
-    listen: Listen = Field(default_factory=Listen)
-    upstream: UpstreamPart = Field(default_factory=UpstreamPart)
-    breaker: Breaker = Field(default_factory=Breaker)
+    listen: ListenSettings = Field(default_factory=ListenSettings)
+    upstream: UpstreamSettings = Field(default_factory=UpstreamSettings)
+    breaker: BreakerSettings = Field(default_factory=BreakerSettings)
     models: Annotated[Mapping[Text, Seconds], Field(min_length=1)] = Field(
         default_factory=lambda: {"esm3-open-2024-03": 1.0},
         description="Models that may be asked for, each with its weight in units.",
     )
-    stores: Stores = Field(default_factory=Stores)
-    secrets: Secrets = Field(default_factory=Secrets)
-    limits: LimitsPart = Field(default_factory=LimitsPart)
-    cache: CachePart = Field(default_factory=CachePart)
-    policy: PolicyPart = Field(default_factory=PolicyPart)
-    audit: AuditPart = Field(default_factory=AuditPart)
-    admission: AdmissionPart = Field(default_factory=AdmissionPart)
-    request: RequestPart = Field(default_factory=RequestPart)
-    log: LogPart = Field(default_factory=LogPart)
+    stores: StoreSettings = Field(default_factory=StoreSettings)
+    secrets: SecretSettings = Field(default_factory=SecretSettings)
+    limits: LimitsSettings = Field(default_factory=LimitsSettings)
+    cache: CacheSettings = Field(default_factory=CacheSettings)
+    policy: PolicySettings = Field(default_factory=PolicySettings)
+    audit: AuditSettings = Field(default_factory=AuditSettings)
+    admission: AdmissionSettings = Field(default_factory=AdmissionSettings)
+    request: RequestSettings = Field(default_factory=RequestSettings)
+    log: LogSettings = Field(default_factory=LogSettings)
 
     @property
     def audit_file(self) -> Path:

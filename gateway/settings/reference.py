@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from gateway.settings.model import UNLIMITED, LimitTable, Settings, UpstreamKey
+from gateway.settings.model import UNLIMITED, HolderLimits, Settings, UpstreamKeySettings
 from gateway.settings.names import alternatives, leaves, part_of
 
 PREFACE = (
@@ -31,8 +31,8 @@ SAMPLES: Mapping[str, str] = {
 }
 """What stands in the file where there is no default to show."""
 FREE: Mapping[str, tuple[str, type[BaseModel]]] = {
-    "upstream.keys": ("upstream.keys[]", UpstreamKey),
-    "limits.users": ("limits.users.NAME", LimitTable),
+    "upstream.keys": ("upstream.keys[]", UpstreamKeySettings),
+    "limits.users": ("limits.users.NAME", HolderLimits),
 }
 """Settings that hold tables of their own."""
 _WORDS: Mapping[Any, str] = {int: "whole number", float: "number", bool: "true or false", str: "text", Path: "path"}

@@ -8,7 +8,7 @@ import os
 import stat
 from pathlib import Path
 
-from gateway.settings.faults import SettingsFault, SettingsFaults
+from gateway.settings.errors import InvalidSettings, SettingError
 from gateway.settings.model import Settings
 
 MASTER_BYTES = 32
@@ -35,7 +35,7 @@ def read_secret(path: Path, least_bytes: int = 1) -> bytes:
     """A secret, without the blanks and newlines around it."""
     fault = fault_of(path, least_bytes)
     if fault is not None:
-        raise SettingsFaults([SettingsFault("secret", fault)])
+        raise InvalidSettings([SettingError("secret", fault)])
     return path.read_bytes().strip()
 
 
@@ -70,4 +70,4 @@ def _refuse_second_master(settings: Settings) -> None:
     record = settings.audit_file
     if record.exists() and record.stat().st_size:
         says = f"is gone, but {record} was written with it; restore it, or start on an empty data_dir"
-        raise SettingsFaults([SettingsFault(str(settings.master_file), says)])
+        raise InvalidSettings([SettingError(str(settings.master_file), says)])

@@ -14,41 +14,41 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from gateway.settings.faults import SettingsFault, unknown
+from gateway.settings.errors import SettingError, unknown
 from gateway.settings.names import CONFIG, PREFIX, is_path, is_text, leaves, tables
 
 # Kubernetes sets these in every pod beside a service named "gateway" (enableServiceLinks); they are not settings.
 _SERVICE_LINK = re.compile(r"GATEWAY_(SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_\d+_(TCP|UDP)\w*)")
 
 
-def read_file(path: Path) -> dict[str, Any] | SettingsFault:
+def read_file(path: Path) -> dict[str, Any] | SettingError:
     """The file as a nested table, its relative paths anchored at its directory."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        return SettingsFault(str(path), f"cannot be read: {error.strerror}")
+        return SettingError(str(path), f"cannot be read: {error.strerror}")
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        return SettingsFault(str(path), f"is not TOML: {error}")
+        return SettingError(str(path), f"is not TOML: {error}")
     _anchor(table, path.absolute().parent)
     return table
 
 
-def read_variables(environ: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str], list[SettingsFault]]:
+def read_variables(environ: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str], list[SettingError]]:
     """The variables as a nested table, which variable set which setting, and names that mean nothing."""
     known = {PREFIX + name.upper().replace(".", "__"): (name, None) for name in tables()} | {
         leaf.variable: (leaf.name, leaf.field) for leaf in leaves()
     }
     table: dict[str, Any] = {}
     origins: dict[str, str] = {}
-    faults: list[SettingsFault] = []
+    errors: list[SettingError] = []
     for variable, text in sorted(_ours(environ)):
         if variable not in known:
-            faults.append(SettingsFault(variable, unknown(variable, [*known, CONFIG])))
+            errors.append(SettingError(variable, unknown(variable, [*known, CONFIG])))
             continue
         name, field = known[variable]
         merge(table, _nest(name, _value(text, field)))
         origins[name] = variable
-    return table, origins, faults
+    return table, origins, errors
 
 
 def merge(into: dict[str, Any], table: Mapping[str, Any]) -> None:

@@ -8,41 +8,41 @@ from typing import Any
 
 import orjson
 
-from gateway.core.nouns import Response
 from gateway.core.problems import UNKNOWN_PATH, WRONG_METHOD, Problem
-from gateway.flow.explain import Explain
-from gateway.flow.trace import Trace
+from gateway.core.types import Response
+from gateway.flow.context import RequestContext
+from gateway.flow.explain import Explainer
 from gateway.ports import RawRequest
 
 PREFIX = "/gateway/v1/"
 LISTED = ("POST /gateway/v1/explain", "GET /gateway/v1/receipts/{id}")
-_Work = Callable[[RawRequest, Trace, str], Awaitable[Mapping[str, Any]]]
+_Work = Callable[[RawRequest, RequestContext, str], Awaitable[Mapping[str, Any]]]
 
 
 class GatewayApi:
     """Finds what is asked for by path and method."""
 
-    def __init__(self, explain: Explain) -> None:
+    def __init__(self, explain: Explainer) -> None:
         self._explain = explain
         self._routes: Mapping[str, tuple[tuple[str, ...], _Work]] = {
             "explain": (("POST",), self._of_call),
             "receipts": (("GET", "HEAD"), self._of_receipt),
         }
 
-    async def handle(self, raw: RawRequest, trace: Trace) -> Response:
+    async def handle(self, raw: RawRequest, context: RequestContext) -> Response:
         """The answer to a request under `PREFIX`; raises a Problem for what is refused."""
-        trace.endpoint = "gateway"
+        context.endpoint = "gateway"
         name, _, rest = raw.path.removeprefix(PREFIX).partition("/")
         if name not in self._routes or (name == "receipts") != bool(rest):
             raise Problem(UNKNOWN_PATH, "See GET / for what is here.")
         methods, work = self._routes[name]
         if raw.method not in methods:
             raise Problem(WRONG_METHOD, headers={"Allow": ", ".join(methods)})
-        content = orjson.dumps(await work(raw, trace, rest))
-        return Response(200, content, {"Cache-Control": "private, no-store", "X-Request-Id": trace.request_id})
+        content = orjson.dumps(await work(raw, context, rest))
+        return Response(200, content, {"Cache-Control": "private, no-store", "X-Request-Id": context.request_id})
 
-    async def _of_call(self, raw: RawRequest, trace: Trace, _: str) -> Mapping[str, Any]:
-        return await self._explain.call(raw, trace)
+    async def _of_call(self, raw: RawRequest, context: RequestContext, _: str) -> Mapping[str, Any]:
+        return await self._explain.call(raw, context)
 
-    async def _of_receipt(self, raw: RawRequest, trace: Trace, identifier: str) -> Mapping[str, Any]:
-        return await self._explain.receipt(raw, trace, identifier)
+    async def _of_receipt(self, raw: RawRequest, context: RequestContext, identifier: str) -> Mapping[str, Any]:
+        return await self._explain.receipt(raw, context, identifier)

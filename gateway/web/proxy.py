@@ -9,11 +9,11 @@ from itertools import count
 from aiohttp import web
 
 from gateway.core.metrics import IN_FLIGHT
-from gateway.core.nouns import Response
 from gateway.core.problems import BODY_TOO_SLOW, INTERNAL, Problem
-from gateway.flow.deliver import Deliver
+from gateway.core.types import Response
+from gateway.flow.context import RequestContext
 from gateway.flow.pipeline import Pipeline
-from gateway.flow.trace import Trace
+from gateway.flow.respond import Responder
 from gateway.ports import Clock, Meter
 from gateway.web.gateway_api import PREFIX, GatewayApi
 from gateway.web.reply import reply
@@ -81,12 +81,12 @@ class Proxy:
         self,
         pipeline: Pipeline,
         api: GatewayApi,
-        deliver: Deliver,
+        deliver: Responder,
         pages: dict[str, Page],
         clock: Clock,
         meter: Meter,
     ) -> None:
-        self._pipeline, self._api, self._deliver, self._pages = pipeline, api, deliver, pages
+        self._pipeline, self._api, self._responder, self._pages = pipeline, api, deliver, pages
         self._clock, self._meter = clock, meter
         self._under_way = 0
         # Unpredictable once, then counted: unique over workers and restarts without a system call a request.
@@ -97,30 +97,30 @@ class Proxy:
         page = self._pages.get(incoming.path)
         if page is not None and incoming.method in ("GET", "HEAD"):
             return await page(request)
-        trace = Trace(f"{self._first_id}{next(self._ids):06x}", self._clock.monotonic())
+        context = RequestContext(f"{self._first_id}{next(self._ids):06x}", self._clock.monotonic())
         self._count(+1)
         try:
-            response = await self._answer(incoming, trace)
+            response = await self._answer(incoming, context)
         finally:
             self._count(-1)
-        self._deliver.account(trace, response)
+        self._responder.account(context, response)
         return reply(request, response)
 
-    async def _answer(self, incoming: Incoming, trace: Trace) -> Response:
+    async def _answer(self, incoming: Incoming, context: RequestContext) -> Response:
         try:
             if incoming.path.startswith(PREFIX):
-                return await self._api.handle(incoming, trace)
-            return await self._pipeline.handle(incoming, trace)
+                return await self._api.handle(incoming, context)
+            return await self._pipeline.handle(incoming, context)
         except Problem as problem:
-            return self._deliver.problem(problem, trace)
+            return self._responder.problem(problem, context)
         except ConnectionError:
             # The caller went away while sending; nobody will read the answer.
-            return self._deliver.problem(Problem(INTERNAL), trace)
+            return self._responder.problem(Problem(INTERNAL), context)
         except Exception as fault:
             # Names and places only: the text of an error may quote what a caller sent.
             where = "; ".join(f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(fault.__traceback__))
-            log.error("request %s failed: %s at %s", trace.request_id, type(fault).__name__, where)
-            return self._deliver.problem(Problem(INTERNAL), trace)
+            log.error("request %s failed: %s at %s", context.request_id, type(fault).__name__, where)
+            return self._responder.problem(Problem(INTERNAL), context)
 
     def _count(self, change: int) -> None:
         self._under_way += change

@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp.helpers import rfc822_formatted_time
 from aiohttp.http import HttpVersion11
 
-from gateway.core.nouns import Response
+from gateway.core.types import Response
 
 # Python before 3.13 has the phrases of an older RFC for two of them (RFC 9110 section 15.5).
 REASONS = {status.value: status.phrase for status in HTTPStatus} | {

@@ -9,19 +9,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gateway.wiring.assembly import Flow, World, assemble, pepper
-    from gateway.wiring.parts import Parts, open_parts
+    from gateway.wiring.assembly import Adapters, Flow, assemble, key_pepper
+    from gateway.wiring.command_services import CommandServices, open_services
     from gateway.wiring.worker import run_worker
 
-__all__ = ["Flow", "Parts", "World", "assemble", "open_parts", "pepper", "run_worker"]
+__all__ = ["Adapters", "CommandServices", "Flow", "assemble", "key_pepper", "open_services", "run_worker"]
 
 _HOMES: Mapping[str, str] = {
     "Flow": "assembly",
-    "World": "assembly",
+    "Adapters": "assembly",
     "assemble": "assembly",
-    "pepper": "assembly",
-    "Parts": "parts",
-    "open_parts": "parts",
+    "key_pepper": "assembly",
+    "CommandServices": "command_services",
+    "open_services": "command_services",
     "run_worker": "worker",
 }
 

@@ -3,42 +3,42 @@
 import logging
 from dataclasses import dataclass
 
-from gateway.core import envelope, revalidation
+from gateway.core import sealing, spot_check
 from gateway.core.breaker import Breaker
-from gateway.core.caching import Scheme
-from gateway.core.endpoint import Rules
+from gateway.core.cache_plan import CacheConfig
+from gateway.core.endpoint import ParseConfig
 from gateway.flow.admission import Admission
-from gateway.flow.advise import Adviser
-from gateway.flow.coalesce import Coalescer
-from gateway.flow.deliver import Deliver
-from gateway.flow.dispatch import Dispatcher, Terms, UpstreamKey
-from gateway.flow.explain import Explain
-from gateway.flow.keyring import Keyring
-from gateway.flow.line import Line
-from gateway.flow.memory import Memory
-from gateway.flow.permit import Permit
+from gateway.flow.authenticate import Authenticator
+from gateway.flow.cache import AnswerCache
+from gateway.flow.cache_stats import CacheStats
+from gateway.flow.caller_warnings import CallerWarnings
+from gateway.flow.dispatch import Dispatcher, UpstreamConfig, UpstreamKey
+from gateway.flow.explain import Explainer
+from gateway.flow.invalidation_poller import InvalidationPoller
+from gateway.flow.local_cache import LocalCache
 from gateway.flow.pipeline import Pipeline
-from gateway.flow.recall import Recall
+from gateway.flow.policy import PolicyEnforcer
 from gateway.flow.reserve import Reserver
-from gateway.flow.revalidate import Revalidator
-from gateway.flow.seen import Seen
-from gateway.flow.watch import Watch
+from gateway.flow.respond import Responder
+from gateway.flow.single_flight import SingleFlight
+from gateway.flow.spot_check import SpotChecker
+from gateway.flow.wait_queue import WaitQueue
 from gateway.ports import (
     AccessLog,
-    Archive,
     AuditLog,
     CacheStore,
     Clock,
     Directory,
     Ledger,
     Meter,
-    Notices,
-    Purges,
+    NamespaceStore,
+    PurgeStore,
     Tasks,
+    Throttle,
     Upstream,
 )
 from gateway.settings import Settings
-from gateway.wiring import cache_terms
+from gateway.wiring import cache_config
 
 log = logging.getLogger("gateway")
 # The setting says when another takes over; a lease ends a little before, so that to notice it fits into that time.
@@ -46,15 +46,15 @@ LEASE_SHARE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class Adapters:
     """Everything outside: one implementation of each port."""
 
     directory: Directory
     ledger: Ledger
     cache: CacheStore
-    purges: Purges
-    archive: Archive
-    notices: Notices
+    purge_store: PurgeStore
+    namespace_store: NamespaceStore
+    throttle: Throttle
     upstream: Upstream
     audit: AuditLog
     meter: Meter
@@ -68,100 +68,110 @@ class Flow:
     """One worker's flow, with the parts that need looking after while it runs."""
 
     pipeline: Pipeline
-    deliver: Deliver
-    watch: Watch
-    recall: Recall
+    responder: Responder
+    poller: InvalidationPoller
+    recall: AnswerCache
     admission: Admission
     dispatcher: Dispatcher
-    seen: Seen
-    explain: Explain
+    seen: CacheStats
+    explain: Explainer
 
 
-def pepper(master: bytes) -> bytes:
+def key_pepper(master: bytes) -> bytes:
     """The secret under which digests of virtual keys are made."""
-    return envelope.derive(master, "virtual-keys")
+    return sealing.derive_key(master, "virtual-keys")
 
 
-def assemble(world: World, settings: Settings, master: bytes, upstream_keys: list[UpstreamKey]) -> Flow:
+def assemble(world: Adapters, settings: Settings, master: bytes, upstream_keys: list[UpstreamKey]) -> Flow:
     """The flow on this world. Opens nothing."""
     w, s = world, settings
     book = s.limits.book()
-    memory = Memory(w.meter, s.cache.memory_calls_bytes, s.cache.memory_answers_bytes)
-    keyring = Keyring(w.directory, w.clock, w.meter, pepper(master))
-    watch = Watch(w.directory, w.purges, w.archive, keyring, memory, w.clock, w.meter)
-    line = Line(w.clock, w.tasks, w.meter, s.admission.max_wait_s, s.admission.max_waiting)
+    memory = LocalCache(w.meter, s.cache.local_calls_bytes, s.cache.local_answers_bytes)
+    authenticator = Authenticator(w.directory, w.clock, w.meter, key_pepper(master))
+    watch = InvalidationPoller(w.directory, w.purge_store, w.namespace_store, authenticator, memory, w.clock, w.meter)
+    line = WaitQueue(w.clock, w.tasks, w.meter, s.admission.max_wait_s, s.admission.max_waiting)
     admission = Admission(w.ledger, book, line, w.clock, w.tasks, w.meter)
-    permit = Permit(w.audit, w.clock, w.meter, {"concern": s.policy.concern})
-    deliver = Deliver(permit, w.access, w.clock, w.tasks, w.meter)
+    permit = PolicyEnforcer(w.audit, w.clock, w.meter, {"concern": s.policy.concern})
+    deliver = Responder(permit, w.access, w.clock, w.tasks, w.meter)
     breaker = Breaker(s.breaker.failures, s.breaker.open_s)
-    sealing = cache_terms.cache_keys(master)
-    recall = Recall(w.cache, w.archive, memory, w.clock, w.meter, sealing, s.cache.max_entry_bytes)
+    sealing = cache_config.cache_keys(master)
+    recall = AnswerCache(w.cache, w.namespace_store, memory, w.clock, w.meter, sealing, s.cache.max_entry_bytes)
     dispatcher = Dispatcher(w.upstream, upstream_keys, breaker, _terms(s), w.clock, w.meter, log.warning)
     reserver = Reserver(w.ledger, book, line, w.clock, w.tasks, w.meter, s.admission.reservation_lease_s)
-    scheme, rules, seen = cache_terms.scheme(s, master), cache_terms.parsing_rules(s), Seen(w.cache, w.clock, w.meter)
+    config, rules, seen = (
+        cache_config.cache_config(s, master),
+        cache_config.parsing_rules(s),
+        CacheStats(w.cache, w.clock, w.meter),
+    )
     pipeline = Pipeline(
-        keyring=keyring,
+        authenticator=authenticator,
         memory=memory,
-        permit=permit,
-        watch=watch,
+        policy=permit,
+        poller=watch,
         admission=admission,
         recall=recall,
-        coalescer=_coalescer(w, s, recall),
+        single_flight=_single_flight(w, s, recall),
         reserver=reserver,
         dispatcher=dispatcher,
-        deliver=deliver,
-        revalidator=_revalidator(w, s, recall, dispatcher, breaker, reserver, scheme.rule_set),
-        adviser=Adviser(w.notices, w.clock, w.meter),
+        responder=deliver,
+        spot_checker=_spot_checker(w, s, recall, dispatcher, breaker, reserver, config.rule_set),
+        caller_warnings=CallerWarnings(w.throttle, w.clock, w.meter),
         seen=seen,
-        scheme=scheme,
+        cache_config=config,
         rules=rules,
         max_body_bytes=s.request.max_body_bytes,
         tasks=w.tasks,
         clock=w.clock,
         meter=w.meter,
     )
-    explain = _explain(w, s, keyring, watch, recall, scheme, rules)
+    explain = _explain(w, s, authenticator, watch, recall, config, rules)
     return Flow(pipeline, deliver, watch, recall, admission, dispatcher, seen, explain)
 
 
-def _terms(settings: Settings) -> Terms:
+def _terms(settings: Settings) -> UpstreamConfig:
     part = settings.upstream
-    return Terms(part.retries, part.rest_s, part.max_answer_bytes, part.url)
+    return UpstreamConfig(part.retries, part.cooldown_s, part.max_answer_bytes, part.url)
 
 
 def _explain(
-    world: World, settings: Settings, keyring: Keyring, watch: Watch, recall: Recall, scheme: Scheme, rules: Rules
-) -> Explain:
-    return Explain(
-        keyring=keyring,
-        watch=watch,
+    world: Adapters,
+    settings: Settings,
+    authenticator: Authenticator,
+    watch: InvalidationPoller,
+    recall: AnswerCache,
+    config: CacheConfig,
+    rules: ParseConfig,
+) -> Explainer:
+    return Explainer(
+        authenticator=authenticator,
+        poller=watch,
         recall=recall,
         clock=world.clock,
-        scheme=scheme,
+        cache_config=config,
         rules=rules,
         max_body_bytes=settings.request.max_body_bytes,
         max_entry_bytes=settings.cache.max_entry_bytes,
     )
 
 
-def _coalescer(w: World, s: Settings, recall: Recall) -> Coalescer:
+def _single_flight(w: Adapters, s: Settings, recall: AnswerCache) -> SingleFlight:
     lease_s, patience_s = LEASE_SHARE * s.cache.lease_s, s.upstream.total_s + s.cache.lease_s
-    return Coalescer(w.cache, w.clock, w.tasks, w.meter, recall.checked, lease_s, patience_s)
+    return SingleFlight(w.cache, w.clock, w.tasks, w.meter, recall.checked, lease_s, patience_s)
 
 
-def _revalidator(
-    world: World,
+def _spot_checker(
+    world: Adapters,
     settings: Settings,
-    recall: Recall,
+    recall: AnswerCache,
     dispatcher: Dispatcher,
     breaker: Breaker,
     reserver: Reserver,
     rule_set: str,
-) -> Revalidator:
+) -> SpotChecker:
     w, cache = world, settings.cache
-    return Revalidator(
+    return SpotChecker(
         recall=recall,
-        purges=w.purges,
+        purge_store=w.purge_store,
         dispatcher=dispatcher,
         breaker=breaker,
         ledger=w.ledger,
@@ -169,11 +179,11 @@ def _revalidator(
         clock=w.clock,
         tasks=w.tasks,
         meter=w.meter,
-        terms=revalidation.Terms(
-            cache.revalidate_share,
-            cache.revalidate_units_per_day,
-            cache.revalidate_classes,
-            cache.revalidate_again_s,
+        terms=spot_check.SpotCheckConfig(
+            cache.spot_check_share,
+            cache.spot_check_units_per_day,
+            cache.spot_check_classes,
+            cache.spot_check_interval_s,
         ),
         lease_s=settings.admission.reservation_lease_s,
         models=settings.models,

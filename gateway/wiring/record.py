@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gateway.adapters.audit_file import read_lines
-from gateway.core.audit import Broken, Head, verify
+from gateway.core.audit import BrokenLink, ChainHead, verify
 from gateway.settings import Settings, master_secret
-from gateway.wiring.parts import open_parts
+from gateway.wiring.command_services import open_services
 from gateway.wiring.stores import audit_secret, chain_name
 
 
@@ -15,12 +15,12 @@ def record_lines(path: Path) -> Iterator[bytes]:
     return read_lines(path) if path.exists() else iter(())
 
 
-def verify_record(settings: Settings, path: Path, head: Head | None) -> Head | Broken:
+def verify_record(settings: Settings, path: Path, head: ChainHead | None) -> ChainHead | BrokenLink:
     """The end of a whole chain, which must hold `head` where that is known; or the first broken link."""
     return verify(audit_secret(master_secret(settings)), record_lines(path), head)
 
 
-async def witnessed_head(settings: Settings) -> Head | None:
+async def witnessed_head(settings: Settings) -> ChainHead | None:
     """The head of this machine's chain as the state store keeps it."""
-    async with open_parts(settings) as parts:
+    async with open_services(settings) as parts:
         return await parts.heads.get(chain_name(settings))

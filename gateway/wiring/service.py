@@ -14,24 +14,24 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from gateway.adapters import listening
+from gateway.adapters import sockets
+from gateway.adapters.data_dir_lock import DataDirLock, DataDirLocked
 from gateway.adapters.embedded_store import EmbeddedStore, EmbeddedStoreError, Role, open_store
-from gateway.adapters.listening import CannotListen, close_all, open_sockets, spoken
 from gateway.adapters.metrics_listener import MetricsListener
-from gateway.adapters.place import Place, PlaceTaken
 from gateway.adapters.prometheus import clear_slots, render_slots
 from gateway.adapters.redis_url import parse_address
-from gateway.adapters.supervisor import Command, Say, Server, StartFailed, Supervisor
+from gateway.adapters.sockets import ListenError, close_all, open_sockets, url_of
+from gateway.adapters.supervisor import Command, ManagedServer, Say, StartFailed, Supervisor
 from gateway.settings import Settings, master_secret
-from gateway.wiring.stores import check_fitness
-from gateway.wiring.trouble import CannotServe
+from gateway.wiring.stores import preflight_stores
+from gateway.wiring.trouble import SetupError
 
 T = TypeVar("T")
-Prepare = Callable[[Settings], Awaitable[None]]
+BeforeWorkers = Callable[[Settings], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Serving:
+class ServedAt:
     """Where a gateway that is ready is reached."""
 
     url: str
@@ -39,44 +39,44 @@ class Serving:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ServiceOptions:
     """What to do around the serving. `worker` is the command line of a worker; `say` tells the operator what happens;
     `prepare` runs when the stores are there and no worker is yet; `servers` are watched beside the stores."""
 
     worker: Command
     say: Say
-    announce: Callable[[Serving], None]
-    prepare: Prepare | None = None
-    servers: Sequence[Server] = ()
+    announce: Callable[[ServedAt], None]
+    prepare: BeforeWorkers | None = None
+    servers: Sequence[ManagedServer] = ()
     stdout: int | None = None
 
 
 @asynccontextmanager
-async def holding(directory: Path) -> AsyncIterator[Place]:
+async def lock_data_dir(directory: Path) -> AsyncIterator[DataDirLock]:
     """The data directory as ours alone. A signal that comes before the workers are there undoes what was begun."""
     task = asyncio.current_task()
     assert task is not None
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     try:
-        place = Place(directory)
+        place = DataDirLock(directory)
         try:
             yield place
         finally:
             place.leave()
-    except (PlaceTaken, CannotListen, EmbeddedStoreError, StartFailed) as error:
-        raise CannotServe(str(error)) from None
+    except (DataDirLocked, ListenError, EmbeddedStoreError, StartFailed) as error:
+        raise SetupError(str(error)) from None
 
 
-async def serve_until_stopped(settings: Settings, plan: Plan, place: Place) -> int:
+async def serve_until_stopped(settings: Settings, plan: ServiceOptions, place: DataDirLock) -> int:
     """Serve until a signal. Answers the exit status."""
     async with AsyncExitStack() as stack:
         return await _serve(settings, plan, place, stack)
 
 
-async def _serve(settings: Settings, plan: Plan, place: Place, stack: AsyncExitStack) -> int:
+async def _serve(settings: Settings, plan: ServiceOptions, place: DataDirLock, stack: AsyncExitStack) -> int:
     listen = settings.listen
-    check_stores(settings)
+    check_store_urls(settings)
     master_secret(settings)
     clear_slots(settings.metrics_dir)
     sockets = await open_sockets(listen.host, listen.port, listen.workers)
@@ -84,14 +84,14 @@ async def _serve(settings: Settings, plan: Plan, place: Place, stack: AsyncExitS
     metrics_port = await _open_metrics(settings, stack)
     stores = await _open_stores(settings, stack)
     settings = _with_urls(settings, stores)
-    await check_fitness(settings, plan.say)
+    await preflight_stores(settings, plan.say)
     if plan.prepare is not None:
         await plan.prepare(settings)
     brief = settings.model_dump_json(exclude_unset=True).encode()
     servers = [*stores, *plan.servers]
     supervisor = Supervisor(plan.worker, brief, sockets, servers, listen.drain_s, plan.say, plan.stdout)
-    serving = Serving(
-        spoken(listen.host, sockets[0].getsockname()[1]), spoken(listen.metrics_host, metrics_port) + "/metrics"
+    serving = ServedAt(
+        url_of(listen.host, sockets[0].getsockname()[1]), url_of(listen.metrics_host, metrics_port) + "/metrics"
     )
 
     def on_ready() -> None:
@@ -101,19 +101,19 @@ async def _serve(settings: Settings, plan: Plan, place: Place, stack: AsyncExitS
     return await supervisor.run(on_ready)
 
 
-def check_stores(settings: Settings) -> None:
+def check_store_urls(settings: Settings) -> None:
     """Store addresses that only their client can judge."""
     for name, url in (("state_url", settings.stores.state_url), ("cache_url", settings.stores.cache_url)):
         try:
             if url is not None:
                 parse_address(url)
         except ValueError as error:
-            raise CannotServe(f"stores.{name}: {error}") from None
+            raise SetupError(f"stores.{name}: {error}") from None
 
 
 async def free_port(host: str, wanted: int) -> int:
     """The wanted port if nobody listens there, else any free one."""
-    return await listening.free_port(host, wanted)
+    return await sockets.free_port(host, wanted)
 
 
 async def _open_metrics(settings: Settings, stack: AsyncExitStack) -> int:

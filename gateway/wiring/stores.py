@@ -8,15 +8,15 @@ from gateway.adapters.audit_file import FileAudit
 from gateway.adapters.embedded_store import EmbeddedStoreError, Role, open_store
 from gateway.adapters.redis_audit_head import RedisAuditHead
 from gateway.adapters.redis_connect import RedisStore, connect
-from gateway.adapters.redis_fitness import UnfitStore, check_cache_store, check_state_store
-from gateway.core import envelope
-from gateway.core.audit import Head
+from gateway.adapters.redis_preflight import UnsuitableStore, check_cache_store, check_state_store
+from gateway.core import sealing
+from gateway.core.audit import ChainHead
 from gateway.ports import Clock, StoreUnavailable
 from gateway.settings import Settings, read_secret
-from gateway.wiring.trouble import CannotServe
+from gateway.wiring.trouble import SetupError
 
 
-async def with_stores(settings: Settings, stack: AsyncExitStack) -> Settings:
+async def with_store_urls(settings: Settings, stack: AsyncExitStack) -> Settings:
     """The settings with both URLs; embedded stores are opened where one is missing, and left again at the end."""
     urls = {"state_url": settings.stores.state_url, "cache_url": settings.stores.cache_url}
     roles: tuple[Role, Role] = ("state", "cache")
@@ -26,7 +26,7 @@ async def with_stores(settings: Settings, stack: AsyncExitStack) -> Settings:
             try:
                 store = await open_store(settings.data_dir, role, maxmemory_mb=megabytes)
             except EmbeddedStoreError as error:
-                raise CannotServe(str(error)) from None
+                raise SetupError(str(error)) from None
             stack.push_async_callback(store.stop)
             urls[f"{role}_url"] = store.url
     return settings.model_copy(update={"stores": settings.stores.model_copy(update=urls)})
@@ -47,7 +47,7 @@ async def clients(settings: Settings, stack: AsyncExitStack) -> tuple[RedisStore
     return opened[0], opened[1]
 
 
-async def check_fitness(settings: Settings, say: Callable[[str], None]) -> None:
+async def preflight_stores(settings: Settings, say: Callable[[str], None]) -> None:
     """Refuse a store that would forget what was spent or revoked; one that is away for now is only mentioned."""
     async with AsyncExitStack() as stack:
         state, cache = await clients(settings, stack)
@@ -55,8 +55,8 @@ async def check_fitness(settings: Settings, say: Callable[[str], None]) -> None:
             try:
                 for warning in await check(store):
                     say(warning)
-            except UnfitStore as unfit:
-                raise CannotServe(f"{unfit}.") from None
+            except UnsuitableStore as unfit:
+                raise SetupError(f"{unfit}.") from None
             except StoreUnavailable:
                 say(f"the {name} store does not answer yet")
 
@@ -65,20 +65,20 @@ async def open_audit(settings: Settings, master: bytes, heads: RedisAuditHead, c
     """The chain of this machine. Its head is also kept in the state store, so that a cut-off end is noticed."""
     chain = chain_name(settings)
 
-    async def witness(at: Head) -> None:
+    async def witness(at: ChainHead) -> None:
         # The record is durable already; a head that is late by some records costs only part of that check.
         with suppress(StoreUnavailable):
             await heads.put(chain, at)
 
     audit = FileAudit(settings.audit_file, audit_secret(master), clock, witness=witness)
     with suppress(StoreUnavailable):
-        audit.expect(await heads.get(chain) or Head())
+        audit.expect(await heads.get(chain) or ChainHead())
     return audit
 
 
 def audit_secret(master: bytes) -> bytes:
     """The secret under which the records of the chain are linked."""
-    return envelope.derive(master, "audit-chain")
+    return sealing.derive_key(master, "audit-chain")
 
 
 def chain_name(settings: Settings) -> str:

@@ -13,16 +13,16 @@ from gateway import __version__
 from gateway.adapters.access_log import NoAccessLog, StreamAccessLog
 from gateway.adapters.clock import SystemClock
 from gateway.adapters.prometheus import PrometheusMeter
-from gateway.adapters.redis_archive import RedisArchive
 from gateway.adapters.redis_audit_head import RedisAuditHead
 from gateway.adapters.redis_cache import RedisCache
 from gateway.adapters.redis_directory import RedisDirectory
 from gateway.adapters.redis_ledger import RedisLedger
-from gateway.adapters.redis_notices import RedisNotices
+from gateway.adapters.redis_namespaces import RedisNamespaces
 from gateway.adapters.redis_purges import RedisPurges
+from gateway.adapters.redis_throttle import RedisThrottle
 from gateway.adapters.tasks import AsyncTasks
 from gateway.adapters.upstream_http import HttpUpstream
-from gateway.core import envelope
+from gateway.core import sealing
 from gateway.flow.dispatch import UpstreamKey
 from gateway.ports import StoreUnavailable
 from gateway.settings import Settings, master_secret, read_secret
@@ -30,7 +30,7 @@ from gateway.web.gateway_api import GatewayApi
 from gateway.web.health import pages
 from gateway.web.proxy import Proxy
 from gateway.web.server import Server
-from gateway.wiring.assembly import Flow, World, assemble
+from gateway.wiring.assembly import Adapters, Flow, assemble
 from gateway.wiring.stores import clients, open_audit
 
 BACKLOG = 1024
@@ -52,15 +52,15 @@ async def run_worker(
         stack.push_async_callback(upstream.close)
         access = StreamAccessLog(1) if settings.log.access else NoAccessLog()
         stack.callback(access.close)
-        sealing = envelope.derive(master, "directory")
-        head = RedisAuditHead(state, sealing, clock, meter)
-        world = World(
-            directory=RedisDirectory(state, sealing, clock, meter),
+        sealing_key = sealing.derive_key(master, "directory")
+        head = RedisAuditHead(state, sealing_key, clock, meter)
+        world = Adapters(
+            directory=RedisDirectory(state, sealing_key, clock, meter),
             ledger=RedisLedger(state),
             cache=RedisCache(cache, clock),
-            purges=RedisPurges(cache),
-            archive=RedisArchive(state, sealing, clock, meter, settings.cache.namespace_max_bytes),
-            notices=RedisNotices(cache),
+            purge_store=RedisPurges(cache),
+            namespace_store=RedisNamespaces(state, sealing_key, clock, meter, settings.cache.namespace_max_bytes),
+            throttle=RedisThrottle(cache),
             upstream=upstream,
             audit=await open_audit(settings, master, head, clock),
             meter=meter,
@@ -75,18 +75,18 @@ async def run_worker(
 
 async def _serve(
     settings: Settings,
-    world: World,
+    world: Adapters,
     flow: Flow,
     sockets: list[socket.socket],
     on_ready: Callable[[], None],
     stop: asyncio.Event,
     tasks: AsyncTasks,
 ) -> None:
-    await flow.watch.look()
-    parts = (flow.watch, flow.admission, flow.dispatcher, flow.seen)
+    await flow.poller.poll()
+    parts = (flow.poller, flow.admission, flow.dispatcher, flow.seen)
     loops = [asyncio.ensure_future(part.forever()) for part in parts]
     proxy = Proxy(
-        flow.pipeline, GatewayApi(flow.explain), flow.deliver, pages(partial(_ready, world)), world.clock, world.meter
+        flow.pipeline, GatewayApi(flow.explain), flow.responder, pages(partial(_ready, world)), world.clock, world.meter
     )
     listen = settings.listen
     server = Server(
@@ -137,7 +137,7 @@ def _collect_less() -> None:
     gc.set_threshold(COLLECT_AFTER, 20, 20)
 
 
-async def _ready(world: World) -> Mapping[str, bool]:
+async def _ready(world: Adapters) -> Mapping[str, bool]:
     """Which stores answer now."""
 
     async def answers(epoch: Awaitable[object]) -> bool:
@@ -147,7 +147,7 @@ async def _ready(world: World) -> Mapping[str, bool]:
             return False
         return True
 
-    return {"state": await answers(world.directory.epoch()), "cache": await answers(world.purges.marks())}
+    return {"state": await answers(world.directory.epoch()), "cache": await answers(world.purge_store.purge_state())}
 
 
 def _upstream(settings: Settings) -> HttpUpstream:

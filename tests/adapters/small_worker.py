@@ -8,7 +8,7 @@ import socket
 import sys
 from pathlib import Path
 
-from gateway.adapters import tether
+from gateway.adapters import parent_watch
 
 
 async def main(slot: int, listener: int, ready: int) -> None:
@@ -20,10 +20,10 @@ async def main(slot: int, listener: int, ready: int) -> None:
         task = asyncio.current_task()
         assert task is not None
         under_way.add(task)
-        wish = await reader.readline()
-        if wish == b"deaf\n":
+        directives = await reader.readline()
+        if directives == b"deaf\n":
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        if wish == b"wait\n":
+        if directives == b"wait\n":
             writer.write(b"waiting\n")
             await reader.readline()
         writer.write(json.dumps({"pid": os.getpid(), "slot": slot, "brief": BRIEF}).encode())
@@ -38,8 +38,8 @@ async def main(slot: int, listener: int, ready: int) -> None:
 
 
 if __name__ == "__main__":
-    BRIEF = json.loads(tether.brief())
-    tether.tie(0.5)
+    BRIEF = json.loads(parent_watch.read_settings_line())
+    parent_watch.exit_with_parent(0.5)
     if Path(BRIEF["fail"]).exists():
         sys.exit(3)
     asyncio.run(main(*map(int, sys.argv[1:4])))

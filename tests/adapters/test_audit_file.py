@@ -15,7 +15,7 @@ import pytest
 
 from gateway.adapters.audit_file import FileAudit, read_lines
 from gateway.adapters.clock import SystemClock
-from gateway.core.audit import Broken, Event, Head, verify
+from gateway.core.audit import BrokenLink, ChainHead, Event, verify
 from gateway.ports import AuditUnavailable
 
 SECRET = b"audit"
@@ -60,7 +60,7 @@ def test_the_first_record_says_that_the_chain_starts(tmp_path: Path) -> None:
     assert kinds(path) == ["chain_started", "concern_permitted", "concern_permitted"]
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     head = verify(SECRET, read_lines(path))
-    assert isinstance(head, Head)
+    assert isinstance(head, ChainHead)
     assert head.seq == 3
 
 
@@ -83,7 +83,7 @@ def test_processes_of_one_machine_write_one_chain(tmp_path: Path) -> None:
         other.communicate()
     assert [other.returncode for other in others] == [0, 0, 0]
     head = verify(SECRET, read_lines(path))
-    assert isinstance(head, Head)
+    assert isinstance(head, ChainHead)
     assert head.seq == 76
     written = [orjson.loads(line)["facts"] for line in read_lines(path)][1:]
     for name in ("a", "b", "c"):
@@ -94,7 +94,7 @@ def test_two_logs_that_take_turns_each_continue_what_the_other_wrote(tmp_path: P
     path = tmp_path / "audit.jsonl"
     one, two = opened(path), opened(path)
     assert [add(log)[0] for log in (one, two, two, one, one, two)] == [2, 3, 4, 5, 6, 7]
-    assert isinstance(verify(SECRET, read_lines(path)), Head)
+    assert isinstance(verify(SECRET, read_lines(path)), ChainHead)
 
 
 @pytest.mark.parametrize("before", [0, 1, 300])
@@ -108,7 +108,7 @@ def test_a_line_that_a_crash_cut_short_is_taken_off_and_put_on_record(tmp_path: 
     log = opened(path)
     assert add(log, 2) == [before + 3, before + 4]
     lines = list(read_lines(path))
-    assert isinstance(verify(SECRET, lines), Head)
+    assert isinstance(verify(SECRET, lines), ChainHead)
     repair = orjson.loads(lines[-3])
     assert repair["kind"] == "chain_repaired"
     assert repair["facts"] == {"bytes": len(torn), "sha256": sha256(torn).hexdigest()}
@@ -151,7 +151,7 @@ def test_what_the_disk_does_not_take_is_refused_and_leaves_no_trace(
             add(log)
     assert path.read_bytes() == before
     assert add(log) == [4]
-    assert isinstance(verify(SECRET, read_lines(path)), Head)
+    assert isinstance(verify(SECRET, read_lines(path)), ChainHead)
 
 
 def test_a_record_that_the_disk_took_only_in_part_is_taken_off_again(
@@ -206,17 +206,17 @@ def test_a_file_that_lost_its_end_is_not_continued(tmp_path: Path) -> None:
 
 def test_a_fresh_process_that_knows_the_head_does_not_continue_a_file_that_ends_before_it(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
-    heads: list[Head] = []
+    heads: list[ChainHead] = []
 
-    async def witness(head: Head) -> None:
+    async def witness(head: ChainHead) -> None:
         heads.append(head)
 
     add(FileAudit(path, SECRET, SystemClock(), witness), 3)
     assert [head.seq for head in heads] == [2, 3, 4]
     lines = list(read_lines(path))
     path.write_bytes(b"".join(lines[:-1]))
-    assert isinstance(verify(SECRET, read_lines(path)), Head)
-    assert isinstance(verify(SECRET, read_lines(path), heads[-1]), Broken)
+    assert isinstance(verify(SECRET, read_lines(path)), ChainHead)
+    assert isinstance(verify(SECRET, read_lines(path), heads[-1]), BrokenLink)
     fresh = opened(path)
     fresh.expect(heads[-1])
     with pytest.raises(AuditUnavailable, match="ends at record 3; 4 were written"):
@@ -253,6 +253,6 @@ def test_a_caller_who_goes_away_does_not_break_the_chain(tmp_path: Path) -> None
             await asyncio.gather(hasty, return_exceptions=True)
 
     asyncio.run(story())
-    assert isinstance(verify(SECRET, read_lines(path)), Head)
+    assert isinstance(verify(SECRET, read_lines(path)), ChainHead)
     confirmed = [orjson.loads(line)["facts"].get("n", 0) for line in read_lines(path)]
     assert [n for n in confirmed if n >= 100] == [100 + i for i in range(20)]

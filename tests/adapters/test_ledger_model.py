@@ -17,12 +17,12 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from gateway.adapters.memory import MemoryClock
-from gateway.adapters.memory_ledger import LedgerRules
 from gateway.adapters.redis_connect import connect
 from gateway.adapters.redis_ledger import RedisLedger
 from gateway.core.quota import DAY_S, Limit, Reservation, Verdict
 from tests.contracts.servers import Stores
+from tests.fakes.ledger import LedgerRules
+from tests.fakes.world import FakeClock
 
 T = TypeVar("T")
 MACHINES = itertools.count()
@@ -45,7 +45,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.clock = MemoryClock([], start=1_800_000_000.0 - 300)
+        self.clock = FakeClock([], start=1_800_000_000.0 - 300)
         self.loop = asyncio.new_event_loop()
         self.store = self.do(self._connect())
         self.ledger = RedisLedger(self.store, prefix=f"model{next(MACHINES)}:", now=self.clock.now)

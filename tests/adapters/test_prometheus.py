@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.adapters.prometheus import CELLS, PrometheusMeter, SlotTaken, clear_slots, render_slots
+from gateway.adapters.prometheus import CELLS, MetricsSlotTaken, PrometheusMeter, clear_slots, render_slots
 from gateway.core.metrics import (
     AGES,
     AUDIT_FAILURES,
@@ -249,7 +249,7 @@ def test_a_scrape_in_the_middle_of_counting_never_sees_a_counter_drop(tmp_path: 
 def test_a_slot_has_one_worker_at_a_time(tmp_path: Path) -> None:
     clear_slots(tmp_path)
     first = PrometheusMeter("1", tmp_path, 3)
-    with pytest.raises(SlotTaken, match="slot-3"):
+    with pytest.raises(MetricsSlotTaken, match="slot-3"):
         PrometheusMeter("1", tmp_path, 3)
     first.count(AUDIT_FAILURES)
     first.close()
@@ -263,15 +263,15 @@ def test_the_worst_workers_view_of_the_upstream_is_shown(tmp_path: Path) -> None
     views = {0: (3, 0, 0, 0.0), 1: (1, 1, 1, 1.0), 2: (2, 1, 0, 0.5)}
     meters = [PrometheusMeter("1", tmp_path, slot) for slot in views]
     for meter, (ready, resting, dead, breaker) in zip(meters, views.values(), strict=True):
-        for state, number in (("ready", ready), ("resting", resting), ("dead", dead)):
+        for state, number in (("ready", ready), ("cooling_down", resting), ("disabled", dead)):
             meter.gauge(UPSTREAM_KEYS, number, state)
         meter.gauge(BREAKER, breaker)
     numbers = shown(meters[0].render()[0])
     for meter in meters:
         meter.close()
     assert numbers[UPSTREAM_KEYS.name, "ready"] == 1.0
-    assert numbers[UPSTREAM_KEYS.name, "resting"] == 1.0
-    assert numbers[UPSTREAM_KEYS.name, "dead"] == 1.0
+    assert numbers[UPSTREAM_KEYS.name, "cooling_down"] == 1.0
+    assert numbers[UPSTREAM_KEYS.name, "disabled"] == 1.0
     assert numbers[BREAKER.name,] == 1.0
 
 
@@ -279,17 +279,17 @@ def test_what_every_worker_asks_the_cache_server_is_shown_once_and_not_added_up(
     clear_slots(tmp_path)
     meters = [PrometheusMeter("1", tmp_path, slot) for slot in range(3)]
     for meter, keys in zip(meters, (40.0, 42.0, nan), strict=True):
-        meter.gauge(CACHE_STORE_KEYS, keys, "kept")
+        meter.gauge(CACHE_STORE_KEYS, keys, "stored")
         meter.gauge(CACHE_STORE_BYTES, 1000.0)
     numbers = shown(meters[0].render()[0])
     for meter in meters:
-        meter.gauge(CACHE_STORE_KEYS, nan, "kept")
+        meter.gauge(CACHE_STORE_KEYS, nan, "stored")
     later = shown(meters[0].render()[0])
     for meter in meters:
         meter.close()
-    assert numbers[CACHE_STORE_KEYS.name, "kept"] == 42.0
+    assert numbers[CACHE_STORE_KEYS.name, "stored"] == 42.0
     assert numbers[CACHE_STORE_BYTES.name,] == 1000.0
-    assert (CACHE_STORE_KEYS.name, "kept") not in later, "what nobody knows is not shown"
+    assert (CACHE_STORE_KEYS.name, "stored") not in later, "what nobody knows is not shown"
 
 
 def test_a_name_that_a_crash_cut_off_is_forgotten_and_the_rest_stands(tmp_path: Path) -> None:

@@ -6,16 +6,16 @@ import time
 import pytest
 
 from gateway.adapters.clock import SystemClock
-from gateway.adapters.memory import MemoryClock
+from gateway.adapters.redis_breaker import FIRST_S, LONGEST_S, SILENT_S, StoreBreaker
 from gateway.adapters.redis_cache import BYTES_PER_DEADLINE, RedisCache
-from gateway.adapters.redis_circuit import FIRST_S, LONGEST_S, SILENT_S, Circuit
 from gateway.adapters.redis_connect import connect
 from gateway.ports import StoreUnavailable
 from tests.contracts.proxy import Proxy
 from tests.contracts.servers import Stores, eventually
+from tests.fakes.world import FakeClock
 
 
-async def asks_again(cache: RedisCache, clock: MemoryClock) -> bool:
+async def asks_again(cache: RedisCache, clock: FakeClock) -> bool:
     """Whether the store answers, the longest pause later."""
     clock.advance(LONGEST_S)
     try:
@@ -25,8 +25,8 @@ async def asks_again(cache: RedisCache, clock: MemoryClock) -> bool:
 
 
 def test_a_failure_opens_the_circuit_for_a_while_then_one_call_tries() -> None:
-    clock = MemoryClock([])
-    circuit = Circuit(clock.monotonic)
+    clock = FakeClock([])
+    circuit = StoreBreaker(clock.monotonic)
     assert circuit.admits()
     circuit.failed()
     assert not circuit.admits()
@@ -37,8 +37,8 @@ def test_a_failure_opens_the_circuit_for_a_while_then_one_call_tries() -> None:
 
 
 def test_a_trial_that_fails_doubles_the_pause_up_to_five_seconds() -> None:
-    clock = MemoryClock([])
-    circuit = Circuit(clock.monotonic)
+    clock = FakeClock([])
+    circuit = StoreBreaker(clock.monotonic)
     pauses = []
     circuit.failed()
     for _ in range(6):
@@ -51,8 +51,8 @@ def test_a_trial_that_fails_doubles_the_pause_up_to_five_seconds() -> None:
 
 
 def test_many_calls_lost_together_are_one_failure() -> None:
-    clock = MemoryClock([])
-    circuit = Circuit(clock.monotonic)
+    clock = FakeClock([])
+    circuit = StoreBreaker(clock.monotonic)
     for _ in range(50):
         circuit.failed()
     clock.advance(FIRST_S)
@@ -60,8 +60,8 @@ def test_many_calls_lost_together_are_one_failure() -> None:
 
 
 def test_failures_beside_successes_are_a_busy_store_and_not_a_lost_one() -> None:
-    clock = MemoryClock([])
-    circuit = Circuit(clock.monotonic)
+    clock = FakeClock([])
+    circuit = StoreBreaker(clock.monotonic)
     for _ in range(20):
         circuit.succeeded()
         clock.advance(SILENT_S / 2)
@@ -73,8 +73,8 @@ def test_failures_beside_successes_are_a_busy_store_and_not_a_lost_one() -> None
 
 
 def test_a_trial_whose_caller_went_away_is_left_to_the_next() -> None:
-    clock = MemoryClock([])
-    circuit = Circuit(clock.monotonic)
+    clock = FakeClock([])
+    circuit = StoreBreaker(clock.monotonic)
     circuit.failed()
     clock.advance(FIRST_S)
     assert circuit.admits()
@@ -87,7 +87,7 @@ def test_a_silent_cache_costs_fifty_milliseconds_once_and_then_nothing(stores: S
         async with Proxy(stores.cache.socket).listening() as proxy:
             proxy.losing = "swallow"
             store = connect(f"redis://127.0.0.1:{proxy.port}", timeout_s=0.05, name="silent")
-            clock = MemoryClock([])
+            clock = FakeClock([])
             cache = RedisCache(store, clock, prefix="silent:")
             began = time.monotonic()
             with pytest.raises(StoreUnavailable, match="get"):
@@ -111,7 +111,7 @@ def test_a_caller_who_hangs_up_on_a_trial_does_not_keep_the_circuit_open(stores:
     async def story() -> None:
         async with Proxy(stores.cache.socket).listening() as proxy:
             store = connect(f"redis://127.0.0.1:{proxy.port}", timeout_s=0.1, name="hasty")
-            clock = MemoryClock([])
+            clock = FakeClock([])
             cache = RedisCache(store, clock, prefix="hasty:")
             proxy.losing = "swallow"
             with pytest.raises(StoreUnavailable):
@@ -138,7 +138,7 @@ def test_a_large_answer_gets_a_longer_deadline(stores: Stores) -> None:
                 cache = RedisCache(store, SystemClock(), prefix="large:")
                 began = time.monotonic()
                 with pytest.raises(StoreUnavailable, match="put"):
-                    await cache.put("here", bytes(size), 60, keep_first=True)
+                    await cache.put("here", bytes(size), 60, first_write_wins=True)
                 took.append(time.monotonic() - began)
             assert took[0] < 0.6
             assert took[1] >= 0.75
@@ -152,7 +152,7 @@ def test_the_keys_of_an_entry_and_its_lease_live_together_and_end(stores: Stores
         store = connect(stores.cache.url, timeout_s=5.0, name="keys")
         cache = RedisCache(store, SystemClock(), prefix="keys:")
         await cache.claim("abc", "ours", 60)
-        await cache.put("abc", b"x", 60, keep_first=False)
+        await cache.put("abc", b"x", 60, first_write_wins=False)
         for key in ("keys:c:{abc}", "keys:l:{abc}"):
             assert 0 < await store.call("ttl", "PTTL", key) <= 60_000
         await store.close()

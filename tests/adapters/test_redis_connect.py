@@ -12,19 +12,19 @@ from redis.asyncio import Redis, RedisCluster
 
 from gateway.adapters.clock import SystemClock
 from gateway.adapters.embedded_store import open_store
-from gateway.adapters.memory import MemoryMeter
 from gateway.adapters.redis_cache import RedisCache
 from gateway.adapters.redis_connect import RedisStore, connect, load_script
 from gateway.adapters.redis_directory import RedisDirectory
 from gateway.adapters.redis_ledger import RedisLedger
 from gateway.adapters.redis_purges import RedisPurges
 from gateway.adapters.redis_url import parse_address
-from gateway.core.marks import Purge
-from gateway.core.nouns import Grant, KeyRecord
+from gateway.core.purge_state import Purge
 from gateway.core.quota import Limit, Reservation
+from gateway.core.types import Approval, KeyRecord
 from gateway.ports import StoreUnavailable
 from tests.contracts.proxy import Proxy
 from tests.contracts.servers import Stores, free_ports, running_cluster
+from tests.fakes.world import FakeMeter
 
 RATE = (Limit("user-requests", "rate", "u:ada", 60, 60, 60),)
 CALL = Reservation("r1", "ada", (Limit("user-concurrent", "concurrency", "u:ada", 4, 1, 4),), 1)
@@ -40,7 +40,7 @@ def cache(store: RedisStore) -> RedisCache:
 
 
 def directory(store: RedisStore) -> RedisDirectory:
-    return RedisDirectory(store, SEALING, SystemClock(), MemoryMeter(), prefix="connect:")
+    return RedisDirectory(store, SEALING, SystemClock(), FakeMeter(), prefix="connect:")
 
 
 Operation = Callable[[RedisStore], Awaitable[Any]]
@@ -53,23 +53,35 @@ OPERATIONS: dict[str, Operation] = {
     "get": lambda store: cache(store).get("here"),
     "put": lambda store: cache(store).put("here", b"x", 60, False),
     "put first": lambda store: cache(store).put("here", b"x", 60, True),
-    "land": lambda store: cache(store).put("here", b"x", 60, False, "ours"),
+    "store and publish": lambda store: cache(store).put("here", b"x", 60, False, "ours"),
     "delete": lambda store: cache(store).delete("here"),
     "claim": lambda store: cache(store).claim("here", "ours", 60),
     "renew": lambda store: cache(store).renew("here", "ours", 60),
     "release": lambda store: cache(store).release("here", "ours"),
-    "marks": lambda store: RedisPurges(store, prefix="connect:").marks(),
+    "purge_state": lambda store: RedisPurges(store, prefix="connect:").purge_state(),
     "purge": lambda store: RedisPurges(store, prefix="connect:").purge(Purge()),
     "touch": lambda store: RedisPurges(store, prefix="connect:").touch(),
     "find": lambda store: directory(store).find("k1"),
     "epoch": lambda store: directory(store).epoch(),
     "put_key": lambda store: directory(store).put_key(KeyRecord("k1", "d", "ada", "lab", 1.0)),
-    "put_grant": lambda store: directory(store).put_grant(Grant("g1", "ada", ("b", "c"), "why", 1.0, 2.0)),
+    "put_grant": lambda store: directory(store).put_approval(Approval("g1", "ada", ("b", "c"), "why", 1.0, 2.0)),
     "keys": lambda store: directory(store).keys(),
-    "grants": lambda store: directory(store).grants("ada"),
+    "approvals": lambda store: directory(store).approvals("ada"),
 }
 
-OF_THE_CACHE = ("get", "put", "put first", "land", "delete", "claim", "renew", "release", "marks", "purge", "touch")
+OF_THE_CACHE = (
+    "get",
+    "put",
+    "put first",
+    "store and publish",
+    "delete",
+    "claim",
+    "renew",
+    "release",
+    "purge_state",
+    "purge",
+    "touch",
+)
 
 
 @pytest.mark.parametrize("losing", ["swallow", "cut"])

@@ -5,27 +5,27 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from gateway.adapters.clock import SystemClock
-from gateway.adapters.memory import MemoryMeter
+from gateway.adapters.directory_codec import read_approvals, read_key, write_approvals, write_key
 from gateway.adapters.redis_audit_head import RedisAuditHead
 from gateway.adapters.redis_connect import RedisStore, connect
 from gateway.adapters.redis_directory import RedisDirectory
-from gateway.adapters.redis_records import read_grants, read_key, write_grants, write_key
-from gateway.core.audit import Head
-from gateway.core.nouns import Grant, KeyRecord, Limits
+from gateway.core.audit import ChainHead
+from gateway.core.types import Approval, KeyRecord, Limits
 from tests.contracts.servers import Stores
+from tests.fakes.world import FakeMeter
 
 SEALING = b"s" * 32
 KEY = KeyRecord("k1", "d" * 64, "ada", "lab", 1.0, limits=Limits(60, 10, 4, 1000))
-GRANT = Grant("g1", "ada", ("carol", "dan"), "toxin study", 1.0, 9.0)
+GRANT = Approval("g1", "ada", ("carol", "dan"), "toxin study", 1.0, 9.0)
 FORGED = ("esmgw_store_errors_total", "state", "forged")
 UNREADABLE = ("esmgw_store_errors_total", "state", "unreadable")
 
 
 def on_a_store(
-    stores: Stores, prefix: str, story: Callable[[RedisStore, RedisDirectory, MemoryMeter], Awaitable[None]]
+    stores: Stores, prefix: str, story: Callable[[RedisStore, RedisDirectory, FakeMeter], Awaitable[None]]
 ) -> None:
     async def whole() -> None:
-        store, meter = connect(stores.state.url, timeout_s=5.0, name="directory"), MemoryMeter()
+        store, meter = connect(stores.state.url, timeout_s=5.0, name="directory"), FakeMeter()
         try:
             await story(store, RedisDirectory(store, SEALING, SystemClock(), meter, prefix=prefix), meter)
         finally:
@@ -35,7 +35,7 @@ def on_a_store(
 
 
 def test_no_byte_of_a_record_can_be_changed(stores: Stores) -> None:
-    async def story(store: RedisStore, directory: RedisDirectory, meter: MemoryMeter) -> None:
+    async def story(store: RedisStore, directory: RedisDirectory, meter: FakeMeter) -> None:
         await directory.put_key(KEY)
         genuine: bytes = await store.call("get", "HGET", "bytes:{keys}:records", "k1")
         for position in range(len(genuine)):
@@ -51,16 +51,16 @@ def test_no_byte_of_a_record_can_be_changed(stores: Stores) -> None:
 
 
 def test_a_record_does_not_work_in_another_ones_place(stores: Stores) -> None:
-    async def story(store: RedisStore, directory: RedisDirectory, meter: MemoryMeter) -> None:
+    async def story(store: RedisStore, directory: RedisDirectory, meter: FakeMeter) -> None:
         await directory.put_key(KEY)
         await directory.put_key(replace(KEY, public_id="k2", user="bob"))
-        await directory.put_grant(GRANT)
+        await directory.put_approval(GRANT)
         key: bytes = await store.call("get", "HGET", "swap:{keys}:records", "k1")
-        grants: bytes = await store.call("get", "HGET", "swap:{keys}:grants", "ada")
+        approvals: bytes = await store.call("get", "HGET", "swap:{keys}:grants", "ada")
         await store.call("swap", "HSET", "swap:{keys}:records", "k2", key)
-        await store.call("swap", "HSET", "swap:{keys}:grants", "bob", grants)
+        await store.call("swap", "HSET", "swap:{keys}:grants", "bob", approvals)
         assert await directory.find("k2") is None
-        assert tuple(await directory.grants("bob")) == ()
+        assert tuple(await directory.approvals("bob")) == ()
         await store.call("swap", "HSET", "swap:{keys}:grants", "ada", key)
         assert await directory.find("k1") == (KEY, ())
         assert meter.counts[FORGED] == 3
@@ -69,7 +69,7 @@ def test_a_record_does_not_work_in_another_ones_place(stores: Stores) -> None:
 
 
 def test_nothing_of_a_record_can_be_read_in_the_store(stores: Stores) -> None:
-    async def story(store: RedisStore, directory: RedisDirectory, meter: MemoryMeter) -> None:
+    async def story(store: RedisStore, directory: RedisDirectory, meter: FakeMeter) -> None:
         await directory.put_key(KEY)
         blob: bytes = await store.call("get", "HGET", "dark:{keys}:records", "k1")
         assert b"ada" not in blob
@@ -82,7 +82,7 @@ def test_nothing_of_a_record_can_be_read_in_the_store(stores: Stores) -> None:
 
 def test_a_record_of_another_form_is_no_record(stores: Stores) -> None:
     assert read_key(write_key(KEY)) == KEY
-    assert read_grants(write_grants([GRANT])) == (GRANT,)
+    assert read_approvals(write_approvals([GRANT])) == (GRANT,)
     for broken in (
         write_key(KEY).replace(b'"form":1', b'"form":2'),
         write_key(KEY).replace(b'"revoked":null,', b""),
@@ -91,9 +91,9 @@ def test_a_record_of_another_form_is_no_record(stores: Stores) -> None:
         b"",
     ):
         assert read_key(broken) is None or b"revoked" not in broken
-        assert read_grants(broken) is None
+        assert read_approvals(broken) is None
 
-    async def story(store: RedisStore, directory: RedisDirectory, meter: MemoryMeter) -> None:
+    async def story(store: RedisStore, directory: RedisDirectory, meter: FakeMeter) -> None:
         newer = directory._seal("key:k9", write_key(KEY).replace(b'"form":1', b'"form":2'))
         await store.call("put", "HSET", "form:{keys}:records", "k9", newer)
         assert await directory.find("k9") is None
@@ -103,13 +103,13 @@ def test_a_record_of_another_form_is_no_record(stores: Stores) -> None:
 
 
 def test_the_kept_head_of_a_chain_only_moves_forward_and_cannot_be_forged(stores: Stores) -> None:
-    async def story(store: RedisStore, _: RedisDirectory, meter: MemoryMeter) -> None:
+    async def story(store: RedisStore, _: RedisDirectory, meter: FakeMeter) -> None:
         heads = RedisAuditHead(store, SEALING, SystemClock(), meter, prefix="head:")
         assert await heads.get("main") is None
-        assert await heads.put("main", Head(9, "a" * 64))
-        assert not await heads.put("main", Head(8, "b" * 64))
-        assert await heads.put("main", Head(10, "c" * 64))
-        assert await heads.get("main") == Head(10, "c" * 64)
+        assert await heads.put("main", ChainHead(9, "a" * 64))
+        assert not await heads.put("main", ChainHead(8, "b" * 64))
+        assert await heads.put("main", ChainHead(10, "c" * 64))
+        assert await heads.get("main") == ChainHead(10, "c" * 64)
         row: bytes = await store.call("get", "HGET", "head:{audit}:heads", "main")
         for forged in (b"11" + row[2:], row[:-1] + bytes([row[-1] ^ 1]), b"10:"):
             await store.call("forge", "HSET", "head:{audit}:heads", "main", forged)

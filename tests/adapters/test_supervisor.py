@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from gateway.adapters.listening import close_all, open_sockets
+from gateway.adapters.sockets import close_all, open_sockets
 from gateway.adapters.supervisor import StartFailed, Supervisor
 
 WORKER = Path(__file__).with_name("small_worker.py")
@@ -53,9 +53,9 @@ class Crew:
         await self.ready.wait()
         await play(self)
 
-    async def ask(self, wish: str = "", patience_s: float = 10.0) -> dict[str, Any]:
+    async def ask(self, directives: str = "", patience_s: float = 10.0) -> dict[str, Any]:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        writer.write(f"{wish}\n".encode())
+        writer.write(f"{directives}\n".encode())
         return await _answer(reader, writer, patience_s)
 
     async def begin(self) -> "tuple[asyncio.StreamReader, asyncio.StreamWriter]":

@@ -197,7 +197,7 @@ def test_the_key_is_in_no_repr() -> None:
 def test_no_more_calls_than_the_cap_are_under_way_and_who_waits_too_long_was_never_sent() -> None:
     async def play(upstream: HttpUpstream, url: str) -> None:
         replies = await asyncio.gather(*(upstream.send(asked()) for _ in range(5)))
-        crowded = UpstreamLoss("crowded", sent=False, timed_out=True)
+        crowded = UpstreamLoss("pool_full", sent=False, timed_out=True)
         assert [reply == crowded for reply in replies] == [False] * 4 + [True]
         async with aiohttp.ClientSession() as session, session.get(f"{url}/__sandbox/calls") as response:
             assert (await response.json())["total"] == 4

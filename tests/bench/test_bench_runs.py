@@ -15,12 +15,12 @@ from bench import load, report
 from bench.__main__ import PAGE, RESULTS, with_figures
 from bench.bodies import BODIES, SERIALS, Body, serial
 from bench.load import Figures, Order
-from bench.rounds import Seen
-from gateway.core.endpoint import Rules
+from bench.rounds import CacheStats
+from gateway.core.endpoint import ParseConfig
 from gateway.endpoints.generate_tensor import ENDPOINT
 
 ROOT = Path(__file__).parents[2]
-RULES = Rules({"esm3-open-2024-03": 1.0})
+RULES = ParseConfig({"esm3-open-2024-03": 1.0})
 
 
 def numbered(body: Body, number: int) -> bytes:
@@ -76,10 +76,10 @@ def figures(cpu_us: float, p50_ms: float = 1.0, server: str = "worker") -> Figur
 
 
 def test_a_ratio_is_taken_within_a_round_so_that_a_machine_that_slows_down_does_not_change_it() -> None:
-    seen: list[Seen] = []
+    seen: list[CacheStats] = []
     for number, slowness in enumerate((1.0, 4.0, 2.0)):
-        seen.append(Seen(number, "hit", "small", 1, figures(60 * slowness, 1.5 * slowness)))
-        seen.append(Seen(number, "bare", "small", 1, figures(30 * slowness, slowness, "bare")))
+        seen.append(CacheStats(number, "hit", "small", 1, figures(60 * slowness, 1.5 * slowness)))
+        seen.append(CacheStats(number, "bare", "small", 1, figures(30 * slowness, slowness, "bare")))
     (ratio,) = report.ratios(seen)
     assert (ratio.cpu, ratio.cpu_low, ratio.cpu_high) == (2.0, 2.0, 2.0)
     assert ratio.added_p50_ms == 1.0
@@ -87,8 +87,11 @@ def test_a_ratio_is_taken_within_a_round_so_that_a_machine_that_slows_down_does_
 
 def test_a_broken_promise_is_said_to_be_broken_and_the_worst_case_counts() -> None:
     seen = [
-        *(Seen(0, "hit", "small", 1, figures(50)), Seen(0, "bare", "small", 1, figures(30, server="bare"))),
-        *(Seen(0, "hit", "small", 64, figures(70)), Seen(0, "bare", "small", 64, figures(30, server="bare"))),
+        *(CacheStats(0, "hit", "small", 1, figures(50)), CacheStats(0, "bare", "small", 1, figures(30, server="bare"))),
+        *(
+            CacheStats(0, "hit", "small", 64, figures(70)),
+            CacheStats(0, "bare", "small", 64, figures(30, server="bare")),
+        ),
     ]
     cpu, added = report.bars(report.ratios(seen))
     assert (cpu.connections, cpu.measured, cpu.met) == (64, 2.33, False)

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from multiprocessing import Pool
 from random import Random
 
-from gateway.core.endpoint import Rules
-from gateway.core.nouns import Call
+from gateway.core.endpoint import ParseConfig
 from gateway.core.rules import rule_set
+from gateway.core.types import Call
 from tests.claims.bodies import body, length, waits
 from tests.claims.changes import CHANGES
 from tests.claims.moves import MOVES, twin
@@ -25,7 +25,7 @@ from tests.claims.table import TRACKS, Json
 from tests.endpoints.examples import ESM3, ESMC, call
 from tests.endpoints.meanings import Meaning, said
 
-LEVELS = {level: Rules({ESM3: 1.0, ESMC: 0.5}, canonical=rule_set(level, {})) for level in ("wire", "sampler")}
+LEVELS = {level: ParseConfig({ESM3: 1.0, ESMC: 0.5}, canonical=rule_set(level, {})) for level in ("wire", "sampler")}
 
 
 @dataclass(frozen=True)
@@ -85,17 +85,17 @@ def judged(number: int) -> tuple[str, tuple[str, ...], list[str]]:
     chance = Random(number)
     made = pair(chance)
     texts = text(made.one, chance), text(made.other, chance)
-    faults = []
+    errors = []
     for level, rules in LEVELS.items():
         one, other = (call("generate_tensor", each, rules=rules) for each in texts)
         expected = made.same == "wire" or made.same == level
-        if shared(one, other) != expected:
-            faults.append(f"{level}: {'missed' if expected else 'wrong'} share")
-    return made.same, made.by, faults
+        if share_an_entry(one, other) != expected:
+            errors.append(f"{level}: {'missed' if expected else 'wrong'} share")
+    return made.same, made.by, errors
 
 
-def shared(one: Call, other: Call) -> bool:
-    return one.shared == other.shared and one.flagged == other.flagged and one.model == other.model
+def share_an_entry(one: Call, other: Call) -> bool:
+    return one.cache_digest == other.cache_digest and one.flagged == other.flagged and one.model == other.model
 
 
 def judge(numbers: range, processes: int = 1) -> Iterator[tuple[int, tuple[str, tuple[str, ...], list[str]]]]:
@@ -112,16 +112,16 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=100_000)
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
-    kinds, done, faults = Counter[str](), Counter[str](), Counter[str]()
+    kinds, done, errors = Counter[str](), Counter[str](), Counter[str]()
     for number, (same, by, found) in judge(range(options.pairs), options.processes):
         kinds[same] += 1
         done.update(by)
-        faults.update(found)
+        errors.update(found)
         if found:
             print(f"pair {number} ({same}; {', '.join(by)}): {'; '.join(found)}", file=sys.stderr)
     shares = {f"{level}: {kind} share": 0 for level in LEVELS for kind in ("wrong", "missed")}
-    print(json.dumps({"pairs": options.pairs, "same": kinds, "done": done, **shares, **faults}, indent=1))
-    sys.exit(1 if faults else 0)
+    print(json.dumps({"pairs": options.pairs, "same": kinds, "done": done, **shares, **errors}, indent=1))
+    sys.exit(1 if errors else 0)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
 import pytest
 
-from gateway.core.endpoint import Rules
-from gateway.core.nouns import Call
+from gateway.core.endpoint import ParseConfig
 from gateway.core.rules import RULES, SAMPLER, RuleSet, rule_set
+from gateway.core.types import Call
 from tests.claims.table import Claim, claims
 from tests.endpoints.examples import ESM3, ESMC, Json, call
 
@@ -15,13 +15,13 @@ FROM = {"wire": 0, "sampler": 1, "optional": 2, "never": 3}
 
 
 def asked(body: Json, canonical: RuleSet) -> Call:
-    return call("generate_tensor", body, rules=Rules({ESM3: 1.0, ESMC: 0.5}, canonical=canonical))
+    return call("generate_tensor", body, rules=ParseConfig({ESM3: 1.0, ESMC: 0.5}, canonical=canonical))
 
 
 def are_one(claim: Claim, canonical: RuleSet) -> bool:
     one, other = asked(claim.one, canonical), asked(claim.other, canonical)
-    assert one.shared == (one.keyed if canonical.shares else one.canonical)
-    return one.shared == other.shared
+    assert one.cache_digest == (one.sharing_digest if canonical.shares else one.canonical)
+    return one.cache_digest == other.cache_digest
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=str)

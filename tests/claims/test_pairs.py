@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from gateway.core.endpoint import Rules
+from gateway.core.endpoint import ParseConfig
 from gateway.core.rules import SAMPLER, rule_set
 from tests.claims.bodies import body
 from tests.claims.changes import CHANGES
@@ -19,9 +19,9 @@ QUARTER = 500
 @pytest.mark.parametrize("quarter", range(4))
 def test_keys_are_shared_exactly_by_calls_of_one_meaning(quarter: int) -> None:
     faulty = [
-        (number, same, by, faults)
-        for number, (same, by, faults) in judge(range(quarter * QUARTER, (quarter + 1) * QUARTER))
-        if faults
+        (number, same, by, errors)
+        for number, (same, by, errors) in judge(range(quarter * QUARTER, (quarter + 1) * QUARTER))
+        if errors
     ]
     assert faulty == []
 
@@ -42,7 +42,9 @@ def test_there_is_a_move_for_every_rule_that_is_on_by_default() -> None:
 
 @pytest.mark.parametrize("name", OPTIONAL)
 def test_an_optional_rule_sees_its_pairs_where_it_is_named_and_only_there(name: str) -> None:
-    named, default = (Rules({ESM3: 1.0}, canonical=rule_set("sampler", switches)) for switches in ({name: True}, {}))
+    named, default = (
+        ParseConfig({ESM3: 1.0}, canonical=rule_set("sampler", switches)) for switches in ({name: True}, {})
+    )
     seen = 0
     for number in range(300):
         chance = Random(number)
@@ -53,7 +55,7 @@ def test_an_optional_rule_sees_its_pairs_where_it_is_named_and_only_there(name: 
             continue
         seen += 1
         one, two = (call("generate_tensor", each, rules=named) for each in (made, other))
-        assert one.keyed == two.keyed, (made, other)
+        assert one.sharing_digest == two.sharing_digest, (made, other)
         one, two = (call("generate_tensor", each, rules=default) for each in (made, other))
-        assert one.keyed != two.keyed or two.units == one.units == one.length
+        assert one.sharing_digest != two.sharing_digest or two.units == one.units == one.length
     assert seen > 50

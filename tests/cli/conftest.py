@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from gateway.cli.door import main
+from gateway.cli.main import main
 from tests.contracts.servers import Stores
 
 MASTER = "m" * 32

@@ -9,11 +9,11 @@ import pytest
 from gateway.cli import rules_page
 from gateway.cli.cache import cache
 from gateway.cli.keys import create
+from gateway.core.cache_directives import DIRECTIVES
 from gateway.core.determinism import of_generation
-from gateway.core.nouns import Class
 from gateway.core.receipts import Receipt
 from gateway.core.rules import RULES, Rule
-from gateway.core.wish import DIRECTIVES
+from gateway.core.types import Class
 from gateway.settings.names import leaves
 from tests.core.test_explanation import explained
 

@@ -11,7 +11,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from gateway.cli.door import COMMANDS, HIDDEN, main
+from gateway.cli.main import COMMANDS, HIDDEN, main
 from gateway.cli.reference import as_markdown
 from gateway.settings.names import leaves
 from tests.cli.conftest import MASTER, Line

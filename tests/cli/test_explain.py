@@ -10,10 +10,10 @@ import pytest
 
 from gateway.cli.demo_text import BODY
 from gateway.core import receipts
-from gateway.core.nouns import Class
 from gateway.core.receipts import Receipt
+from gateway.core.types import Class
 from gateway.settings import Settings
-from gateway.wiring.cache_terms import cache_keys, parsing_rules, scheme
+from gateway.wiring.cache_config import cache_config, cache_keys, parsing_rules
 from tests.cli.conftest import MASTER, Line
 
 RESIDUES = 19
@@ -26,7 +26,7 @@ def explained(line: Line, body: dict[str, Any], *words: str) -> Any:
 def test_a_body_is_explained_by_its_digest_class_and_price(line: Line, tmp_path: Path) -> None:
     (tmp_path / "body.json").write_text(json.dumps(BODY))
     about = line.json("cache", "explain", str(tmp_path / "body.json"))
-    assert (about["class"], about["kept"], about["tokens"], about["flagged"]) == ("exact", True, 21, False)
+    assert (about["class"], about["stored"], about["tokens"], about["flagged"]) == ("exact", True, 21, False)
     assert about["units"] == 3 * 21
     same = {**dict(reversed(BODY.items())), "top_p": 1, "invalid_ids": None}
     again = explained(line, same)
@@ -43,7 +43,7 @@ def test_a_body_that_is_not_exact_is_explained_with_what_would_make_it_so(line: 
     assert about["remedy"] in said
     assert "NO   Is the order of unmasking decided" in said
     drawn = explained(line, {**BODY, "temperature": 1})
-    assert (drawn["kept"], drawn["key"]) == (False, None)
+    assert (drawn["stored"], drawn["key"]) == (False, None)
 
 
 def test_a_body_that_is_refused_is_told_field_by_field(line: Line, tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_where_few_share_the_key_depends_on_who_asks(line: Line) -> None:
 def test_a_key_s_scope_is_explained_with_the_key(line: Line) -> None:
     made = line.json("keys", "create", "--user", "ada", "--cache-classes", "exact", "--cache-control", "max-age")
     about = explained(line, {**BODY, "strategy": "random"}, "--for", made["public_id"])
-    assert (about["kept"], about["why"]) == (False, "this key keeps no pinned answers (its scope)")
+    assert (about["stored"], about["why"]) == (False, "this key keeps no pinned answers (its scope)")
     words = ["--for", made["public_id"], "--cache-control", "pool=lab"]
     assert "may not use" in line.refusal("cache", "explain", "-", *words, given=json.dumps(BODY))
     assert "no namespace of that name" in line.refusal(
@@ -124,7 +124,7 @@ def test_the_rules_in_force_are_named_in_every_cache_key() -> None:
         ({"rules": {"backbone": True}}, "sampler-"),
     ):
         settings = Settings.model_validate({"cache": cache})
-        named = scheme(settings, b"m" * 32).rule_set
+        named = cache_config(settings, b"m" * 32).rule_set
         assert named == parsing_rules(settings).canonical.name
         assert named.startswith(begins)
 

@@ -108,11 +108,11 @@ def test_what_cannot_be_done_is_told_in_a_sentence(line: Line, words: list[str],
 def test_an_approval_is_given_by_two_shown_with_the_key_and_revoked(line: Line, user: str) -> None:
     made = line.json("keys", "create", "--user", user)
     people = ["--by", "grace", "--by", "edsger"]
-    grant = line.json("approve", user, *people, "--reason", "toxin panel", "--until", "30d", "--model", MODEL)
-    assert (grant["approved_by"], grant["models"]) == (["edsger", "grace"], [MODEL])
+    approval = line.json("approve", user, *people, "--reason", "toxin panel", "--until", "30d", "--model", MODEL)
+    assert (approval["approved_by"], approval["models"]) == (["edsger", "grace"], [MODEL])
     shown = line.json("keys", "show", made["public_id"])["approvals"]
-    assert [each["grant_id"] for each in shown] == [grant["grant_id"]]
-    ended = line.json("revoke-approval", user, "--approval", grant["grant_id"], "--by", "grace")
+    assert [each["approval_id"] for each in shown] == [approval["approval_id"]]
+    ended = line.json("revoke-approval", user, "--approval", approval["approval_id"], "--by", "grace")
     assert ended[0]["revoked"] is not None
     assert "no such approval" in line.refusal("revoke-approval", user)
 
@@ -125,8 +125,8 @@ def test_every_change_is_in_the_record_with_who_did_it(line: Line, user: str) ->
     told = [(record["kind"], record["facts"].get("by")) for record in line.json("audit", "tail")]
     assert told[-4:] == [
         ("key_created", "grace"),
-        ("grant_created", ["edsger", "grace"]),
-        ("grant_revoked", "edsger"),
+        ("approval_created", ["edsger", "grace"]),
+        ("approval_revoked", "edsger"),
         ("key_revoked", "alan"),
     ]
 

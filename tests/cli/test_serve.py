@@ -92,6 +92,6 @@ def test_a_call_that_does_not_end_in_time_ends_with_its_worker_and_not_by_force(
 def test_asking_for_health_loads_neither_the_server_nor_the_clients_of_the_stores() -> None:
     """Containers ask every few seconds, on the processors that calls need."""
     heavy = "{'aiohttp', 'redis', 'prometheus_client'}"
-    code = f"import sys, gateway.cli.door, gateway.cli.health; print({heavy} & set(sys.modules))"
+    code = f"import sys, gateway.cli.main, gateway.cli.health; print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"

@@ -2,23 +2,23 @@
 
 import pytest
 
-from tests.contracts.worlds import World
+from tests.contracts.backends import Adapters
 
 
 @pytest.fixture(params=["memory", "embedded", "cluster"])
-def world(request: pytest.FixtureRequest) -> World:
+def world(request: pytest.FixtureRequest) -> Adapters:
     return _world(request)
 
 
 @pytest.fixture(params=["embedded", "cluster"])
-def server(request: pytest.FixtureRequest) -> World:
+def server(request: pytest.FixtureRequest) -> Adapters:
     """For what can only happen where there is a server."""
     return _world(request)
 
 
-def _world(request: pytest.FixtureRequest) -> World:
+def _world(request: pytest.FixtureRequest) -> Adapters:
     if request.param == "memory":
-        return World(None)
+        return Adapters(None)
     if request.param == "embedded":
-        return World(request.getfixturevalue("stores").state.url)
-    return World(request.getfixturevalue("cluster"))
+        return Adapters(request.getfixturevalue("stores").state.url)
+    return Adapters(request.getfixturevalue("cluster"))

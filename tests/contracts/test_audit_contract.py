@@ -9,9 +9,9 @@ import pytest
 
 from gateway.adapters.audit_file import FileAudit, read_lines
 from gateway.adapters.clock import SystemClock
-from gateway.adapters.memory_stores import MemoryAudit
-from gateway.core.audit import Event, Head, verify
+from gateway.core.audit import ChainHead, Event, verify
 from gateway.ports import AuditLog
+from tests.fakes.stores import FakeAudit
 
 SECRET = b"audit"
 
@@ -26,7 +26,7 @@ class Chain(Protocol):
 
 class InMemory:
     def __init__(self) -> None:
-        self.log = MemoryAudit([], SECRET)
+        self.log = FakeAudit([], SECRET)
 
     def lines(self) -> Iterable[bytes]:
         return self.log.lines
@@ -53,7 +53,7 @@ def test_records_stand_in_a_chain_in_the_order_they_were_made(chain: Chain) -> N
     numbers = asyncio.run(story())
     assert numbers == list(range(numbers[0], numbers[0] + 5))
     head = verify(SECRET, chain.lines())
-    assert isinstance(head, Head)
+    assert isinstance(head, ChainHead)
     assert head.seq == numbers[-1]
 
 
@@ -64,7 +64,7 @@ def test_records_made_at_the_same_moment_each_get_a_number_of_their_own(chain: C
     numbers = asyncio.run(story())
     assert len(set(numbers)) == 30
     head = verify(SECRET, chain.lines())
-    assert isinstance(head, Head)
+    assert isinstance(head, ChainHead)
     assert head.seq == max(numbers)
 
 
@@ -77,5 +77,5 @@ def test_what_is_on_record_cannot_be_changed_unnoticed(chain: Chain) -> None:
     lines = list(chain.lines())
     changed = [line.replace(b"user2", b"user9") for line in lines]
     broken = verify(SECRET, changed)
-    assert not isinstance(broken, Head)
+    assert not isinstance(broken, ChainHead)
     assert changed[broken.line - 1] != lines[broken.line - 1]

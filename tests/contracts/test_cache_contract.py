@@ -3,37 +3,37 @@
 import asyncio
 
 from gateway.ports import CacheStore
+from tests.contracts.backends import Adapters, play
 from tests.contracts.servers import eventually
-from tests.contracts.worlds import World, play
 
 
-def test_what_was_put_is_got_back_byte_for_byte(world: World) -> None:
+def test_what_was_put_is_got_back_byte_for_byte(world: Adapters) -> None:
     blob = bytes(range(256)) * 4096
 
     async def story(cache: CacheStore) -> None:
         assert await cache.get("here") is None
-        assert await cache.put("here", blob, 60, keep_first=False) is None
+        assert await cache.put("here", blob, 60, first_write_wins=False) is None
         assert await cache.get("here") == blob
         assert await cache.get("there") is None
 
     play(world.cache(), story)
 
 
-def test_the_first_of_two_answers_is_kept_and_told_to_the_second(world: World) -> None:
+def test_the_first_of_two_answers_is_kept_and_told_to_the_second(world: Adapters) -> None:
     async def story(cache: CacheStore) -> None:
-        assert await cache.put("here", b"first", 60, keep_first=True) is None
-        assert await cache.put("here", b"second", 60, keep_first=True) == b"first"
+        assert await cache.put("here", b"first", 60, first_write_wins=True) is None
+        assert await cache.put("here", b"second", 60, first_write_wins=True) == b"first"
         assert await cache.get("here") == b"first"
-        assert await cache.put("here", b"third", 60, keep_first=False) is None
+        assert await cache.put("here", b"third", 60, first_write_wins=False) is None
         assert await cache.get("here") == b"third"
 
     play(world.cache(), story)
 
 
-def test_of_many_first_answers_all_callers_get_the_same(world: World) -> None:
+def test_of_many_first_answers_all_callers_get_the_same(world: Adapters) -> None:
     async def story(cache: CacheStore) -> None:
         blobs = [b"%d" % i for i in range(20)]
-        standing = await asyncio.gather(*(cache.put("here", blob, 60, keep_first=True) for blob in blobs))
+        standing = await asyncio.gather(*(cache.put("here", blob, 60, first_write_wins=True) for blob in blobs))
         got = {kept if kept is not None else blob for kept, blob in zip(standing, blobs, strict=True)}
         assert len(got) == 1
         assert standing.count(None) == 1
@@ -41,24 +41,24 @@ def test_of_many_first_answers_all_callers_get_the_same(world: World) -> None:
     play(world.cache(), story)
 
 
-def test_an_entry_goes_when_its_time_is_over(world: World) -> None:
+def test_an_entry_goes_when_its_time_is_over(world: Adapters) -> None:
     async def story(cache: CacheStore) -> None:
-        await cache.put("brief", b"x", 0.05, keep_first=False)
-        await cache.put("long", b"x", 60, keep_first=False)
+        await cache.put("brief", b"x", 0.05, first_write_wins=False)
+        await cache.put("long", b"x", 60, first_write_wins=False)
 
         async def gone() -> bool:
             return await cache.get("brief") is None
 
         await eventually(gone, "the end of the entry")
         assert await cache.get("long") == b"x"
-        assert await cache.put("brief", b"y", 60, keep_first=True) is None
+        assert await cache.put("brief", b"y", 60, first_write_wins=True) is None
 
     play(world.cache(), story)
 
 
-def test_a_deleted_entry_is_gone(world: World) -> None:
+def test_a_deleted_entry_is_gone(world: Adapters) -> None:
     async def story(cache: CacheStore) -> None:
-        await cache.put("here", b"x", 60, keep_first=False)
+        await cache.put("here", b"x", 60, first_write_wins=False)
         await cache.delete("here")
         await cache.delete("nowhere")
         assert await cache.get("here") is None
@@ -66,17 +66,17 @@ def test_a_deleted_entry_is_gone(world: World) -> None:
     play(world.cache(), story)
 
 
-def test_deleting_an_entry_frees_the_lease_of_the_flight_that_made_it(world: World) -> None:
+def test_deleting_an_entry_frees_the_lease_of_the_flight_that_made_it(world: Adapters) -> None:
     async def story(cache: CacheStore) -> None:
         assert (await cache.claim("here", "one", 60)).ours
-        await cache.put("here", b"x", 60, keep_first=False)
+        await cache.put("here", b"x", 60, first_write_wins=False)
         await cache.delete("here")
         assert (await cache.claim("here", "two", 60)).ours
 
     play(world.cache(), story)
 
 
-def test_one_owner_at_a_time_holds_a_lease(world: World) -> None:
+def test_one_owner_at_a_time_holds_a_lease(world: Adapters) -> None:
     async def story(cache: CacheStore) -> None:
         claims = await asyncio.gather(*(cache.claim("here", f"owner{i}", 60) for i in range(20)))
         winners = [i for i, claim in enumerate(claims) if claim.ours]
@@ -87,7 +87,7 @@ def test_one_owner_at_a_time_holds_a_lease(world: World) -> None:
     play(world.cache(), story)
 
 
-def test_a_lease_is_renewed_and_released_by_its_owner_alone(world: World) -> None:
+def test_a_lease_is_renewed_and_released_by_its_owner_alone(world: Adapters) -> None:
     async def story(cache: CacheStore) -> None:
         await cache.claim("here", "ours", 60)
         assert await cache.renew("here", "ours", 60)
@@ -101,7 +101,7 @@ def test_a_lease_is_renewed_and_released_by_its_owner_alone(world: World) -> Non
     play(world.cache(), story)
 
 
-def test_the_lease_of_a_dead_owner_ends_by_itself(world: World) -> None:
+def test_the_lease_of_a_dead_owner_ends_by_itself(world: Adapters) -> None:
     async def story(cache: CacheStore) -> None:
         await cache.claim("here", "dead", 0.05)
 
@@ -114,7 +114,7 @@ def test_the_lease_of_a_dead_owner_ends_by_itself(world: World) -> None:
     play(world.cache(), story)
 
 
-def test_a_renewed_lease_lasts_longer(world: World) -> None:
+def test_a_renewed_lease_lasts_longer(world: Adapters) -> None:
     async def story(cache: CacheStore) -> None:
         await cache.claim("here", "ours", 0.05)
         await cache.renew("here", "ours", 60)
@@ -129,10 +129,10 @@ def test_a_renewed_lease_lasts_longer(world: World) -> None:
     play(world.cache(), story)
 
 
-def test_whoever_claims_after_the_answer_came_gets_the_answer(world: World) -> None:
+def test_whoever_claims_after_the_answer_came_gets_the_answer(world: Adapters) -> None:
     async def story(cache: CacheStore) -> None:
         await cache.claim("here", "ours", 60)
-        await cache.put("here", b"answer", 60, keep_first=True)
+        await cache.put("here", b"answer", 60, first_write_wins=True)
         await cache.release("here", "ours")
         claim = await cache.claim("here", "theirs", 60)
         assert (claim.ours, claim.entry) == (False, b"answer")
@@ -140,10 +140,10 @@ def test_whoever_claims_after_the_answer_came_gets_the_answer(world: World) -> N
     play(world.cache(), story)
 
 
-def test_statistics_count_the_entries(world: World) -> None:
+def test_statistics_count_the_entries(world: Adapters) -> None:
     async def story(cache: CacheStore) -> None:
         before = await cache.stats()
-        await cache.put("here", b"x" * 100, 60, keep_first=False)
+        await cache.put("here", b"x" * 100, 60, first_write_wins=False)
         after = await cache.stats()
         assert set(after) == {"entries", "bytes", "evicted", "expired", "hits", "misses"}
         assert after["entries"] == before["entries"] + 1

@@ -3,9 +3,9 @@
 import asyncio
 from dataclasses import replace
 
-from gateway.core.nouns import CacheScope, Grant, KeyRecord, Limits
+from gateway.core.types import Approval, CacheScope, KeyRecord, Limits
 from gateway.ports import Directory
-from tests.contracts.worlds import World, play
+from tests.contracts.backends import Adapters, play
 
 PLAIN = KeyRecord("k1", "d" * 64, "ada", "lab", 1000.0)
 FULL = KeyRecord(
@@ -22,11 +22,11 @@ FULL = KeyRecord(
     cache=CacheScope(("exact",), "team", (), "paper-2026"),
 )
 PARTLY = replace(FULL, public_id="k3", created=2001.0, cache=CacheScope(directives=("max-age", "pool")))
-GRANT = Grant("g1", "ada", ("carol", "dan"), "toxin study", 1000.0, 9000.0)
-OTHER = Grant("g2", "ada", ("carol", "dan"), "second", 1500.0, 9000.0, ("esm3-open-2024-03",), 1600.0)
+GRANT = Approval("g1", "ada", ("carol", "dan"), "toxin study", 1000.0, 9000.0)
+OTHER = Approval("g2", "ada", ("carol", "dan"), "second", 1500.0, 9000.0, ("esm3-open-2024-03",), 1600.0)
 
 
-def test_a_key_is_found_as_it_was_put(world: World) -> None:
+def test_a_key_is_found_as_it_was_put(world: Adapters) -> None:
     async def story(directory: Directory) -> None:
         assert await directory.find("k1") is None
         await directory.put_key(PLAIN)
@@ -40,7 +40,7 @@ def test_a_key_is_found_as_it_was_put(world: World) -> None:
     play(world.directory(), story)
 
 
-def test_a_key_put_again_takes_the_place_of_the_old_one(world: World) -> None:
+def test_a_key_put_again_takes_the_place_of_the_old_one(world: Adapters) -> None:
     async def story(directory: Directory) -> None:
         await directory.put_key(PLAIN)
         revoked = replace(PLAIN, revoked=1234.0)
@@ -51,49 +51,51 @@ def test_a_key_put_again_takes_the_place_of_the_old_one(world: World) -> None:
     play(world.directory(), story)
 
 
-def test_a_key_is_found_with_the_grants_of_its_user_revoked_ones_included(world: World) -> None:
+def test_a_key_is_found_with_the_grants_of_its_user_revoked_ones_included(world: Adapters) -> None:
     async def story(directory: Directory) -> None:
         await directory.put_key(PLAIN)
         await directory.put_key(FULL)
-        await directory.put_grant(GRANT)
-        await directory.put_grant(OTHER)
+        await directory.put_approval(GRANT)
+        await directory.put_approval(OTHER)
         assert await directory.find("k1") == (PLAIN, (GRANT, OTHER))
         assert await directory.find("k2") == (FULL, ())
-        assert tuple(await directory.grants("ada")) == (GRANT, OTHER)
-        assert tuple(await directory.grants("nobody")) == ()
+        assert tuple(await directory.approvals("ada")) == (GRANT, OTHER)
+        assert tuple(await directory.approvals("nobody")) == ()
 
     play(world.directory(), story)
 
 
-def test_a_grant_put_again_takes_the_place_of_the_old_one(world: World) -> None:
+def test_a_grant_put_again_takes_the_place_of_the_old_one(world: Adapters) -> None:
     async def story(directory: Directory) -> None:
-        await directory.put_grant(GRANT)
-        await directory.put_grant(OTHER)
+        await directory.put_approval(GRANT)
+        await directory.put_approval(OTHER)
         revoked = replace(GRANT, revoked=2000.0)
-        await directory.put_grant(revoked)
-        assert tuple(await directory.grants("ada")) == (revoked, OTHER)
+        await directory.put_approval(revoked)
+        assert tuple(await directory.approvals("ada")) == (revoked, OTHER)
 
     play(world.directory(), story)
 
 
-def test_grants_given_at_the_same_moment_are_all_kept(world: World) -> None:
+def test_grants_given_at_the_same_moment_are_all_kept(world: Adapters) -> None:
     async def story(directory: Directory) -> None:
-        await asyncio.gather(*(directory.put_grant(replace(GRANT, grant_id=f"g{i}")) for i in range(6)))
-        assert sorted(grant.grant_id for grant in await directory.grants("ada")) == [f"g{i}" for i in range(6)]
+        await asyncio.gather(*(directory.put_approval(replace(GRANT, approval_id=f"g{i}")) for i in range(6)))
+        assert sorted(approval.approval_id for approval in await directory.approvals("ada")) == [
+            f"g{i}" for i in range(6)
+        ]
 
     play(world.directory(), story)
 
 
-def test_every_change_moves_the_epoch_and_nothing_else_does(world: World) -> None:
+def test_every_change_moves_the_epoch_and_nothing_else_does(world: Adapters) -> None:
     async def story(directory: Directory) -> None:
         epochs = [await directory.epoch()]
-        for change in (directory.put_key(PLAIN), directory.put_grant(GRANT), directory.put_key(PLAIN)):
+        for change in (directory.put_key(PLAIN), directory.put_approval(GRANT), directory.put_key(PLAIN)):
             await change
             epochs.append(await directory.epoch())
         assert epochs == sorted(set(epochs))
         await directory.find("k1")
         await directory.keys()
-        await directory.grants("ada")
+        await directory.approvals("ada")
         assert await directory.epoch() == epochs[-1]
 
     play(world.directory(), story)

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from gateway.ports import CacheStore, Claim, Promise
-from tests.contracts.worlds import World, play
+from gateway.ports import CacheStore, LeaseClaim, Promise
+from tests.contracts.backends import Adapters, play
 
 LARGE = bytes(65_537)
 
@@ -15,7 +15,7 @@ async def told(news: Promise[bytes]) -> bytes:
         return await news.wait()
 
 
-def test_a_claim_that_is_not_granted_says_how_long_the_lease_has_left(world: World) -> None:
+def test_a_claim_that_is_not_granted_says_how_long_the_lease_has_left(world: Adapters) -> None:
     async def story(cache: CacheStore) -> None:
         await cache.claim("here", "ours", 60)
         claim = await cache.claim("here", "theirs", 5)
@@ -25,12 +25,12 @@ def test_a_claim_that_is_not_granted_says_how_long_the_lease_has_left(world: Wor
     play(world.cache(), story)
 
 
-@pytest.mark.parametrize("keep_first", [True, False])
-def test_landing_stores_ends_the_lease_and_tells_the_answer(world: World, keep_first: bool) -> None:
+@pytest.mark.parametrize("first_write_wins", [True, False])
+def test_landing_stores_ends_the_lease_and_tells_the_answer(world: Adapters, first_write_wins: bool) -> None:
     async def story(cache: CacheStore) -> None:
         await cache.claim("here", "ours", 60)
         news, other = await cache.listen("here"), await cache.listen("there")
-        assert await cache.put("here", b"answer", 60, keep_first, "ours") is None
+        assert await cache.put("here", b"answer", 60, first_write_wins, "ours") is None
         assert await told(news) == b"answer"
         assert await cache.get("here") == b"answer"
         await cache.delete("here")
@@ -40,12 +40,12 @@ def test_landing_stores_ends_the_lease_and_tells_the_answer(world: World, keep_f
     play(world.cache(), story)
 
 
-def test_an_answer_too_large_for_a_message_is_announced_without_its_bytes(world: World) -> None:
+def test_an_answer_too_large_for_a_message_is_announced_without_its_bytes(world: Adapters) -> None:
     async def story(cache: CacheStore) -> None:
         await cache.claim("here", "ours", 60)
         for blob, message in ((LARGE, b""), (LARGE[1:], LARGE[1:])):
             news = await cache.listen("here")
-            await cache.put("here", blob, 60, keep_first=False, owner="ours")
+            await cache.put("here", blob, 60, first_write_wins=False, owner="ours")
             assert await told(news) == message
             assert await cache.get("here") == blob
             await cache.delete("here")
@@ -54,7 +54,7 @@ def test_an_answer_too_large_for_a_message_is_announced_without_its_bytes(world:
     play(world.cache(), story)
 
 
-def test_a_release_is_told_and_only_by_the_owner_of_the_lease(world: World) -> None:
+def test_a_release_is_told_and_only_by_the_owner_of_the_lease(world: Adapters) -> None:
     async def story(cache: CacheStore) -> None:
         await cache.claim("here", "ours", 60)
         news = await cache.listen("here")
@@ -70,7 +70,7 @@ def test_a_release_is_told_and_only_by_the_owner_of_the_lease(world: World) -> N
     play(world.cache(), story)
 
 
-def test_an_owner_who_comes_too_late_does_not_replace_his_successor_s_answer(world: World) -> None:
+def test_an_owner_who_comes_too_late_does_not_replace_his_successor_s_answer(world: Adapters) -> None:
     async def story(cache: CacheStore) -> None:
         await cache.claim("here", "successor", 60)
         assert await cache.put("here", b"the successor's", 60, False, "successor") is None
@@ -80,7 +80,7 @@ def test_an_owner_who_comes_too_late_does_not_replace_his_successor_s_answer(wor
     play(world.cache(), story)
 
 
-def test_a_late_answer_serves_while_there_is_no_other_and_leaves_the_successor_s_lease(world: World) -> None:
+def test_a_late_answer_serves_while_there_is_no_other_and_leaves_the_successor_s_lease(world: Adapters) -> None:
     async def story(cache: CacheStore) -> None:
         await cache.claim("here", "successor", 60)
         news = await cache.listen("here")
@@ -93,9 +93,9 @@ def test_a_late_answer_serves_while_there_is_no_other_and_leaves_the_successor_s
     play(world.cache(), story)
 
 
-def test_where_an_entry_was_kept_its_owner_may_still_replace_it_before_another_leads(world: World) -> None:
+def test_where_an_entry_was_kept_its_owner_may_still_replace_it_before_another_leads(world: Adapters) -> None:
     async def story(cache: CacheStore) -> None:
-        await cache.put("here", b"stale", 60, keep_first=False)
+        await cache.put("here", b"stale", 60, first_write_wins=False)
         assert (await cache.claim("here", "ours", 60, b"stale")).ours
         news = await cache.listen("here")
         assert await cache.put("here", b"second", 60, True, "ours") == b"stale"
@@ -109,20 +109,20 @@ def test_where_an_entry_was_kept_its_owner_may_still_replace_it_before_another_l
     play(world.cache(), story)
 
 
-def test_an_entry_that_will_not_do_is_claimed_over_and_another_one_is_not(world: World) -> None:
+def test_an_entry_that_will_not_do_is_claimed_over_and_another_one_is_not(world: Adapters) -> None:
     async def story(cache: CacheStore) -> None:
-        await cache.put("here", b"stale", 60, keep_first=False)
+        await cache.put("here", b"stale", 60, first_write_wins=False)
         assert (await cache.claim("here", "ours", 60)).entry == b"stale"
         assert (await cache.claim("here", "ours", 60, b"stale")).ours
         claim = await cache.claim("here", "theirs", 60, b"stale")
         assert (claim.ours, claim.entry, claim.left_s > 50) == (False, None, True)
         await cache.put("here", b"fresh", 60, False, "ours")
-        assert await cache.claim("here", "theirs", 60, b"stale") == Claim(ours=False, entry=b"fresh")
+        assert await cache.claim("here", "theirs", 60, b"stale") == LeaseClaim(ours=False, entry=b"fresh")
 
     play(world.cache(), story)
 
 
-def test_everybody_who_listens_is_told_and_who_has_stopped_is_not(world: World) -> None:
+def test_everybody_who_listens_is_told_and_who_has_stopped_is_not(world: Adapters) -> None:
     async def story(cache: CacheStore) -> None:
         for _ in range(3):  # listened to anew as soon as the last one has stopped
             await cache.claim("here", "ours", 60)
@@ -136,11 +136,11 @@ def test_everybody_who_listens_is_told_and_who_has_stopped_is_not(world: World) 
     play(world.cache(), story)
 
 
-def test_many_addresses_are_listened_to_at_once(world: World) -> None:
+def test_many_addresses_are_listened_to_at_once(world: Adapters) -> None:
     async def story(cache: CacheStore) -> None:
         addresses = [f"at{i}" for i in range(60)]
-        await asyncio.gather(*(cache.claim(address, "ours", 60) for address in addresses))
-        news = await asyncio.gather(*(cache.listen(address) for address in addresses))
+        await asyncio.gather(*(cache.claim(cache_key, "ours", 60) for cache_key in addresses))
+        news = await asyncio.gather(*(cache.listen(cache_key) for cache_key in addresses))
         await asyncio.gather(*(cache.put(at, at.encode(), 60, False, "ours") for at in addresses))
         assert [await told(each) for each in news] == [at.encode() for at in addresses]
 

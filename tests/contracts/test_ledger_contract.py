@@ -6,7 +6,7 @@ import pytest
 
 from gateway.core.quota import DAY_S, Limit, Reservation
 from gateway.ports import Ledger
-from tests.contracts.worlds import World, play
+from tests.contracts.backends import Adapters, play
 
 
 def rate(amount: int, burst: int, name: str = "user-requests") -> Limit:
@@ -25,7 +25,7 @@ def call(name: str, *limits: Limit, cost: int = 1) -> Reservation:
     return Reservation(name, "ada", limits, cost)
 
 
-def test_a_burst_is_admitted_at_once_and_then_one_each_interval(world: World) -> None:
+def test_a_burst_is_admitted_at_once_and_then_one_each_interval(world: Adapters) -> None:
     limits = (rate(amount=6, burst=3),)
 
     async def story(ledger: Ledger) -> None:
@@ -45,7 +45,7 @@ def test_a_burst_is_admitted_at_once_and_then_one_each_interval(world: World) ->
     play(world.ledger(), story)
 
 
-def test_a_refused_request_is_charged_to_no_limit(world: World) -> None:
+def test_a_refused_request_is_charged_to_no_limit(world: Adapters) -> None:
     wide, narrow = rate(amount=6, burst=6), rate(amount=6, burst=1, name="key-requests")
 
     async def story(ledger: Ledger) -> None:
@@ -59,7 +59,7 @@ def test_a_refused_request_is_charged_to_no_limit(world: World) -> None:
 
 
 @pytest.mark.parametrize("slow_first", [True, False])
-def test_the_wait_satisfies_every_limit_that_refused(world: World, slow_first: bool) -> None:
+def test_the_wait_satisfies_every_limit_that_refused(world: Adapters, slow_first: bool) -> None:
     quick, slow = rate(amount=6, burst=1), rate(amount=2, burst=1, name="key-requests")
     limits = (slow, quick) if slow_first else (quick, slow)
 
@@ -74,7 +74,7 @@ def test_the_wait_satisfies_every_limit_that_refused(world: World, slow_first: b
 
 
 @pytest.mark.parametrize("budget_first", [True, False])
-def test_the_wait_for_a_reservation_satisfies_every_limit_that_refused(world: World, budget_first: bool) -> None:
+def test_the_wait_for_a_reservation_satisfies_every_limit_that_refused(world: Adapters, budget_first: bool) -> None:
     limits = (units(10), concurrency(1)) if budget_first else (concurrency(1), units(10))
     world.clock.time -= world.clock.time % DAY_S
 
@@ -87,7 +87,7 @@ def test_the_wait_for_a_reservation_satisfies_every_limit_that_refused(world: Wo
 
 
 @pytest.mark.parametrize("amount", [7, 13])
-def test_a_rate_that_does_not_divide_the_minute_never_gives_more_than_it_says(world: World, amount: int) -> None:
+def test_a_rate_that_does_not_divide_the_minute_never_gives_more_than_it_says(world: Adapters, amount: int) -> None:
     limits = (rate(amount=amount, burst=1),)
 
     async def story(ledger: Ledger) -> None:
@@ -101,7 +101,7 @@ def test_a_rate_that_does_not_divide_the_minute_never_gives_more_than_it_says(wo
     play(world.ledger(), story)
 
 
-def test_an_amount_of_nothing_admits_nobody(world: World) -> None:
+def test_an_amount_of_nothing_admits_nobody(world: Adapters) -> None:
     async def story(ledger: Ledger) -> None:
         assert not (await ledger.charge_rate("ada", (rate(amount=0, burst=5),), 0)).admitted
         assert not (await ledger.reserve(call("one", concurrency(0)), 60)).admitted
@@ -110,7 +110,7 @@ def test_an_amount_of_nothing_admits_nobody(world: World) -> None:
     play(world.ledger(), story)
 
 
-def test_requests_in_advance_come_out_of_a_limit_that_is_mostly_free(world: World) -> None:
+def test_requests_in_advance_come_out_of_a_limit_that_is_mostly_free(world: Adapters) -> None:
     limits = (rate(amount=6, burst=64),)
 
     async def story(ledger: Ledger) -> None:
@@ -124,7 +124,7 @@ def test_requests_in_advance_come_out_of_a_limit_that_is_mostly_free(world: Worl
     play(world.ledger(), story)
 
 
-def test_no_more_in_advance_than_was_wanted_and_than_every_limit_can_spare(world: World) -> None:
+def test_no_more_in_advance_than_was_wanted_and_than_every_limit_can_spare(world: Adapters) -> None:
     wide, narrow = rate(amount=6, burst=1000), rate(amount=6, burst=100, name="key-requests")
 
     async def story(ledger: Ledger) -> None:
@@ -135,7 +135,7 @@ def test_no_more_in_advance_than_was_wanted_and_than_every_limit_can_spare(world
     play(world.ledger(), story)
 
 
-def test_requests_not_used_can_be_given_back_but_never_more_than_the_burst(world: World) -> None:
+def test_requests_not_used_can_be_given_back_but_never_more_than_the_burst(world: Adapters) -> None:
     limits = (rate(amount=6, burst=64),)
 
     async def story(ledger: Ledger) -> None:
@@ -150,7 +150,7 @@ def test_requests_not_used_can_be_given_back_but_never_more_than_the_burst(world
     play(world.ledger(), story)
 
 
-def test_users_do_not_share_limits_of_the_same_name(world: World) -> None:
+def test_users_do_not_share_limits_of_the_same_name(world: Adapters) -> None:
     limits = (rate(amount=6, burst=1),)
 
     async def story(ledger: Ledger) -> None:
@@ -161,7 +161,7 @@ def test_users_do_not_share_limits_of_the_same_name(world: World) -> None:
     play(world.ledger(), story)
 
 
-def test_without_limits_everything_is_admitted(world: World) -> None:
+def test_without_limits_everything_is_admitted(world: Adapters) -> None:
     async def story(ledger: Ledger) -> None:
         assert (await ledger.charge_rate("ada", (), 3)).admitted
         assert (await ledger.reserve(call("one"), 60)).admitted
@@ -172,7 +172,7 @@ def test_without_limits_everything_is_admitted(world: World) -> None:
     play(world.ledger(), story)
 
 
-def test_a_reservation_takes_a_lease_and_units_together_or_neither(world: World) -> None:
+def test_a_reservation_takes_a_lease_and_units_together_or_neither(world: Adapters) -> None:
     lease, budget = concurrency(2), units(100)
 
     async def story(ledger: Ledger) -> None:
@@ -189,7 +189,7 @@ def test_a_reservation_takes_a_lease_and_units_together_or_neither(world: World)
     play(world.ledger(), story)
 
 
-def test_a_reservation_sent_twice_is_charged_once(world: World) -> None:
+def test_a_reservation_sent_twice_is_charged_once(world: Adapters) -> None:
     limits = concurrency(2), units(100)
 
     async def story(ledger: Ledger) -> None:
@@ -201,7 +201,7 @@ def test_a_reservation_sent_twice_is_charged_once(world: World) -> None:
     play(world.ledger(), story)
 
 
-def test_settling_ends_the_lease_and_charges_what_it_cost_once(world: World) -> None:
+def test_settling_ends_the_lease_and_charges_what_it_cost_once(world: Adapters) -> None:
     limits = concurrency(1), units(100)
 
     async def story(ledger: Ledger) -> None:
@@ -216,7 +216,7 @@ def test_settling_ends_the_lease_and_charges_what_it_cost_once(world: World) -> 
     play(world.ledger(), story)
 
 
-def test_a_reservation_that_comes_after_its_settlement_is_refused_and_charges_nothing(world: World) -> None:
+def test_a_reservation_that_comes_after_its_settlement_is_refused_and_charges_nothing(world: Adapters) -> None:
     limits = concurrency(1), units(100)
 
     async def story(ledger: Ledger) -> None:
@@ -232,7 +232,7 @@ def test_a_reservation_that_comes_after_its_settlement_is_refused_and_charges_no
     play(world.ledger(), story)
 
 
-def test_a_crashed_calls_lease_ends_by_itself_and_its_units_stay(world: World) -> None:
+def test_a_crashed_calls_lease_ends_by_itself_and_its_units_stay(world: Adapters) -> None:
     limits = concurrency(1), units(100)
 
     async def story(ledger: Ledger) -> None:
@@ -248,7 +248,7 @@ def test_a_crashed_calls_lease_ends_by_itself_and_its_units_stay(world: World) -
     play(world.ledger(), story)
 
 
-def test_a_short_lease_taken_later_does_not_shorten_a_long_one(world: World) -> None:
+def test_a_short_lease_taken_later_does_not_shorten_a_long_one(world: Adapters) -> None:
     limit = concurrency(2)
 
     async def story(ledger: Ledger) -> None:
@@ -260,7 +260,7 @@ def test_a_short_lease_taken_later_does_not_shorten_a_long_one(world: World) -> 
     play(world.ledger(), story)
 
 
-def test_units_are_whole_again_at_midnight_utc(world: World) -> None:
+def test_units_are_whole_again_at_midnight_utc(world: Adapters) -> None:
     limit = units(100)
     world.clock.time = 1_800_000_000.0 - 1_800_000_000.0 % DAY_S + DAY_S - 10
 
@@ -278,7 +278,7 @@ def test_units_are_whole_again_at_midnight_utc(world: World) -> None:
     play(world.ledger(), story)
 
 
-def test_many_at_once_get_exactly_what_there_is(world: World) -> None:
+def test_many_at_once_get_exactly_what_there_is(world: Adapters) -> None:
     limits = concurrency(1000), units(100)
 
     async def story(ledger: Ledger) -> None:

@@ -5,10 +5,10 @@ import asyncio
 import pytest
 
 from gateway.adapters.redis_purges import RedisPurges
-from gateway.core.marks import Marks, Purge
-from gateway.ports import Purges, StoreUnavailable
+from gateway.core.purge_state import Purge, PurgeState
+from gateway.ports import PurgeStore, StoreUnavailable
+from tests.contracts.backends import Adapters, connected, play
 from tests.contracts.proxy import Proxy
-from tests.contracts.worlds import World, connected, play
 
 MODEL, OTHER = "esm3-open-2024-03", "another model: with a colon"
 EVERY_KIND = (
@@ -21,108 +21,108 @@ EVERY_KIND = (
 )
 
 
-def grown(before: Marks, after: Marks) -> bool:
+def grown(before: PurgeState, after: PurgeState) -> bool:
     """Nothing became smaller, and something larger."""
-    pairs = [(before.epoch, after.epoch), (before.serial, after.serial), (before.floor, after.floor)]
+    pairs = [(before.epoch, after.epoch), (before.serial, after.serial), (before.purged_before, after.purged_before)]
     pairs += [(number, after.models.get(model, -1)) for model, number in before.models.items()]
     pairs += [(moment, after.stale.get(model, -1.0)) for model, moment in before.stale.items()]
     return all(new >= old for old, new in pairs) and after.serial > before.serial
 
 
-def test_looking_changes_nothing(world: World) -> None:
-    async def story(purges: Purges) -> None:
-        first = await purges.marks()
-        assert await purges.marks() == first
-        assert (first.models, first.floor, first.stale) == ({}, 0.0, {})
+def test_looking_changes_nothing(world: Adapters) -> None:
+    async def story(purge_store: PurgeStore) -> None:
+        first = await purge_store.purge_state()
+        assert await purge_store.purge_state() == first
+        assert (first.models, first.purged_before, first.stale) == ({}, 0.0, {})
 
-    play(world.purges(), story)
+    play(world.purge_store(), story)
 
 
-def test_what_a_purge_answers_is_what_everybody_reads_from_then_on(world: World) -> None:
-    async def story(purges: Purges) -> None:
+def test_what_a_purge_answers_is_what_everybody_reads_from_then_on(world: Adapters) -> None:
+    async def story(purge_store: PurgeStore) -> None:
         for kind in EVERY_KIND:
-            assert await purges.purge(kind) == await purges.marks()
-        assert await purges.touch() == await purges.marks()
+            assert await purge_store.purge(kind) == await purge_store.purge_state()
+        assert await purge_store.touch() == await purge_store.purge_state()
 
-    play(world.purges(), story)
+    play(world.purge_store(), story)
 
 
-def test_marks_only_grow(world: World) -> None:
-    async def story(purges: Purges) -> None:
+def test_marks_only_grow(world: Adapters) -> None:
+    async def story(purge_store: PurgeStore) -> None:
         for kind in (*EVERY_KIND, *EVERY_KIND):
-            before = await purges.marks()
-            assert grown(before, await purges.purge(kind)), kind
-        before = await purges.marks()
-        assert grown(before, await purges.touch())
+            before = await purge_store.purge_state()
+            assert grown(before, await purge_store.purge(kind)), kind
+        before = await purge_store.purge_state()
+        assert grown(before, await purge_store.touch())
 
-    play(world.purges(), story)
+    play(world.purge_store(), story)
 
 
-def test_a_hard_purge_moves_every_address_and_one_of_a_model_only_that_model_s(world: World) -> None:
-    async def story(purges: Purges) -> None:
-        first = await purges.marks()
-        of_model = await purges.purge(Purge(model=MODEL))
+def test_a_hard_purge_moves_every_address_and_one_of_a_model_only_that_model_s(world: Adapters) -> None:
+    async def story(purge_store: PurgeStore) -> None:
+        first = await purge_store.purge_state()
+        of_model = await purge_store.purge(Purge(model=MODEL))
         assert of_model.of(MODEL) != first.of(MODEL)
         assert of_model.of(OTHER) == first.of(OTHER)
-        of_all = await purges.purge(Purge())
+        of_all = await purge_store.purge(Purge())
         assert of_all.of(MODEL) != of_model.of(MODEL)
         assert of_all.of(OTHER) != of_model.of(OTHER)
 
-    play(world.purges(), story)
+    play(world.purge_store(), story)
 
 
-def test_a_soft_purge_moves_no_address_and_makes_stale_what_it_names(world: World) -> None:
-    async def story(purges: Purges) -> None:
-        first = await purges.marks()
-        one = await purges.purge(Purge(model=OTHER, soft=True))
+def test_a_soft_purge_moves_no_address_and_makes_stale_what_it_names(world: Adapters) -> None:
+    async def story(purge_store: PurgeStore) -> None:
+        first = await purge_store.purge_state()
+        one = await purge_store.purge(Purge(model=OTHER, soft=True))
         assert (one.of(OTHER), one.of(MODEL)) == (first.of(OTHER), first.of(MODEL))
         assert one.stale_before(OTHER) > 0 == one.stale_before(MODEL)
-        both = await purges.purge(Purge(soft=True))
+        both = await purge_store.purge(Purge(soft=True))
         assert both.stale_before(MODEL) >= one.stale_before(OTHER)
-        assert both.floor == 0
+        assert both.purged_before == 0
 
-    play(world.purges(), story)
+    play(world.purge_store(), story)
 
 
-def test_a_purge_by_age_forgets_or_makes_stale_what_is_older_and_nothing_younger(world: World) -> None:
-    async def story(purges: Purges) -> None:
-        now = (await purges.purge(Purge(soft=True))).stale_before("")
-        soft = await purges.purge(Purge(model=MODEL, soft=True, older_than_s=1000.0))
+def test_a_purge_by_age_forgets_or_makes_stale_what_is_older_and_nothing_younger(world: Adapters) -> None:
+    async def story(purge_store: PurgeStore) -> None:
+        now = (await purge_store.purge(Purge(soft=True))).stale_before("")
+        soft = await purge_store.purge(Purge(model=MODEL, soft=True, older_than_s=1000.0))
         assert soft.stale[MODEL] == pytest.approx(now - 1000, abs=5)
-        hard = await purges.purge(Purge(older_than_s=1000.0))
-        assert hard.floor == pytest.approx(now - 1000, abs=5)
+        hard = await purge_store.purge(Purge(older_than_s=1000.0))
+        assert hard.purged_before == pytest.approx(now - 1000, abs=5)
         # What is gone stays gone: a later purge of still older ones brings nothing back.
-        assert (await purges.purge(Purge(older_than_s=5000.0))).floor == hard.floor
-        assert (await purges.purge(Purge(model=MODEL, soft=True, older_than_s=5000.0))).stale[MODEL] == soft.stale[
+        assert (await purge_store.purge(Purge(older_than_s=5000.0))).purged_before == hard.purged_before
+        assert (await purge_store.purge(Purge(model=MODEL, soft=True, older_than_s=5000.0))).stale[MODEL] == soft.stale[
             MODEL
         ]
 
-    play(world.purges(), story)
+    play(world.purge_store(), story)
 
 
-def test_purges_at_the_same_moment_all_count(world: World) -> None:
-    async def story(purges: Purges) -> None:
-        before = await purges.marks()
-        await asyncio.gather(*(purges.purge(Purge(model=MODEL)) for _ in range(20)))
-        after = await purges.marks()
+def test_purges_at_the_same_moment_all_count(world: Adapters) -> None:
+    async def story(purge_store: PurgeStore) -> None:
+        before = await purge_store.purge_state()
+        await asyncio.gather(*(purge_store.purge(Purge(model=MODEL)) for _ in range(20)))
+        after = await purge_store.purge_state()
         assert (after.models[MODEL], after.serial - before.serial) == (20, 20)
 
-    play(world.purges(), story)
+    play(world.purge_store(), story)
 
 
-def test_marks_that_the_store_lost_are_replaced_by_larger_ones(server: World) -> None:
-    async def story(purges: Purges) -> None:
-        before = await purges.marks()
+def test_marks_that_the_store_lost_are_replaced_by_larger_ones(server: Adapters) -> None:
+    async def story(purge_store: PurgeStore) -> None:
+        before = await purge_store.purge_state()
         for _ in range(3):
-            before = await purges.purge(Purge())
-        before = await purges.purge(Purge(model=MODEL))
+            before = await purge_store.purge(Purge())
+        before = await purge_store.purge(Purge(model=MODEL))
         async with server.store() as store:
             await store.call("test", "DEL", f"{server.prefix}marks")
-        after = await purges.marks()
+        after = await purge_store.purge_state()
         assert (after.epoch > before.epoch, after.serial > before.serial) == (True, True)
         assert after.of(MODEL) != before.of(MODEL)
 
-    play(server.purges(), story)
+    play(server.purge_store(), story)
 
 
 def test_a_purge_whose_reply_is_lost_is_told_as_lost_and_has_happened_once(request: pytest.FixtureRequest) -> None:
@@ -130,12 +130,12 @@ def test_a_purge_whose_reply_is_lost_is_told_as_lost_and_has_happened_once(reque
         target = request.getfixturevalue("stores").cache.socket
         lossy = Proxy(target).listening()
         async with lossy as proxy, connected(f"redis://127.0.0.1:{proxy.port}", timeout_s=0.5) as store:
-            purges = RedisPurges(store, prefix="lost-purge:")
-            before = await purges.purge(Purge(model=MODEL))
+            purge_store = RedisPurges(store, prefix="lost-purge:")
+            before = await purge_store.purge(Purge(model=MODEL))
             proxy.losing = "cut"
             with pytest.raises(StoreUnavailable):
-                await purges.purge(Purge(model=MODEL))
-            after = await purges.marks()
+                await purge_store.purge(Purge(model=MODEL))
+            after = await purge_store.purge_state()
             assert (before.models[MODEL], after.models[MODEL]) == (1, 2)
 
     asyncio.run(story())

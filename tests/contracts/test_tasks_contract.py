@@ -6,8 +6,8 @@ import logging
 import pytest
 
 from gateway.adapters.clock import SystemClock
-from gateway.adapters.memory import Memory, MemoryClock
 from gateway.adapters.tasks import AsyncTasks
+from tests.fakes.world import FakeClock, FakeWorld
 
 
 async def number(value: int, *, after: int = 0) -> int:
@@ -142,12 +142,12 @@ def test_the_clocks_tell_time_and_chance() -> None:
 
 def test_the_clock_of_tests_moves_when_told_and_wakes_sleepers_in_order() -> None:
     async def story() -> None:
-        memory = Memory()
+        memory = FakeWorld()
         start = memory.clock.now()
         await memory.clock.sleep(30)
         assert memory.clock.now() == start + 30
         assert memory.effects() == ["clock.sleep"]
-        clock, woken = MemoryClock([], automatic=False), list[int]()
+        clock, woken = FakeClock([], automatic=False), list[int]()
 
         async def sleeper(seconds: int) -> None:
             await clock.sleep(seconds)

@@ -7,22 +7,22 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from gateway.core.audit import GENESIS, KINDS, Broken, Event, Head, follow, link, verify
+from gateway.core.audit import AUDIT_KINDS, GENESIS, BrokenLink, ChainHead, Event, follow, link, verify
 
 SECRET = b"the audit secret, thirty-two bytes"
-SIX = tuple(Event(kind, 1000.5 + at, {"user": "ada", "call": f"{at:064x}"}) for at, kind in enumerate(KINDS[:6]))
+SIX = tuple(Event(kind, 1000.5 + at, {"user": "ada", "call": f"{at:064x}"}) for at, kind in enumerate(AUDIT_KINDS[:6]))
 
 FACTS = st.dictionaries(
     st.text(max_size=8),
     st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False) | st.text(max_size=12),
     max_size=4,
 )
-EVENTS = st.builds(Event, st.sampled_from(KINDS), st.floats(0, 4e9), FACTS)
+EVENTS = st.builds(Event, st.sampled_from(AUDIT_KINDS), st.floats(0, 4e9), FACTS)
 
 
-def written(events: Any = SIX) -> tuple[list[bytes], list[Head]]:
+def written(events: Any = SIX) -> tuple[list[bytes], list[ChainHead]]:
     """The lines of these events, and the head before the first and after each."""
-    lines, heads = [], [Head()]
+    lines, heads = [], [ChainHead()]
     for event in events:
         line, head = link(SECRET, heads[-1], event)
         lines.append(line)
@@ -32,13 +32,13 @@ def written(events: Any = SIX) -> tuple[list[bytes], list[Head]]:
 
 def broken_at(lines: list[bytes]) -> int:
     found = verify(SECRET, lines)
-    assert isinstance(found, Broken), "the chain counts as whole"
+    assert isinstance(found, BrokenLink), "the chain counts as whole"
     assert found.reason
     return found.line
 
 
 def test_a_chain_begins_at_nothing() -> None:
-    assert verify(SECRET, []) == Head() == Head(0, GENESIS)
+    assert verify(SECRET, []) == ChainHead() == ChainHead(0, GENESIS)
 
 
 @given(st.lists(EVENTS, max_size=5))
@@ -112,7 +112,7 @@ def test_cutting_the_end_off_is_found_with_the_head_that_was_kept_elsewhere(left
     lines, heads = written()
     assert verify(SECRET, lines[:left]) == heads[left]
     found = verify(SECRET, lines[:left], heads[6])
-    assert isinstance(found, Broken)
+    assert isinstance(found, BrokenLink)
     assert found.line == left + 1
     assert "6 were written" in found.reason
 
@@ -120,8 +120,8 @@ def test_cutting_the_end_off_is_found_with_the_head_that_was_kept_elsewhere(left
 def test_a_chain_begun_anew_does_not_pass_for_the_one_that_was_witnessed() -> None:
     _, heads = written()
     other, _ = written((*reversed(SIX), *SIX))
-    assert isinstance(verify(SECRET, other), Head)
-    assert isinstance(verify(SECRET, other, heads[6]), Broken)
+    assert isinstance(verify(SECRET, other), ChainHead)
+    assert isinstance(verify(SECRET, other, heads[6]), BrokenLink)
 
 
 def test_lines_written_under_another_secret_do_not_continue_the_chain() -> None:
@@ -134,8 +134,8 @@ def test_a_sound_line_is_not_accepted_behind_another_head_of_the_same_number() -
     lines, heads = written()
     assert follow(SECRET, heads[2], lines[2]) != heads[3]  # With its end: `verify` takes that off.
     assert follow(SECRET, heads[2], lines[2].strip()) == heads[3]
-    assert isinstance(follow(SECRET, Head(2, "f" * 64), lines[2].strip()), str)
-    assert isinstance(follow(SECRET, Head(3, heads[2].mac), lines[2].strip()), str)
+    assert isinstance(follow(SECRET, ChainHead(2, "f" * 64), lines[2].strip()), str)
+    assert isinstance(follow(SECRET, ChainHead(3, heads[2].mac), lines[2].strip()), str)
 
 
 def test_a_member_written_twice_does_not_hide_what_was_recorded() -> None:

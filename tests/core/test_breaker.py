@@ -72,7 +72,7 @@ def test_while_open_nothing_goes_and_it_says_how_long(since: float) -> None:
 def test_after_its_time_one_call_tries_and_the_others_wait_for_its_outcome() -> None:
     breaker = opened(at=100.0)
     assert [breaker.allows(now) for now in (109.9, 110.0, 110.0, 112.0, 119.9)] == [False, True, False, False, False]
-    assert (breaker.state(), breaker.seconds_left(112.0)) == ("trial", 0.0)
+    assert (breaker.state(), breaker.seconds_left(112.0)) == ("half-open", 0.0)
 
 
 def test_a_trial_that_worked_closes_it_wholly() -> None:

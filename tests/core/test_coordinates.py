@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core import coordinates
-from gateway.core.problems import Fault
-from gateway.core.strict_json import MAX_FAULTS
+from gateway.core.problems import FieldError
+from gateway.core.strict_json import MAX_ERRORS
 
 DETERMINED = settings(max_examples=300, derandomize=True, deadline=None, database=None)
 UNKNOWN = [None, None, None]
@@ -29,7 +29,7 @@ def read(value: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
     return array
 
 
-def faults(value: Any, **options: Any) -> list[Fault]:
+def errors(value: Any, **options: Any) -> list[FieldError]:
     found = coordinates.read(value, "/c", **options)
     assert isinstance(found, list)
     return found
@@ -66,56 +66,56 @@ def test_minus_zero_and_what_underflows_to_it_are_zero() -> None:
 
 @pytest.mark.parametrize("value", [None, 5, "ACD", True, {}, {"0": []}, [], 1.5])
 def test_what_is_no_array_of_residues_is_refused_as_a_whole(value: Any) -> None:
-    assert [fault.pointer for fault in faults(value)] == ["/c"]
+    assert [error.pointer for error in errors(value)] == ["/c"]
 
 
 @pytest.mark.parametrize("wrong", [None, 5, "", "abc", {}, [], [UNKNOWN] * 4, [UNKNOWN] * 36, [UNKNOWN] * 38])
 def test_a_residue_of_another_shape_is_named(wrong: Any) -> None:
     value = residues(3)
     value[1] = wrong
-    assert [fault.pointer for fault in faults(value)] == ["/c/1"]
+    assert [error.pointer for error in errors(value)] == ["/c/1"]
 
 
 @pytest.mark.parametrize("wrong", [None, 5, "", "abc", {}, [], [1.0], [1.0, 2.0], [1.0, 2.0, 3.0, 4.0]])
 def test_an_atom_of_another_shape_is_named(wrong: Any) -> None:
     value = residues(3)
     value[2][36] = wrong
-    assert [fault.pointer for fault in faults(value)] == ["/c/2/36"]
+    assert [error.pointer for error in errors(value)] == ["/c/2/36"]
 
 
 @pytest.mark.parametrize("wrong", ["1.0", "", True, False, [], [1.0], {}, 3.41e38, -3.41e38, 1e300, 10**400, -(10**39)])
 def test_a_cell_that_is_no_number_within_float32_is_named(wrong: Any) -> None:
     value = residues(3)
     value[0][5][1] = wrong
-    assert [fault.pointer for fault in faults(value)] == ["/c/0/5/1"]
+    assert [error.pointer for error in errors(value)] == ["/c/0/5/1"]
 
 
 def test_all_booleans_or_all_digits_as_text_are_no_numbers() -> None:
-    assert faults([[[True, False, True]] * 3])
-    assert faults([[["1", "2", "3"]] * 3])
+    assert errors([[[True, False, True]] * 3])
+    assert errors([[["1", "2", "3"]] * 3])
 
 
 def test_residues_of_unlike_atom_counts_are_refused() -> None:
-    (fault,) = faults([*residues(1, 3), *residues(1, 37)])
-    assert (fault.pointer, "same number of atoms" in fault.detail) == ("/c", True)
+    (error,) = errors([*residues(1, 3), *residues(1, 37)])
+    assert (error.pointer, "same number of atoms" in error.detail) == ("/c", True)
 
 
 def test_atom_counts_can_be_narrowed() -> None:
-    assert len(faults(residues(2, 3), atom_counts=(37,))) == 2
+    assert len(errors(residues(2, 3), atom_counts=(37,))) == 2
     assert not isinstance(coordinates.read(residues(2, 37), "/c", (37,)), list)
 
 
 def test_a_body_full_of_faults_is_answered_with_twenty() -> None:
-    assert len(faults([[["x"] * 3] * 37] * 100)) == MAX_FAULTS
+    assert len(errors([[["x"] * 3] * 37] * 100)) == MAX_ERRORS
 
 
 def test_faults_repeat_nothing_of_the_value() -> None:
     value = residues(1)
     value[0][0][0] = "MKTAYIAK"
-    assert "MKTAYIAK" not in str(faults(value))
+    assert "MKTAYIAK" not in str(errors(value))
 
 
 def test_an_atom_with_a_number_too_many_does_not_make_up_for_one_with_too_few() -> None:
     value = residues(3)
     value[1][7], value[1][8] = [1.0, 2.0], [1.0, 2.0, 3.0, 4.0]
-    assert [fault.pointer for fault in faults(value)] == ["/c/1/7", "/c/1/8"]
+    assert [error.pointer for error in errors(value)] == ["/c/1/7", "/c/1/8"]

@@ -6,7 +6,7 @@ from itertools import product
 import pytest
 
 from gateway.core.determinism import of_generation, questions
-from gateway.core.nouns import Class
+from gateway.core.types import Class
 
 EXACT, PINNED, SAMPLED = Class.EXACT, Class.PINNED, Class.SAMPLED
 ORDINARY = ("sequence", "structure", "secondary_structure", "sasa")

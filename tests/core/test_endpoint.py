@@ -7,11 +7,11 @@ import orjson
 import pytest
 from pydantic import Field
 
-from gateway.core.endpoint import NOT_MODELLED, Body, Draft, Endpoint, Rules
-from gateway.core.nouns import Call, Class
+from gateway.core.endpoint import NOT_MODELLED, Body, Endpoint, NormalizedBody, ParseConfig
 from gateway.core.problems import BODY_UNREADABLE, CALL_INVALID, Problem
+from gateway.core.types import Call, Class
 
-RULES = Rules(models={"small": 1.0, "large": 2.5, "tiny": 0.001})
+RULES = ParseConfig(models={"small": 1.0, "large": 2.5, "tiny": 0.001})
 
 
 class Part(Body):
@@ -29,8 +29,8 @@ class Toy(Body):
     potential_sequence_of_concern: bool | None = None
 
 
-def draft(asked: Toy, rules: Rules) -> Draft:
-    return Draft(body=asked.model_dump(exclude_unset=True), units=10, length=10)
+def draft(asked: Toy, rules: ParseConfig) -> NormalizedBody:
+    return NormalizedBody(body=asked.model_dump(exclude_unset=True), units=10, length=10)
 
 
 TOY = Endpoint("toy", Toy, draft)
@@ -50,18 +50,20 @@ class Asking(Body):
 ASKING = Endpoint(
     "asking",
     Asking,
-    lambda asked, _: Draft(body={}, units=4, length=4, query=f"?text={asked.query.text}"),
+    lambda asked, _: NormalizedBody(body={}, units=4, length=4, query=f"?text={asked.query.text}"),
     query_model=Ask,
     fixed_model="asking",
 )
 
 
-def parse(raw: bytes | dict[str, Any], endpoint: Endpoint[Any] = TOY, query: str = "", rules: Rules = RULES) -> Call:
+def parse(
+    raw: bytes | dict[str, Any], endpoint: Endpoint[Any] = TOY, query: str = "", rules: ParseConfig = RULES
+) -> Call:
     return endpoint.parse(raw if isinstance(raw, bytes) else orjson.dumps(raw), query, rules)
 
 
 def refusal(
-    raw: bytes | dict[str, Any], endpoint: Endpoint[Any] = TOY, query: str = "", rules: Rules = RULES
+    raw: bytes | dict[str, Any], endpoint: Endpoint[Any] = TOY, query: str = "", rules: ParseConfig = RULES
 ) -> Problem:
     with pytest.raises(Problem) as caught:
         parse(raw, endpoint, query, rules)
@@ -71,7 +73,7 @@ def refusal(
 def pointers(raw: bytes | dict[str, Any], endpoint: Endpoint[Any] = TOY, query: str = "") -> list[str]:
     problem = refusal(raw, endpoint, query)
     assert problem.kind is CALL_INVALID
-    return [fault.pointer for fault in problem.faults]
+    return [error.pointer for error in problem.errors]
 
 
 def test_a_call_says_where_it_goes_for_whom_it_counts_and_how_much() -> None:
@@ -103,29 +105,29 @@ def test_a_call_shows_no_body_in_its_repr() -> None:
 
 def test_the_order_of_members_does_not_change_the_canonical_form() -> None:
     one, other = ({"a": 1, "b": {"c": 2, "d": 3}}, {"b": {"d": 3, "c": 2}, "a": 1})
-    forms = {TOY.canonical_form(Draft(body=body, units=1, length=1)) for body in (one, other)}
+    forms = {TOY.canonical_form(NormalizedBody(body=body, units=1, length=1)) for body in (one, other)}
     assert len(forms) == 1
     assert parse(BODY).canonical == parse(dict(reversed(BODY.items()))).canonical
     assert len(parse(BODY).canonical) == 32
 
 
 def test_the_endpoint_and_the_query_are_part_of_the_canonical_form() -> None:
-    form = Draft(body={"a": 1}, units=1, length=1)
-    asked = Draft(body={"a": 1}, units=1, length=1, query="?x=1")
+    form = NormalizedBody(body={"a": 1}, units=1, length=1)
+    asked = NormalizedBody(body={"a": 1}, units=1, length=1, query="?x=1")
     other = Endpoint("other", Toy, draft)
     assert len({TOY.canonical_form(form), TOY.canonical_form(asked), other.canonical_form(form)}) == 3
 
 
 def test_what_is_too_big_for_text_stands_at_the_end_of_the_canonical_form() -> None:
     def form(*bulk: bytes) -> bytes:
-        return TOY.canonical_form(Draft(body={}, bulk_free={}, bulk=bulk, units=1, length=1))
+        return TOY.canonical_form(NormalizedBody(body={}, bulk_free={}, bulk=bulk, units=1, length=1))
 
     assert len({form(), form(b""), form(b"ab"), form(b"a", b"b"), form(b"b", b"a"), form(b"a\0b")}) == 6
 
 
 def test_an_array_in_a_body_is_forwarded_as_numbers_and_counts_in_the_canonical_form() -> None:
     def call(array: Any) -> Call:
-        return parse(BODY, Endpoint("toy", Toy, lambda *_: Draft(body={"c": array}, units=1, length=1)))
+        return parse(BODY, Endpoint("toy", Toy, lambda *_: NormalizedBody(body={"c": array}, units=1, length=1)))
 
     array = np.array([[0.5, np.nan], [1.0, 2.0]])
     assert orjson.loads(call(array).body) == {"c": [[0.5, None], [1.0, 2.0]]}
@@ -142,7 +144,7 @@ def test_a_body_that_is_no_object_is_refused(raw: bytes) -> None:
 
 def test_a_repeated_member_is_refused_even_where_both_values_agree() -> None:
     problem = refusal(b'{"model":"small","model":"small","part":{"left":1}}')
-    assert (problem.kind, [fault.pointer for fault in problem.faults]) == (BODY_UNREADABLE, ["/model"])
+    assert (problem.kind, [error.pointer for error in problem.errors]) == (BODY_UNREADABLE, ["/model"])
 
 
 @pytest.mark.parametrize(
@@ -190,14 +192,14 @@ def test_all_faults_are_named_at_once() -> None:
 
 
 def test_a_missing_member_and_an_unknown_one_are_told_in_plain_words() -> None:
-    said = {fault.pointer: fault.detail for fault in refusal({"part": {"left": 1}, "x": 1}).faults}
+    said = {error.pointer: error.detail for error in refusal({"part": {"left": 1}, "x": 1}).errors}
     assert said == {"/model": "this member is required", "/x": "no such member is known here"}
 
 
 def test_more_than_twenty_faults_are_counted_not_listed() -> None:
     problem = refusal({**BODY, "ids": [99] * 50})
-    assert len(problem.faults) == 21
-    assert problem.faults[-1].detail == "and 30 more faults"
+    assert len(problem.errors) == 21
+    assert problem.errors[-1].detail == "and 30 more faults"
 
 
 def test_a_refusal_repeats_nothing_of_the_body() -> None:
@@ -208,8 +210,8 @@ def test_a_refusal_repeats_nothing_of_the_body() -> None:
 
 
 def test_a_model_that_is_not_offered_is_refused_with_those_that_are() -> None:
-    (fault,) = refusal({**BODY, "model": "esm9"}).faults
-    assert fault.detail.endswith("large, small, tiny")
+    (error,) = refusal({**BODY, "model": "esm9"}).errors
+    assert error.detail.endswith("large, small, tiny")
 
 
 @pytest.mark.parametrize("number", [b"5.0", b"5e0", b"50E-1", b"0.5e1"])
@@ -240,7 +242,7 @@ def test_query_parameters_are_read_beside_the_body() -> None:
 
 
 def test_an_endpoint_that_runs_no_model_is_free_of_the_allow_list_and_weighs_one() -> None:
-    assert parse({}, ASKING, "text=A", Rules(models={})).units == 4
+    assert parse({}, ASKING, "text=A", ParseConfig(models={})).units == 4
     assert pointers({"model": "small"}, ASKING, "text=A") == ["/model"]
 
 

@@ -8,13 +8,13 @@ import orjson
 import pytest
 
 from gateway import endpoints
-from gateway.core.caching import BYPASS_REASONS, Scheme, plan_of
-from gateway.core.endpoint import Rules
-from gateway.core.explanation import WHY_NOT, Explained, explanation
-from gateway.core.marks import Marks
-from gateway.core.nouns import CacheScope, KeyRecord, Namespace, Principal
+from gateway.core.cache_plan import BYPASS_REASONS, CacheConfig, plan_for
+from gateway.core.endpoint import ParseConfig
+from gateway.core.explanation import WHY_NOT, ExplainedCall, explanation
 from gateway.core.problems import Problem
+from gateway.core.purge_state import PurgeState
 from gateway.core.rules import RULES, SAMPLER, RuleSet, rule_set
+from gateway.core.types import CacheScope, KeyRecord, Namespace, Principal
 from tests.endpoints.examples import ESM3 as MODEL
 
 BODY: dict[str, Any] = {
@@ -27,29 +27,29 @@ BODY: dict[str, Any] = {
     "temperature_annealing": False,
 }
 NAMESPACES = {"live": Namespace("live", 1.0), "done": Namespace("done", 1.0, frozen=2.0)}
-SECRET, MARKS = b"s" * 32, Marks(1)
+SECRET, MARKS = b"s" * 32, PurgeState(1)
 
 
 def explained(
     changes: dict[str, Any] | None = None,
     *,
     scope: CacheScope | None = None,
-    marks: Marks | None = MARKS,
+    purge_state: PurgeState | None = MARKS,
     canonical: RuleSet | None = None,
     endpoint: str = "generate_tensor",
     asked: str | None = None,
     in_full: bool = False,
-    **scheme: Any,
+    **cache_config: Any,
 ) -> dict[str, Any]:
     found = endpoints.find(f"/api/v1/{endpoint}")
     assert found is not None
-    rules = Rules({MODEL: 2.0}, canonical=canonical or RuleSet())
-    what = Explained.of(
+    rules = ParseConfig({MODEL: 2.0}, canonical=canonical or RuleSet())
+    what = ExplainedCall.of(
         found, orjson.dumps(changes if endpoint != "generate_tensor" else BODY | (changes or {})), "", rules
     )
     who = Principal(KeyRecord("k", "d", "ada", "lab", 0.0, cache=scope))
-    terms = Scheme(SECRET, "http://upstream", rule_set=rules.canonical.name, **scheme)
-    plan = plan_of(what.call, who, terms, marks, NAMESPACES.get, found.cacheable, asked)
+    terms = CacheConfig(SECRET, "http://upstream", rule_set=rules.canonical.name, **cache_config)
+    plan = plan_for(what.call, who, terms, purge_state, NAMESPACES.get, found.cacheable, asked)
     return explanation(what, who, plan, terms, rules.canonical, 2**24, in_full=in_full)
 
 
@@ -103,7 +103,7 @@ def test_following_the_remedy_that_is_told_makes_the_call_exact() -> None:
         ({"classes": ("pinned",)}, False, "no exact answers (cache.classes)"),
         ({"scope": CacheScope(("pinned",))}, False, "this key keeps no exact answers"),
         ({"asked": "no-store"}, False, "no-store"),
-        ({"marks": None}, False, "out of reach"),
+        ({"purge_state": None}, False, "out of reach"),
         ({"asked": "namespace=live"}, True, "in the record of the namespace, for good"),
         ({"scope": CacheScope(namespace="live")}, True, "in the record of the namespace, for good"),
         ({"asked": "namespace=done"}, False, "frozen"),
@@ -114,7 +114,7 @@ def test_following_the_remedy_that_is_told_makes_the_call_exact() -> None:
 )
 def test_whether_an_answer_is_kept_is_told_with_the_reason(how: dict[str, Any], kept: bool, why: str) -> None:
     about = explained(how.pop("changes", None), **how)
-    assert about["kept"] is kept
+    assert about["stored"] is kept
     assert why in about["why"]
 
 
@@ -180,7 +180,7 @@ def test_coordinates_are_told_by_the_digest_of_their_float32_bytes() -> None:
 
 def test_an_endpoint_that_is_not_modelled_is_explained_as_far_as_it_goes() -> None:
     about = explained({"model": MODEL, "inputs": {"sequence": "MKT"}}, endpoint="encode")
-    assert (about["class"], about["determinism"], about["kept"]) == ("unknown", [], False)
+    assert (about["class"], about["determinism"], about["stored"]) == ("unknown", [], False)
     assert about["units"] == 2 * about["tokens"]
     assert not any(row["changes"] for row in about["rules"])
     assert about["canonical"]["inputs"]["sequence"] == "MKT"

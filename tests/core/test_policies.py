@@ -5,9 +5,9 @@ from itertools import combinations
 
 import pytest
 
-from gateway.core.nouns import Call, Class, Determinism, Grant, KeyRecord, Principal
 from gateway.core.policies import POLICIES, Decision
 from gateway.core.problems import CONCERN_REFUSED, MODEL_REFUSED
+from gateway.core.types import Approval, Call, Class, Determinism, KeyRecord, Principal
 
 NOW = 1000.0
 CALL = Call(
@@ -15,7 +15,7 @@ CALL = Call(
 )
 FLAGGED = replace(CALL, flagged=True)
 KEY = KeyRecord("k1", "digest", "ada", "red", 0.0)
-GRANT = Grant("g1", "ada", ("bob", "cyd"), "a study", created=0.0, expires=2000.0)
+GRANT = Approval("g1", "ada", ("bob", "cyd"), "a study", created=0.0, expires=2000.0)
 
 UNFIT = {
     "revoked": replace(GRANT, revoked=500.0),
@@ -31,15 +31,17 @@ UNFIT = {
 }
 
 
-def asked(call: Call, grants: tuple[Grant, ...] = (), models: tuple[str, ...] | None = None) -> dict[str, Decision]:
+def asked(
+    call: Call, approvals: tuple[Approval, ...] = (), models: tuple[str, ...] | None = None
+) -> dict[str, Decision]:
     """What each policy says, those left out that have no business with this call."""
-    who = Principal(replace(KEY, models=models), grants)
+    who = Principal(replace(KEY, models=models), approvals)
     said = {name: decide(call, who, NOW) for name, decide in POLICIES}
     return {name: decision for name, decision in said.items() if decision is not None}
 
 
-def concern(call: Call, *grants: Grant) -> Decision:
-    return asked(call, grants)["concern"]
+def concern(call: Call, *approvals: Approval) -> Decision:
+    return asked(call, approvals)["concern"]
 
 
 def test_models_are_asked_before_anything_is_put_on_record() -> None:
@@ -76,7 +78,7 @@ def test_a_declared_call_without_a_grant_is_refused_on_record_and_told_what_to_d
 @pytest.mark.parametrize("models", [None, ("small",), ("large", "small")])
 def test_a_grant_in_force_permits_on_record_and_names_itself(models: tuple[str, ...] | None) -> None:
     decision = concern(FLAGGED, replace(GRANT, models=models))
-    assert (decision.permitted, decision.on_record, decision.facts) == (True, True, {"grant": "g1"})
+    assert (decision.permitted, decision.on_record, decision.facts) == (True, True, {"approval": "g1"})
 
 
 @pytest.mark.parametrize("unfit", UNFIT)
@@ -90,8 +92,8 @@ def test_grants_that_fail_for_different_reasons_do_not_make_one_that_holds() -> 
 
 
 def test_one_good_grant_among_many_bad_ones_is_found_and_named() -> None:
-    decision = concern(FLAGGED, *UNFIT.values(), replace(GRANT, grant_id="good"))
-    assert (decision.permitted, decision.facts) == (True, {"grant": "good"})
+    decision = concern(FLAGGED, *UNFIT.values(), replace(GRANT, approval_id="good"))
+    assert (decision.permitted, decision.facts) == (True, {"approval": "good"})
 
 
 def test_a_grant_holds_until_the_very_moment_it_expires() -> None:

@@ -6,23 +6,28 @@ import orjson
 import pytest
 
 from gateway.core import problems
-from gateway.core.problems import CALL_INVALID, KINDS, Fault, Kind, Problem
+from gateway.core.problems import CALL_INVALID, PROBLEM_TYPES, FieldError, Problem, ProblemType
 
 RETRIED_BY_THE_SDK = {429, 500, 502, 504}
 
 
 def test_every_kind_stands_in_the_table_once() -> None:
-    defined = [value for value in vars(problems).values() if isinstance(value, Kind)]
-    assert sorted(defined, key=lambda kind: kind.slug) == sorted(KINDS, key=lambda kind: kind.slug)
-    assert len({kind.slug for kind in KINDS}) == len({kind.type for kind in KINDS}) == len(KINDS) > 20
+    defined = [value for value in vars(problems).values() if isinstance(value, ProblemType)]
+    assert sorted(defined, key=lambda kind: kind.slug) == sorted(PROBLEM_TYPES, key=lambda kind: kind.slug)
+    assert (
+        len({kind.slug for kind in PROBLEM_TYPES})
+        == len({kind.type for kind in PROBLEM_TYPES})
+        == len(PROBLEM_TYPES)
+        > 20
+    )
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.slug)
-def test_a_kind_has_a_status_of_refusal_a_type_that_is_a_urn_and_a_whole_sentence(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", PROBLEM_TYPES, ids=lambda kind: kind.slug)
+def test_a_kind_has_a_status_of_refusal_a_type_that_is_a_urn_and_a_whole_sentence(kind: ProblemType) -> None:
     assert 400 <= kind.status <= 504
     assert re.fullmatch(r"urn:esm-gateway:problem:[a-z]+(-[a-z]+)*", kind.type)
     assert re.fullmatch(r"\S.*\.", kind.title)
-    assert kind.title not in {other.title for other in KINDS if other is not kind}
+    assert kind.title not in {other.title for other in PROBLEM_TYPES if other is not kind}
 
 
 @pytest.mark.parametrize(
@@ -30,18 +35,18 @@ def test_a_kind_has_a_status_of_refusal_a_type_that_is_a_urn_and_a_whole_sentenc
     ["quota-exhausted", "state-unavailable", "audit-unavailable", "upstream-unavailable", "no-upstream-key"],
 )
 def test_what_trying_again_at_once_would_only_make_worse_is_not_tried_again_by_the_sdk(slug: str) -> None:
-    (kind,) = (kind for kind in KINDS if kind.slug == slug)
+    (kind,) = (kind for kind in PROBLEM_TYPES if kind.slug == slug)
     assert kind.status not in RETRIED_BY_THE_SDK
 
 
 @pytest.mark.parametrize("slug", ["rate-exceeded", "concurrency-exceeded", "upstream-busy", "upstream-failed"])
 def test_what_passes_by_itself_is_tried_again_by_the_sdk(slug: str) -> None:
-    (kind,) = (kind for kind in KINDS if kind.slug == slug)
+    (kind,) = (kind for kind in PROBLEM_TYPES if kind.slug == slug)
     assert kind.status in RETRIED_BY_THE_SDK
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.slug)
-def test_the_shortest_document_has_the_members_of_rfc_9457_and_no_others(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", PROBLEM_TYPES, ids=lambda kind: kind.slug)
+def test_the_shortest_document_has_the_members_of_rfc_9457_and_no_others(kind: ProblemType) -> None:
     assert Problem(kind).document("r1") == {
         "type": kind.type,
         "title": kind.title,
@@ -52,15 +57,19 @@ def test_the_shortest_document_has_the_members_of_rfc_9457_and_no_others(kind: K
 
 def test_a_document_never_holds_the_headers() -> None:
     problem = Problem(
-        CALL_INVALID, "A detail.", (Fault("/a", "b"),), {"Retry-After": "31536", "X-Odd": "in the headers"}
+        CALL_INVALID, "A detail.", (FieldError("/a", "b"),), {"Retry-After": "31536", "X-Odd": "in the headers"}
     )
     text = orjson.dumps(problem.document("r1")).decode()
     assert not re.search("Retry-After|31536|X-Odd|in the headers|header", text)
 
 
 def test_every_fault_is_listed_by_its_pointer_in_order() -> None:
-    faults = [Fault("/b/0", "must be a number"), Fault("", "must be one object"), Fault("/a~1b", "is required")]
-    document = Problem(CALL_INVALID, "Three faults.", faults).document("r1")
+    errors = [
+        FieldError("/b/0", "must be a number"),
+        FieldError("", "must be one object"),
+        FieldError("/a~1b", "is required"),
+    ]
+    document = Problem(CALL_INVALID, "Three faults.", errors).document("r1")
     assert document["errors"] == [
         {"pointer": "/b/0", "detail": "must be a number"},
         {"pointer": "", "detail": "must be one object"},

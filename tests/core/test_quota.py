@@ -2,8 +2,8 @@
 
 import pytest
 
-from gateway.core.nouns import KeyRecord, Limits, Principal
 from gateway.core.quota import DAY_S, Limit, LimitBook, Verdict
+from gateway.core.types import KeyRecord, Limits, Principal
 
 NOTHING = Limits()
 FULL = Limits(requests_per_minute=600, burst=20, concurrent=8, units_per_day=1000)

@@ -5,9 +5,9 @@ import re
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.core.nouns import KeyRecord, Limits, Principal
 from gateway.core.quota import LimitBook, Standing
 from gateway.core.ratelimit import fields, policy_field, state_field
+from gateway.core.types import KeyRecord, Limits, Principal
 
 CEILING = st.none() | st.integers(1, 10**12)
 LIMITS = st.builds(Limits, CEILING, CEILING, CEILING, CEILING)

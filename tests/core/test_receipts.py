@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.core.nouns import Class
 from gateway.core.receipts import LONGEST, Receipt, mint, read
+from gateway.core.types import Class
 
 KEY = b"k" * 32
 RECEIPT = Receipt("esm3", b"c" * 32, Class.PINNED, 1_795_000_000.125, "https://up.example", b"a" * 32)

@@ -33,7 +33,7 @@ def refused(raw: bytes) -> Problem:
 
 
 def pointers(problem: Problem) -> list[str]:
-    return [fault.pointer for fault in problem.faults]
+    return [error.pointer for error in problem.errors]
 
 
 def whole(tree: Any) -> Any:
@@ -111,7 +111,7 @@ def test_a_repeated_name_is_refused_at_any_depth_and_in_any_spelling(text: str, 
 
 def test_a_thousand_repeated_names_are_named_up_to_the_limit() -> None:
     members = ",".join(f'"n{i}":0,"n{i}":0' for i in range(1000))
-    assert len(refused(f"{{{members}}}".encode()).faults) == strict_json.MAX_FAULTS
+    assert len(refused(f"{{{members}}}".encode()).errors) == strict_json.MAX_ERRORS
 
 
 @pytest.mark.parametrize("text", ['[1,"a"]', '[[0.5],["a"]]', '[null,{"a":1}]', '{"n":[1,{"a":1,"b":2}]}'])
@@ -183,7 +183,7 @@ def test_a_repeated_name_in_a_deep_place_is_found_or_the_depth_is_refused() -> N
     ],
 )
 def test_what_is_not_one_json_value_in_utf8_is_refused(raw: bytes) -> None:
-    assert refused(raw).faults == ()
+    assert refused(raw).errors == ()
 
 
 def test_a_refusal_says_where_the_text_breaks_and_repeats_nothing_of_it() -> None:

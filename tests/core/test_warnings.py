@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from gateway.core import advice
 from gateway.core.advice import TOPICS
-from gateway.core.caching import Plan
+from gateway.core.cache_directives import NO_DIRECTIVES, CacheDirectives
+from gateway.core.cache_plan import CachePlan
 from gateway.core.determinism import of_generation
 from gateway.core.metrics import WARNINGS
-from gateway.core.nouns import Call, Class, Determinism
+from gateway.core.types import Call, Class, Determinism
 from gateway.core.warning_messages import with_warning
-from gateway.core.wish import NO_WISH, Wish
 
 SAID = 'esm-gateway: "quoted", \\ and ü'
 scalars = st.none() | st.booleans() | st.integers(-9, 9) | st.floats(allow_nan=False, allow_infinity=False) | st.text()
@@ -122,8 +122,10 @@ def a_call(determinism: Determinism, endpoint: str = "generate_tensor") -> Call:
     return Call(endpoint, f"/api/v1/{endpoint}", "esm3", False, b"{}", b"c" * 32, 10, 5, determinism)
 
 
-def a_plan(namespace: str | None = None, *, frozen: bool = False, wish: Wish = NO_WISH) -> Plan:
-    return Plan("a" * 64, "pinned", wish, 60.0, True, namespace=namespace, frozen=frozen)
+def a_plan(
+    namespace: str | None = None, *, frozen: bool = False, directives: CacheDirectives = NO_DIRECTIVES
+) -> CachePlan:
+    return CachePlan("a" * 64, "pinned", directives, 60.0, True, namespace=namespace, frozen=frozen)
 
 
 ORDER = of_generation("sequence", 0.0, True, "random", 4)
@@ -160,8 +162,8 @@ def test_a_live_namespace_says_that_it_keeps_what_was_meant_to_differ() -> None:
 
 def test_a_namespace_says_nothing_where_the_answer_is_new_or_asked_for_or_would_be_the_same() -> None:
     assert advice.topic(a_plan("paper-2026"), a_call(DRAWN), kept=False) is None
-    asked = Wish(namespace="paper-2026", sample=2)
-    assert advice.topic(a_plan("paper-2026", wish=asked), a_call(DRAWN), kept=True) is None
+    asked = CacheDirectives(namespace="paper-2026", sample=2)
+    assert advice.topic(a_plan("paper-2026", directives=asked), a_call(DRAWN), kept=True) is None
     for determinism in (EXACT, ORDER):
         assert advice.topic(a_plan("paper-2026"), a_call(determinism), kept=True) is None
 

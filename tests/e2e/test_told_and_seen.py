@@ -34,14 +34,14 @@ def test_over_all_workers_one_answer_in_an_hour_carries_the_sentence(tmp_path: P
             metrics = await shown(session, product)
             assert metrics['esmgw_warnings_total{topic="pinned"}'] == 1
             assert metrics['esmgw_cache_age_seconds_count{class="pinned"}'] == 24
-            assert metrics['esmgw_cache_writes_total{result="kept"}'] == 1
+            assert metrics['esmgw_cache_writes_total{result="stored"}'] == 1
 
     with demo(tmp_path / "d") as product:
         asyncio.run(ask(product))
 
 
 def test_hits_are_computed_again_and_the_cache_server_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GATEWAY_CACHE__REVALIDATE_SHARE", "1")
+    monkeypatch.setenv("GATEWAY_CACHE__SPOT_CHECK_SHARE", "1")
 
     async def ask(product: Product) -> None:
         async with many() as session:
@@ -52,11 +52,11 @@ def test_hits_are_computed_again_and_the_cache_server_is_shown(tmp_path: Path, m
 
             async def compared() -> bool:
                 metrics = await shown(session, product)
-                return metrics['esmgw_cache_revalidations_total{result="same"}'] >= 1
+                return metrics['esmgw_cache_spot_checks_total{result="same"}'] >= 1
 
             await until(compared)
             metrics = await shown(session, product)
-            assert metrics['esmgw_units_total{endpoint="generate_tensor",event="revalidated"}'] > 0
+            assert metrics['esmgw_units_total{endpoint="generate_tensor",event="spot_check"}'] > 0
             assert metrics["esmgw_cache_store_bytes"] > 0
             diverged = [count for name, count in metrics.items() if name.startswith("esmgw_cache_divergence_total")]
             assert diverged == [0.0], "known before it happens"

@@ -5,16 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from gateway import endpoints
-from gateway.core.endpoint import Rules
-from gateway.core.nouns import Call
+from gateway.core.endpoint import ParseConfig
 from gateway.core.problems import CALL_INVALID, Problem
+from gateway.core.types import Call
 
 Json = dict[str, Any]
 
 WIRE = Path(__file__).parent.parent / "wire"
 ESM3, ESMC = "esm3-open-2024-03", "esmc-300m-2024-12"
 FLAG = "potential_sequence_of_concern"
-RULES = Rules(models={ESM3: 1.0, ESMC: 0.5})
+RULES = ParseConfig(models={ESM3: 1.0, ESMC: 0.5})
 
 RESIDUES = 6
 NULLS = [[None] * 3] * 37
@@ -37,27 +37,27 @@ def generation(track: str = "sequence", **changes: Any) -> Json:
     return {"model": ESM3, "track": track, "inputs": {track: TOKENS[track]}, **changes}
 
 
-def call(name: str, body: Json | str, query: str = "", rules: Rules = RULES) -> Call:
+def call(name: str, body: Json | str, query: str = "", rules: ParseConfig = RULES) -> Call:
     """What the endpoint makes of this body."""
     endpoint = endpoints.find(f"/api/v1/{name}")
     assert endpoint is not None
     return endpoint.parse((body if isinstance(body, str) else json.dumps(body)).encode(), query, rules)
 
 
-def forwarded(name: str, body: Json | str, query: str = "", rules: Rules = RULES) -> Json:
+def forwarded(name: str, body: Json | str, query: str = "", rules: ParseConfig = RULES) -> Json:
     """What would go upstream."""
     tree: Json = json.loads(call(name, body, query, rules).body)
     return tree
 
 
-def faults(name: str, body: Json, query: str = "", rules: Rules = RULES) -> list[str]:
+def errors(name: str, body: Json, query: str = "", rules: ParseConfig = RULES) -> list[str]:
     """Pointers of a 422 refusal, each once; nothing for a body that is accepted."""
     try:
         call(name, body, query, rules)
     except Problem as problem:
-        if problem.kind is not CALL_INVALID or not problem.faults:
+        if problem.kind is not CALL_INVALID or not problem.errors:
             raise
-        return list(dict.fromkeys(fault.pointer for fault in problem.faults))
+        return list(dict.fromkeys(error.pointer for error in problem.errors))
     return []
 
 

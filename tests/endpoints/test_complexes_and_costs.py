@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from gateway.core.endpoint import Rules
+from gateway.core.endpoint import ParseConfig
 from gateway.core.problems import CALL_INVALID, Problem
-from tests.endpoints.examples import COORDINATES, ESM3, ESMC, FLAG, NULLS, RULES, TOKENS, Json, call, faults, forwarded
+from tests.endpoints.examples import COORDINATES, ESM3, ESMC, FLAG, NULLS, RULES, TOKENS, Json, call, errors, forwarded
 
 PROTEIN: Json = {"type": "protein", "id": "A", "sequence": "ACDEF", "msa": None}
 RNA: Json = {"type": "rna", "id": ["B", "C"], "sequence": "ACGU", "modifications": [{"position": 1, "ccd": "5MC"}]}
@@ -56,12 +56,12 @@ def test_every_part_of_a_complex_is_forwarded_as_given() -> None:
 )
 def test_a_faulty_chain_is_refused_by_name(change: Json, where: list[str]) -> None:
     asked = complex_(DNA, {**PROTEIN, **change})
-    assert set(faults("fold_all_atom", asked)) == {f"{AT}/sequences/1{step}" for step in where}
+    assert set(errors("fold_all_atom", asked)) == {f"{AT}/sequences/1{step}" for step in where}
 
 
 @pytest.mark.parametrize("chain", [{**SMILES, "smiles": None}, {**CCD, "ccd": None}, {**SMILES, "msa": "AAAA"}])
 def test_a_ligand_has_smiles_or_components_and_nothing_of_a_polymer(chain: Json) -> None:
-    (where,) = faults("fold_all_atom", complex_(chain))
+    (where,) = errors("fold_all_atom", complex_(chain))
     assert where == f"{AT}/sequences/0" + ("/msa" if chain.get("msa") else "")
 
 
@@ -85,7 +85,7 @@ def test_a_ligand_has_smiles_or_components_and_nothing_of_a_polymer(chain: Json)
     ],
 )
 def test_a_faulty_part_of_a_complex_is_refused_by_name(part: str, value: Any, where: str) -> None:
-    assert faults("fold_all_atom", complex_(PROTEIN, **{part: value})) == [f"{AT}/{part}{where}"]
+    assert errors("fold_all_atom", complex_(PROTEIN, **{part: value})) == [f"{AT}/{part}{where}"]
 
 
 @pytest.mark.parametrize("depth", [40, 70, 200])
@@ -94,12 +94,12 @@ def test_a_deep_distogram_is_refused_in_words(depth: int) -> None:
     for _ in range(depth):
         deep = [deep]
     parts = [{"chain_id": "A", "distogram": deep}]
-    found = faults("fold_all_atom", complex_(PROTEIN, distogram_conditioning=parts))
+    found = errors("fold_all_atom", complex_(PROTEIN, distogram_conditioning=parts))
     assert found == ([f"{AT}/distogram_conditioning/0/distogram"] if depth > 64 else [])
 
 
 def test_a_complex_has_a_chain() -> None:
-    assert faults("fold_all_atom", complex_()) == [f"{AT}/sequences"]
+    assert errors("fold_all_atom", complex_()) == [f"{AT}/sequences"]
 
 
 def test_an_empty_sequence_name_tells_nothing_of_the_sequence() -> None:
@@ -148,7 +148,7 @@ def test_two_spellings_of_one_alignment_are_one_call_and_two_sequences_are_two()
     ],
 )
 def test_a_faulty_query_of_msa_is_refused_by_name(query: str, where: str) -> None:
-    assert faults("msa", {}, query) == [where]
+    assert errors("msa", {}, query) == [where]
 
 
 def test_a_repeated_parameter_is_refused() -> None:
@@ -158,8 +158,8 @@ def test_a_repeated_parameter_is_refused() -> None:
 
 
 def test_msa_runs_no_model_of_the_settings() -> None:
-    assert faults("msa", {"model": ESM3}, "sequence=AC") == ["/model"]
-    assert call("msa", {}, "sequence=AC", Rules(models={})).units == 4
+    assert errors("msa", {"model": ESM3}, "sequence=AC") == ["/model"]
+    assert call("msa", {}, "sequence=AC", ParseConfig(models={})).units == 4
     assert json.loads(call("msa", {FLAG: True}, "sequence=AC").body) == {FLAG: True}
 
 
@@ -205,7 +205,7 @@ def test_units_are_positions_times_passes_times_the_weight_of_the_model(
 ) -> None:
     made = call(name, body)
     assert (made.length, made.units) == (n, n * passes)
-    heavy = Rules(models={ESM3: 3.0})
+    heavy = ParseConfig(models={ESM3: 3.0})
     assert call(name, body, rules=heavy).units == 3 * n * passes
     assert call(name, {**body, "model": ESMC}).units == max(1, round(n * passes * RULES.models[ESMC]))
 

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway import endpoints
-from gateway.core.endpoint import Rules
-from gateway.core.nouns import Call
+from gateway.core.endpoint import ParseConfig
+from gateway.core.types import Call
 from tests.endpoints.examples import WIRE, call
 from tests.endpoints.meanings import SEEDS, Meaning, meanings, said
 
@@ -23,7 +23,7 @@ def again(read: Call) -> Call:
     """The call that the forwarded bytes are, on a gateway with other defaults and another price list."""
     endpoint = endpoints.find(f"/api/v1/{read.endpoint}")
     assert endpoint is not None
-    rules = Rules({read.model: 1.0}, defaults=OTHER_DEFAULTS)
+    rules = ParseConfig({read.model: 1.0}, defaults=OTHER_DEFAULTS)
     return endpoint.parse(read.body, read.target.partition("?")[2], rules)
 
 
@@ -37,7 +37,7 @@ def test_what_the_sdk_sends_is_the_same_call_when_it_comes_again_as_it_was_forwa
     for exchange in json.loads(path.read_text())["exchanges"]:
         request = exchange["request"]
         name, _, query = request["target"].removeprefix("/api/v1/").partition("?")
-        rules = Rules({request["body"].get("model", ""): 1.0})
+        rules = ParseConfig({request["body"].get("model", ""): 1.0})
         read = call(name, request["body"], query, rules)
         assert same(again(read), read)
 

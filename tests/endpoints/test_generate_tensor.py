@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from gateway.core.endpoint import Rules
-from gateway.core.nouns import Class
+from gateway.core.endpoint import ParseConfig
 from gateway.core.tracks import GENERATED, INPUTS, TRACKS
+from gateway.core.types import Class
 from gateway.endpoints import generate_tensor
 from tests.endpoints.examples import (
     ESM3,
@@ -17,7 +17,7 @@ from tests.endpoints.examples import (
     TOKENS,
     Json,
     call,
-    faults,
+    errors,
     forwarded,
     generation,
     unlike,
@@ -26,7 +26,7 @@ from tests.endpoints.examples import (
 
 NAME = "generate_tensor"
 LONG = [0, *[32] * 118, 2]  # 120 positions, 118 masks
-OLD = Rules(models=RULES.models, defaults="2024-06-25")
+OLD = ParseConfig(models=RULES.models, defaults="2024-06-25")
 
 
 def sequence(*tokens: int, **changes: Any) -> Json:
@@ -40,7 +40,7 @@ def sequence(*tokens: int, **changes: Any) -> Json:
     ("rules", "num_steps", "temperature", "annealing"), [(RULES, 20, 0.5, True), (OLD, 8, 1.0, False)]
 )
 def test_every_default_is_spelled_out_from_the_dated_set(
-    rules: Rules, num_steps: int, temperature: float, annealing: bool
+    rules: ParseConfig, num_steps: int, temperature: float, annealing: bool
 ) -> None:
     body = forwarded(NAME, sequence(*LONG), rules=rules)
     inputs = body.pop("inputs")
@@ -63,7 +63,7 @@ def test_every_default_is_spelled_out_from_the_dated_set(
 
 def test_the_settings_know_the_dated_sets_and_the_newest_is_theirs_by_default() -> None:
     assert set(generate_tensor.DEFAULTS) == {"2025-02-14", "2024-06-25"}
-    assert Rules(models={}).defaults == max(generate_tensor.DEFAULTS)
+    assert ParseConfig(models={}).defaults == max(generate_tensor.DEFAULTS)
 
 
 PARAMETERS: list[tuple[str, Any, Any]] = [
@@ -85,7 +85,7 @@ def test_a_parameter_is_forwarded_as_given_or_refused_by_name(name: str, good: A
         got = forwarded(NAME, sequence(*LONG, **{name: value}))[name]
         assert got == (sorted(value) if name == "invalid_ids" else value)
     for value in bad:
-        (where,) = faults(NAME, sequence(*LONG, **{name: value}))
+        (where,) = errors(NAME, sequence(*LONG, **{name: value}))
         assert where.startswith(f"/{name}")
 
 
@@ -106,25 +106,25 @@ def test_five_tracks_can_be_generated(track: str) -> None:
 
 @pytest.mark.parametrize("track", ["coordinates", "residue_annotation", "residue_annotations", "Sequence", "", None, 1])
 def test_no_other_track_can_be_generated(track: Any) -> None:
-    assert faults(NAME, {**generation(), "track": track}) == ["/track"]
+    assert errors(NAME, {**generation(), "track": track}) == ["/track"]
 
 
 @pytest.mark.parametrize("member", ["model", "track", "inputs"])
 def test_what_is_required_must_be_there(member: str) -> None:
-    assert faults(NAME, {name: value for name, value in generation().items() if name != member}) == [f"/{member}"]
-    assert faults(NAME, {**generation(), member: None}) == [f"/{member}"]
+    assert errors(NAME, {name: value for name, value in generation().items() if name != member}) == [f"/{member}"]
+    assert errors(NAME, {**generation(), member: None}) == [f"/{member}"]
 
 
 @pytest.mark.parametrize("member", ["num_step", "seed", "Temperature", "outputs", "token", "point"])
 def test_an_unknown_member_is_refused_even_where_it_is_null(member: str) -> None:
-    assert faults(NAME, {**generation(), member: 1}) == [f"/{member}"]
-    assert faults(NAME, {**generation(), member: None}) == [f"/{member}"]
+    assert errors(NAME, {**generation(), member: 1}) == [f"/{member}"]
+    assert errors(NAME, {**generation(), member: None}) == [f"/{member}"]
 
 
 def test_only_models_of_the_settings_are_taken() -> None:
     assert call(NAME, {**generation(), "model": ESMC}).model == ESMC
     for model in ("esm3-sm-open-v1", "esm3-open", "", "ESM3-OPEN-2024-03"):
-        assert faults(NAME, {**generation(), "model": model}) == ["/model"]
+        assert errors(NAME, {**generation(), "model": model}) == ["/model"]
 
 
 def test_the_flag_reaches_the_policy_and_the_upstream() -> None:
@@ -144,7 +144,7 @@ def test_ids_of_a_track_are_taken_up_to_both_ends_of_its_vocabulary(track: str, 
     assert forwarded(NAME, {**generation(track), "inputs": {track: tokens}})["inputs"][track] == tokens
     for i, wrong in [(0, lowest - 1), (3, highest + 1), (7, 2**40), (1, "5"), (2, 5.5), (4, True), (5, None), (6, [])]:
         odd = [*tokens[:i], wrong, *tokens[i + 1 :]]
-        assert faults(NAME, {**generation(track), "inputs": {track: odd}}) == [f"/inputs/{track}/{i}"]
+        assert errors(NAME, {**generation(track), "inputs": {track: odd}}) == [f"/inputs/{track}/{i}"]
 
 
 def test_the_bounds_above_are_those_of_the_vocabulary() -> None:
@@ -154,14 +154,14 @@ def test_the_bounds_above_are_those_of_the_vocabulary() -> None:
 @pytest.mark.parametrize("row", [[0] * 7, [0] * 9, [], 5, "0", None, [0] * 7 + [260], [-1] + [0] * 7, [0.5] + [0] * 7])
 def test_a_function_row_is_eight_ids(row: Any) -> None:
     rows = [*TOKENS["function"][:3], row, *TOKENS["function"][4:]]
-    (where,) = faults(NAME, {**generation("function"), "inputs": {"function": rows}})
+    (where,) = errors(NAME, {**generation("function"), "inputs": {"function": rows}})
     assert where.startswith("/inputs/function/3")
 
 
 @pytest.mark.parametrize("row", [[0] * 17, 5, None, [1478], [-1], ["7"]])
 def test_a_row_of_residue_annotations_is_at_most_sixteen_ids(row: Any) -> None:
     inputs = {**TOKENS, "residue_annotation": [*TOKENS["residue_annotation"][:7], row]}
-    (where,) = faults(NAME, generation(inputs=inputs))
+    (where,) = errors(NAME, generation(inputs=inputs))
     assert where.startswith("/inputs/residue_annotation/7")
 
 
@@ -178,7 +178,7 @@ def test_coordinates_have_three_fourteen_or_thirty_seven_atoms(atoms: int) -> No
     body = forwarded(NAME, generation(inputs={**TOKENS, "coordinates": array}))
     assert body["inputs"]["coordinates"] == array
     odd = [*array[:6], array[6] + [[0.0] * 3], array[7]]
-    assert faults(NAME, generation(inputs={**TOKENS, "coordinates": odd})) == ["/inputs/coordinates/6"]
+    assert errors(NAME, generation(inputs={**TOKENS, "coordinates": odd})) == ["/inputs/coordinates/6"]
 
 
 def test_coordinates_are_forwarded_as_float32_in_full_digits() -> None:
@@ -189,45 +189,45 @@ def test_coordinates_are_forwarded_as_float32_in_full_digits() -> None:
 
 @pytest.mark.parametrize("inputs", [{}, dict.fromkeys(INPUTS), {"sequence": None}])
 def test_at_least_one_track_must_be_given(inputs: Json) -> None:
-    assert faults(NAME, generation(inputs=inputs)) == ["/inputs"]
+    assert errors(NAME, generation(inputs=inputs)) == ["/inputs"]
 
 
 @pytest.mark.parametrize("inputs", [None, [], "ACD", 5])
 def test_inputs_are_an_object(inputs: Any) -> None:
-    assert faults(NAME, generation(inputs=inputs)) == ["/inputs"]
+    assert errors(NAME, generation(inputs=inputs)) == ["/inputs"]
 
 
 @pytest.mark.parametrize("track", ["residue_annotations", "plddt", "Sequence"])
 def test_an_unknown_track_is_refused_even_where_it_is_null(track: str) -> None:
-    assert faults(NAME, generation(inputs={**TOKENS, track: None})) == [f"/inputs/{track}"]
+    assert errors(NAME, generation(inputs={**TOKENS, track: None})) == [f"/inputs/{track}"]
 
 
 @pytest.mark.parametrize("track", [name for name in INPUTS if name != "sequence"])
 @pytest.mark.parametrize("change", [-1, 1])
 def test_a_track_of_another_length_is_named(track: str, change: int) -> None:
     tokens = TOKENS[track][:-1] if change < 0 else [*TOKENS[track], TOKENS[track][-1]]
-    assert faults(NAME, generation(inputs={**TOKENS, track: tokens})) == [f"/inputs/{track}"]
+    assert errors(NAME, generation(inputs={**TOKENS, track: tokens})) == [f"/inputs/{track}"]
 
 
 def test_every_track_of_another_length_is_named_at_once() -> None:
     inputs = {**TOKENS, "sasa": [0] * 9, "structure": [0] * 7}
-    assert faults(NAME, generation(inputs=inputs)) == ["/inputs/structure", "/inputs/sasa"]
+    assert errors(NAME, generation(inputs=inputs)) == ["/inputs/structure", "/inputs/sasa"]
 
 
 def test_lengths_from_one_residue_to_the_limit_are_taken() -> None:
     assert call(NAME, sequence(0, 32, 2)).length == 3
-    assert faults(NAME, sequence(0, 2)) == ["/inputs/sequence"]
-    assert faults(NAME, sequence()) == ["/inputs/sequence"]
-    short = Rules(models=RULES.models, max_tokens=8)
+    assert errors(NAME, sequence(0, 2)) == ["/inputs/sequence"]
+    assert errors(NAME, sequence()) == ["/inputs/sequence"]
+    short = ParseConfig(models=RULES.models, max_tokens=8)
     assert call(NAME, generation(), rules=short).length == 8
-    assert faults(NAME, sequence(0, *[32] * 7, 2), rules=short) == ["/inputs/sequence"]
+    assert errors(NAME, sequence(0, *[32] * 7, 2), rules=short) == ["/inputs/sequence"]
     assert call(NAME, sequence(0, *[32] * 4094, 2)).length == 4096
-    assert faults(NAME, sequence(0, *[32] * 4095, 2)) == ["/inputs/sequence"]
+    assert errors(NAME, sequence(0, *[32] * 4095, 2)) == ["/inputs/sequence"]
 
 
 @pytest.mark.parametrize("track", ["residue_annotation", "coordinates"])
 def test_two_positions_are_too_few_on_any_track(track: str) -> None:
-    assert faults(NAME, generation(inputs={track: TOKENS[track][:2]})) == [f"/inputs/{track}"]
+    assert errors(NAME, generation(inputs={track: TOKENS[track][:2]})) == [f"/inputs/{track}"]
 
 
 # --- what the sampler fails on --------------------------------------------------------------------------------------
@@ -235,11 +235,11 @@ def test_two_positions_are_too_few_on_any_track(track: str) -> None:
 
 def test_steps_may_be_as_many_as_positions_and_no_more() -> None:
     assert forwarded(NAME, generation(num_steps=8))["num_steps"] == 8
-    assert faults(NAME, generation(num_steps=9)) == ["/num_steps"]
+    assert errors(NAME, generation(num_steps=9)) == ["/num_steps"]
 
 
 @pytest.mark.parametrize(("rules", "default"), [(RULES, 20), (OLD, 8)])
-def test_absent_steps_shrink_to_a_short_input(rules: Rules, default: int) -> None:
+def test_absent_steps_shrink_to_a_short_input(rules: ParseConfig, default: int) -> None:
     for n in (3, 7, 8, 9, 19, 20, 21, 30):
         body = forwarded(NAME, sequence(0, *[32] * (n - 2), 2), rules=rules)
         assert body["num_steps"] == min(default, n)
@@ -256,44 +256,44 @@ FILLED = {
 
 @pytest.mark.parametrize("track", GENERATED)
 def test_a_track_without_a_masked_position_cannot_be_generated(track: str) -> None:
-    assert faults(NAME, generation(track, inputs={track: FILLED[track]})) == [f"/inputs/{track}"]
+    assert errors(NAME, generation(track, inputs={track: FILLED[track]})) == [f"/inputs/{track}"]
 
 
 def test_a_sequence_of_specials_leaves_nothing_to_generate_on_an_absent_track() -> None:
-    assert faults(NAME, generation("sasa", inputs={"sequence": [0, 1, 3, 31, 2]})) == ["/inputs/sasa"]
-    assert faults(NAME, generation("sasa", inputs={"sequence": [0, 1, 4, 31, 2]})) == []
+    assert errors(NAME, generation("sasa", inputs={"sequence": [0, 1, 3, 31, 2]})) == ["/inputs/sasa"]
+    assert errors(NAME, generation("sasa", inputs={"sequence": [0, 1, 4, 31, 2]})) == []
 
 
 def test_coordinates_discard_a_filled_structure_only_when_they_alone_condition() -> None:
     inputs = {"structure": FILLED["structure"], "coordinates": [NULLS] * 4}
-    assert faults(NAME, generation("structure", inputs=inputs)) == []
+    assert errors(NAME, generation("structure", inputs=inputs)) == []
     odd = generation("structure", inputs=inputs, condition_on_coordinates_only=False)
-    assert faults(NAME, odd) == ["/inputs/structure"]
+    assert errors(NAME, odd) == ["/inputs/structure"]
 
 
 @pytest.mark.parametrize("track", [name for name in GENERATED if name != "function"])
 def test_an_id_must_be_left_that_can_be_sampled(track: str) -> None:
     ids = list(TRACKS[track].ordinary)
-    assert faults(NAME, generation(track, invalid_ids=ids)) == ["/invalid_ids"]
-    assert faults(NAME, generation(track, invalid_ids=[*ids, 5000, -7, 0])) == ["/invalid_ids"]
-    assert faults(NAME, generation(track, invalid_ids=ids[1:])) == []
-    assert faults(NAME, generation(track, invalid_ids=ids[:-1])) == []
+    assert errors(NAME, generation(track, invalid_ids=ids)) == ["/invalid_ids"]
+    assert errors(NAME, generation(track, invalid_ids=[*ids, 5000, -7, 0])) == ["/invalid_ids"]
+    assert errors(NAME, generation(track, invalid_ids=ids[1:])) == []
+    assert errors(NAME, generation(track, invalid_ids=ids[:-1])) == []
 
 
 def test_invalid_ids_have_no_effect_on_the_function_track() -> None:
-    assert faults(NAME, generation("function", invalid_ids=list(range(260)))) == []
+    assert errors(NAME, generation("function", invalid_ids=list(range(260)))) == []
 
 
 def test_the_function_track_at_temperature_zero_needs_annealing() -> None:
-    assert faults(NAME, generation("function", temperature=0, temperature_annealing=False)) == ["/temperature"]
-    assert faults(NAME, generation("function", temperature=0)) == []
-    assert faults(NAME, generation("function", temperature=0.1, temperature_annealing=False)) == []
-    assert faults(NAME, generation("sasa", temperature=0, temperature_annealing=False)) == []
+    assert errors(NAME, generation("function", temperature=0, temperature_annealing=False)) == ["/temperature"]
+    assert errors(NAME, generation("function", temperature=0)) == []
+    assert errors(NAME, generation("function", temperature=0.1, temperature_annealing=False)) == []
+    assert errors(NAME, generation("sasa", temperature=0, temperature_annealing=False)) == []
 
 
 def test_all_that_is_wrong_for_the_sampler_is_said_at_once() -> None:
     odd = generation(inputs={"sequence": FILLED["sequence"]}, num_steps=50, temperature=1e-40, invalid_ids=[*range(33)])
-    assert faults(NAME, odd) == ["/num_steps", "/temperature", "/invalid_ids", "/inputs/sequence"]
+    assert errors(NAME, odd) == ["/num_steps", "/temperature", "/invalid_ids", "/inputs/sequence"]
 
 
 # --- what a call costs, and its class ---------------------------------------------------------------------------------
@@ -365,7 +365,7 @@ def test_one_masked_position_is_one_step_whatever_was_asked() -> None:
 def test_what_the_sdk_sends_is_forwarded_equal(case: str, body: Json) -> None:
     if case.endswith("_function"):
         # The recording's server took what the sampler answers with a division by zero.
-        assert faults(NAME, body) == ["/temperature"]
+        assert errors(NAME, body) == ["/temperature"]
         body = {**body, "temperature_annealing": True}
     assert unlike(forwarded(NAME, body), {**body, "invalid_ids": sorted(body["invalid_ids"])}) == set()
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gateway import endpoints
-from gateway.core.endpoint import NOT_MODELLED, Rules
+from gateway.core.endpoint import NOT_MODELLED, ParseConfig
 from gateway.core.problems import BODY_UNREADABLE, CALL_INVALID, Problem
 from tests.endpoints.examples import (
     COORDINATES,
@@ -18,7 +18,7 @@ from tests.endpoints.examples import (
     TOKENS,
     Json,
     call,
-    faults,
+    errors,
     forwarded,
     unlike,
     wire,
@@ -57,8 +57,8 @@ def query(name: str) -> str:
     return MSA if name == "msa" else ""
 
 
-def odd(name: str, rules: Rules = RULES, /, **changes: Any) -> list[str]:
-    return faults(name, least(name, **changes), query(name), rules)
+def odd(name: str, rules: ParseConfig = RULES, /, **changes: Any) -> list[str]:
+    return errors(name, least(name, **changes), query(name), rules)
 
 
 # --- all of them --------------------------------------------------------------------------------------------------
@@ -101,7 +101,7 @@ def test_none_is_cached_and_none_is_said_to_be_deterministic(name: str) -> None:
 def test_what_is_required_must_be_there(name: str) -> None:
     for member in LEAST[name]:
         absent = {other: value for other, value in LEAST[name].items() if other != member}
-        assert faults(name, absent) == [f"/{member}"]
+        assert errors(name, absent) == [f"/{member}"]
         assert odd(name, **{member: None}) == [f"/{member}"]
         assert odd(name, **{member: 5}) == [f"/{member}"]
 
@@ -169,7 +169,7 @@ TOO_LONG: dict[str, tuple[Json, str]] = {
 
 @pytest.mark.parametrize("name", LEAST)
 def test_six_residues_fit_eight_positions_and_seven_do_not(name: str) -> None:
-    eight = Rules(models=RULES.models, max_tokens=8)
+    eight = ParseConfig(models=RULES.models, max_tokens=8)
     assert odd(name, eight) == []
     changes, where = TOO_LONG[name]
     assert odd(name, eight, **changes) == [where]
@@ -177,9 +177,9 @@ def test_six_residues_fit_eight_positions_and_seven_do_not(name: str) -> None:
 
 
 def test_an_msa_of_too_many_residues_is_refused() -> None:
-    eight = Rules(models={}, max_tokens=8)
-    assert faults("msa", {}, "sequence=ACDEFG", eight) == []
-    assert faults("msa", {}, "sequence=ACDEFGH", eight) == ["/query/sequence"]
+    eight = ParseConfig(models={}, max_tokens=8)
+    assert errors("msa", {}, "sequence=ACDEFG", eight) == []
+    assert errors("msa", {}, "sequence=ACDEFGH", eight) == ["/query/sequence"]
 
 
 @pytest.mark.parametrize("name", IN_LETTERS)
@@ -371,8 +371,8 @@ def test_one_parameter_of_generate_is_newer_than_the_others() -> None:
     assert odd("generate", only_compute_backbone_rmsd=1) == ["/only_compute_backbone_rmsd"]
 
 
-@pytest.mark.parametrize("rules", [RULES, Rules(models=RULES.models, defaults="2024-06-25")])
-def test_generate_spells_its_defaults_out_as_generate_tensor_does(rules: Rules) -> None:
+@pytest.mark.parametrize("rules", [RULES, ParseConfig(models=RULES.models, defaults="2024-06-25")])
+def test_generate_spells_its_defaults_out_as_generate_tensor_does(rules: ParseConfig) -> None:
     body = forwarded("generate", least("generate"), rules=rules)
     dated = forwarded("generate_tensor", {**least("generate"), "inputs": {"sequence": [0, *[32] * 98, 2]}}, rules=rules)
     assert unlike(body, dated) == {"inputs", "num_steps"}

@@ -5,20 +5,20 @@ from collections.abc import Iterable
 from typing import Any
 
 from gateway.adapters.tasks import AsyncTasks
-from gateway.core import envelope
-from gateway.core.nouns import Answer
+from gateway.core import sealing
 from gateway.core.problems import Problem
-from gateway.flow.coalesce import Coalescer, Landed
+from gateway.core.types import Answer
+from gateway.flow.single_flight import FlightResult, SingleFlight
 from gateway.ports import StoreUnavailable
-from tests.flow.house import Parts, an_answer
+from tests.flow.harness import Parts, an_answer
 
 AT = "address"
 KEY = b"k" * 32
 LEASE_S, PATIENCE_S = 6.0, 30.0
 
 
-def sealed(body: bytes, address: str = AT) -> bytes:
-    return envelope.seal(KEY, address, body, b"n" * 12)
+def sealed(body: bytes, cache_key: str = AT) -> bytes:
+    return sealing.seal(KEY, cache_key, body, b"n" * 12)
 
 
 class Process:
@@ -26,43 +26,43 @@ class Process:
 
     def __init__(self, parts: Parts, tasks: AsyncTasks, body: bytes = b"1", *, names_owner: bool = True) -> None:
         self.parts, self.body = parts, body
-        self.flights = Coalescer(parts.cache, parts.clock, tasks, parts.meter, self.check, LEASE_S, PATIENCE_S)
+        self.flights = SingleFlight(parts.cache, parts.clock, tasks, parts.meter, self.check, LEASE_S, PATIENCE_S)
         self.led: list[str] = []
         self.takes_s = 1.0
         self.his: dict[str, Problem] = {}
-        self.outcomes: dict[str, Landed] = {}
+        self.outcomes: dict[str, FlightResult] = {}
         self.names_owner = names_owner
 
-    async def check(self, address: str, blob: bytes) -> Answer | None:
-        body = envelope.unseal(KEY, address, blob)
+    async def check(self, cache_key: str, blob: bytes) -> Answer | None:
+        body = sealing.unseal(KEY, cache_key, blob)
         if body is None:
-            await self.parts.cache.delete(address)
+            await self.parts.cache.delete(cache_key)
             return None
         return an_answer(body)
 
-    async def lead(self, who: str, owner: str | None) -> Landed:
+    async def lead(self, who: str, owner: str | None) -> FlightResult:
         self.led.append(who)
         await self.parts.clock.sleep(self.takes_s)
         if who in self.his:
             raise self.his[who]
         return self.outcomes[who] if who in self.outcomes else await self.keep(owner)
 
-    async def keep(self, owner: str | None) -> Landed:
+    async def keep(self, owner: str | None) -> FlightResult:
         try:
             standing = await self.parts.cache.put(AT, sealed(self.body), 1e6, False, owner)
         except StoreUnavailable:
-            return Landed(an_answer(self.body))
+            return FlightResult(an_answer(self.body))
         answer = None if standing is None else await self.check(AT, standing)
-        return Landed(answer or an_answer(self.body), stored=True)
+        return FlightResult(answer or an_answer(self.body), stored=True)
 
-    def ask(self, who: str, fleet: bool = True, **more: Any) -> "asyncio.Future[tuple[Answer, str, bool]]":
+    def ask(self, who: str, distributed: bool = True, **more: Any) -> "asyncio.Future[tuple[Answer, str, bool]]":
         owner = f"{id(self)} {who}" if self.names_owner else None
-        once = self.flights.once(AT, lambda: self.lead(who, owner), fleet=fleet, owner=owner, **more)
+        once = self.flights.once(AT, lambda: self.lead(who, owner), distributed=distributed, owner=owner, **more)
         return asyncio.ensure_future(once)
 
     def is_empty(self) -> bool:
         return not self.flights._flights
 
 
-def came(outcomes: Iterable[Any]) -> list[str]:
+def source(outcomes: Iterable[Any]) -> list[str]:
     return [outcome.kind.slug if isinstance(outcome, Problem) else outcome[1] for outcome in outcomes]

@@ -7,26 +7,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.adapters.memory_stores import MemoryLedger
 from gateway.adapters.tasks import AsyncTasks
-from gateway.core.nouns import Limits, Principal
 from gateway.core.problems import STATE_UNAVAILABLE, Problem
 from gateway.core.quota import Limit, LimitBook, Verdict
+from gateway.core.types import Limits, Principal
 from gateway.flow.admission import GOOD_FOR_S, MOST_IN_ADVANCE, Admission
-from gateway.flow.line import Line
-from gateway.flow.trace import Trace
-from tests.flow.house import Parts, a_principal
+from gateway.flow.context import RequestContext
+from gateway.flow.wait_queue import WaitQueue
+from tests.fakes.stores import FakeLedger
+from tests.flow.harness import Parts, a_principal
 
 WIDE = Limits(requests_per_minute=6000, burst=3000)
 
 
 def a_desk(parts: Parts, tasks: AsyncTasks, max_wait_s: float = 0.0) -> Admission:
-    line = Line(parts.clock, tasks, parts.meter, max_wait_s, 100)
+    line = WaitQueue(parts.clock, tasks, parts.meter, max_wait_s, 100)
     return Admission(parts.ledger, LimitBook(), line, parts.clock, tasks, parts.meter)
 
 
 async def admit(desk: Admission, who: Principal) -> Mapping[str, str]:
-    return await desk.admit(who, Trace("r1", 0.0))
+    return await desk.admit(who, RequestContext("r1", 0.0))
 
 
 def left(parts: Parts, who: Principal) -> int:
@@ -178,10 +178,10 @@ def test_a_moment_s_wait_is_in_the_trace_and_not_a_refusal() -> None:
     parts, who = Parts(), a_principal(Limits(requests_per_minute=60, burst=1))
 
     async def act(tasks: AsyncTasks) -> None:
-        desk, trace = a_desk(parts, tasks, max_wait_s=2.0), Trace("r1", 0.0)
+        desk, context = a_desk(parts, tasks, max_wait_s=2.0), RequestContext("r1", 0.0)
         await admit(desk, who)
-        await desk.admit(who, trace)
-        assert round(trace.queue_s, 2) == 1.0
+        await desk.admit(who, context)
+        assert round(context.queue_s, 2) == 1.0
 
     parts.play(act)
 
@@ -221,7 +221,7 @@ def test_three_workers_together_never_admit_more_than_the_limit(
     parts.play(act)
 
 
-class FarLedger(MemoryLedger):
+class FarLedger(FakeLedger):
     """A ledger whose answers take a millisecond, so that callers meet."""
 
     def __init__(self, parts: Parts) -> None:

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 import zstandard
 
-from gateway.core.nouns import Response
-from tests.flow.house import House, serial, status_of
+from gateway.core.types import Response
+from tests.flow.harness import Harness, serial, status_of
 
 LONG = {"inputs": {"sequence": [0, *([5, 32] * 600), 2]}}
 
 
-def run(play: Callable[[House], Awaitable[None]], **house: Any) -> None:
+def run(play: Callable[[Harness], Awaitable[None]], **harness: Any) -> None:
     async def whole() -> None:
-        await play(await House(**house).opened())
+        await play(await Harness(**harness).opened())
 
     asyncio.run(whole())
 
@@ -44,30 +44,30 @@ def unpacked(response: Response) -> bytes:
 def test_whoever_accepts_zstd_gets_what_is_stored_and_all_get_the_same_bytes_of_answer(
     accepted: str, packed: bool
 ) -> None:
-    async def play(house: House) -> None:
-        plain = await house.ask(LONG)
+    async def play(harness: Harness) -> None:
+        plain = await harness.ask(LONG)
         assert "Content-Encoding" not in plain.headers
         for _ in range(2):
-            response = await house.ask(LONG, accept_encoding=accepted)
+            response = await harness.ask(LONG, accept_encoding=accepted)
             assert ("Content-Encoding" in response.headers) is packed
             assert (len(response.body) < len(plain.body) / 3) is packed
             assert unpacked(response) == plain.body
-        fresh = await house.ask({**LONG, "num_steps": 1}, accept_encoding=accepted)
+        fresh = await harness.ask({**LONG, "num_steps": 1}, accept_encoding=accepted)
         assert status_of(fresh).startswith("fwd=miss")
-        assert unpacked(fresh) == (await house.ask({**LONG, "num_steps": 1})).body
-        small = await house.ask(accept_encoding=accepted)
+        assert unpacked(fresh) == (await harness.ask({**LONG, "num_steps": 1})).body
+        small = await harness.ask(accept_encoding=accepted)
         assert "Content-Encoding" not in small.headers
 
     run(play)
 
 
 def test_what_is_stored_is_small_and_comes_back_in_another_process() -> None:
-    async def play(house: House) -> None:
-        plain = await house.ask(LONG)
-        (blob, _) = next(iter(house.memory.cache.entries.values()))
+    async def play(harness: Harness) -> None:
+        plain = await harness.ask(LONG)
+        (blob, _) = next(iter(harness.memory.cache.entries.values()))
         assert len(blob) < len(plain.body) / 3
-        other = House()
-        other.memory.cache.entries = house.memory.cache.entries
+        other = Harness()
+        other.memory.cache.entries = harness.memory.cache.entries
         await other.opened()
         again = await other.ask(LONG, accept_encoding="zstd")
         assert unpacked(again) == plain.body
@@ -77,19 +77,19 @@ def test_what_is_stored_is_small_and_comes_back_in_another_process() -> None:
 
 
 def test_a_304_says_that_the_answer_is_the_one_the_caller_has_for_hits_and_computed_ones() -> None:
-    async def play(house: House) -> None:
-        first = await house.ask(LONG)
+    async def play(harness: Harness) -> None:
+        first = await harness.ask(LONG)
         tag = first.headers["ETag"]
         for known in (tag, f"W/{tag}", f'"other", {tag}'):
-            response = await house.ask(LONG, if_none_match=known)
+            response = await harness.ask(LONG, if_none_match=known)
             assert (response.status, response.body, response.headers["ETag"]) == (304, b"", tag)
             assert status_of(response).startswith("hit; ")
             assert response.headers["X-Gateway-Receipt"] == first.headers["X-Gateway-Receipt"]
-        packed = await house.ask(LONG, if_none_match=tag, accept_encoding="zstd")
+        packed = await harness.ask(LONG, if_none_match=tag, accept_encoding="zstd")
         assert (packed.status, packed.headers["ETag"]) == (304, tag[:-1] + '-zstd"')
-        assert (await house.ask(LONG, if_none_match=packed.headers["ETag"])).status == 304
-        assert house.sent() == 1
-        changed = await house.ask(LONG, if_none_match=tag, cache_control="no-cache")
+        assert (await harness.ask(LONG, if_none_match=packed.headers["ETag"])).status == 304
+        assert harness.sent() == 1
+        changed = await harness.ask(LONG, if_none_match=tag, cache_control="no-cache")
         assert changed.status == 200
         assert serial(changed) != serial(first)
 
@@ -97,23 +97,23 @@ def test_a_304_says_that_the_answer_is_the_one_the_caller_has_for_hits_and_compu
 
 
 def test_a_tag_of_another_answer_is_not_taken_for_this_one_s() -> None:
-    async def play(house: House) -> None:
-        first, other = await house.ask(), await house.ask({"num_steps": 1})
+    async def play(harness: Harness) -> None:
+        first, other = await harness.ask(), await harness.ask({"num_steps": 1})
         assert first.headers["ETag"] != other.headers["ETag"]
-        assert (await house.ask(if_none_match=other.headers["ETag"])).status == 200
+        assert (await harness.ask(if_none_match=other.headers["ETag"])).status == 200
 
     run(play)
 
 
 def test_a_304_is_permitted_and_charged_like_any_answer() -> None:
-    async def play(house: House) -> None:
-        tag = (await house.ask()).headers["ETag"]
-        assert (await house.ask(if_none_match=tag, authorization="Bearer nobody")).status == 401
-        stranger = house.person("eve", models=())
-        await house.flow.watch.look()
-        assert (await house.ask(if_none_match=tag, **stranger)).status == 403
-        await house.ask(if_none_match=tag)
-        assert house.memory.access.lines[-1]["status"] == 304
-        assert house.memory.access.lines[-1]["bytes"] == 0
+    async def play(harness: Harness) -> None:
+        tag = (await harness.ask()).headers["ETag"]
+        assert (await harness.ask(if_none_match=tag, authorization="Bearer nobody")).status == 401
+        stranger = harness.person("eve", models=())
+        await harness.flow.poller.poll()
+        assert (await harness.ask(if_none_match=tag, **stranger)).status == 403
+        await harness.ask(if_none_match=tag)
+        assert harness.memory.access.lines[-1]["status"] == 304
+        assert harness.memory.access.lines[-1]["bytes"] == 0
 
     run(play)

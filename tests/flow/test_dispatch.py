@@ -7,10 +7,10 @@ import pytest
 
 from gateway.adapters.tasks import AsyncTasks
 from gateway.core.breaker import Breaker
-from gateway.core.nouns import Answer
-from gateway.flow.dispatch import DEAD_FOR_S, LONGEST_REST_S, Computed, Dispatcher, Terms, UpstreamKey
+from gateway.core.types import Answer
+from gateway.flow.dispatch import DEAD_FOR_S, LONGEST_REST_S, Computed, Dispatcher, UpstreamConfig, UpstreamKey
 from gateway.ports import UpstreamLoss, UpstreamReply, UpstreamRequest
-from tests.flow.house import Parts, a_call, turns
+from tests.flow.harness import Parts, a_call, turns
 
 GOOD = UpstreamReply(200, "application/json", None, b'{"outputs":{}}')
 NOT_SENT = UpstreamLoss("connect", sent=False, timed_out=False)
@@ -33,7 +33,7 @@ class Desk:
             p.upstream,
             list(self.keys.values()),
             Breaker(3, 20.0),
-            Terms(retries, rest_s=7.0),
+            UpstreamConfig(retries, cooldown_s=7.0),
             p.clock,
             p.meter,
             self.said.append,
@@ -58,13 +58,13 @@ class Desk:
         return self.parts.meter.gauges[name]
 
     def states(self) -> list[float]:
-        return [self.gauge("esmgw_upstream_keys", state) for state in ("ready", "resting", "dead")]
+        return [self.gauge("esmgw_upstream_keys", state) for state in ("ready", "cooling_down", "disabled")]
 
 
 def said(computed: Computed) -> tuple[str, int, bool]:
     assert computed.answer is None
     assert computed.problem is not None
-    return computed.problem.kind.slug, computed.problem.kind.status, computed.worked
+    return computed.problem.kind.slug, computed.problem.kind.status, computed.may_have_worked
 
 
 def retry_after(computed: Computed) -> str | None:
@@ -74,7 +74,9 @@ def retry_after(computed: Computed) -> str | None:
 
 def test_an_answer_is_the_upstream_s_bytes_with_the_class_of_the_call() -> None:
     desk = Desk()
-    assert desk.compute() == Computed(Answer(GOOD.body, 1_800_000_000.0, a_call().determinism.cls), None, worked=True)
+    assert desk.compute() == Computed(
+        Answer(GOOD.body, 1_800_000_000.0, a_call().determinism.cls), None, may_have_worked=True
+    )
     assert desk.parts.meter.counts[("esmgw_upstream_requests_total", "generate_tensor", "ok")] == 1
 
 
@@ -236,14 +238,14 @@ def test_failures_in_a_row_open_the_breaker_and_one_trial_closes_it() -> None:
     desk = Desk()
     for _ in range(3):
         assert said(desk.compute(status(500))) == ("upstream-failed", 502, False)
-    assert desk.gauge("esmgw_breaker_open") == 1
+    assert desk.gauge("esmgw_breaker_state") == 1
     desk.parts.clock.advance(4.6)
     computed = desk.compute()
     assert (said(computed), retry_after(computed)) == (("upstream-unavailable", 503, False), "16")
     assert len(desk.sent_with()) == 3
     desk.parts.clock.advance(16)
     assert desk.compute().answer is not None
-    assert desk.gauge("esmgw_breaker_open") == 0
+    assert desk.gauge("esmgw_breaker_state") == 0
     assert desk.compute().answer is not None
 
 
@@ -297,7 +299,7 @@ def test_a_trial_for_which_there_is_no_key_leaves_the_trial_to_the_next_call() -
 def test_the_gauges_stand_before_the_first_call() -> None:
     desk = Desk()
     assert desk.states() == [3, 0, 0]
-    assert desk.gauge("esmgw_breaker_open") == 0
+    assert desk.gauge("esmgw_breaker_state") == 0
     desk.compute(status(429), status(429))
     assert desk.states() == [1, 2, 0]
 
@@ -329,7 +331,7 @@ def test_a_later_reply_that_asks_for_less_does_not_cut_an_earlier_rest_short() -
 
     desk.parts.play(act)
     desk.parts.clock.advance(30.0)
-    assert desk.keys["one"].state(desk.parts.clock.monotonic()) == "resting"
+    assert desk.keys["one"].state(desk.parts.clock.monotonic()) == "cooling_down"
 
 
 def test_a_rest_that_is_over_shows_without_a_call() -> None:

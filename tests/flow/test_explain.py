@@ -6,56 +6,56 @@ from typing import Any
 
 import pytest
 
-from gateway.core.nouns import CacheScope, Limits, Namespace
 from gateway.core.problems import Problem
-from gateway.flow.trace import Trace
-from tests.flow.house import BODY, House, Raw
+from gateway.core.types import CacheScope, Limits, Namespace
+from gateway.flow.context import RequestContext
+from tests.flow.harness import BODY, Harness, Raw
 
 PATH = "/gateway/v1/explain"
-Play = Callable[[House], Awaitable[None]]
+Play = Callable[[Harness], Awaitable[None]]
 
 
-def play(act: Play, settings: Mapping[str, Any] | None = None, limits: Limits | None = None, **key: Any) -> House:
-    house = House(settings, limits)
+def play(act: Play, settings: Mapping[str, Any] | None = None, limits: Limits | None = None, **key: Any) -> Harness:
+    harness = Harness(settings, limits)
     if key:
-        house.add_key(Limits(), **key)
+        harness.add_key(Limits(), **key)
 
     async def whole() -> None:
-        await house.opened()
-        await act(house)
-        await house.tasks.drain(5.0)
+        await harness.opened()
+        await act(harness)
+        await harness.tasks.drain(5.0)
 
     asyncio.run(whole())
-    return house
+    return harness
 
 
-def asking(house: House, body: Mapping[str, Any] | bytes | None = None, query: str = "", **headers: str) -> Raw:
-    raw = house.raw(body, PATH, **headers)
+def asking(harness: Harness, body: Mapping[str, Any] | bytes | None = None, query: str = "", **headers: str) -> Raw:
+    raw = harness.raw(body, PATH, **headers)
     raw.query = query
     return raw
 
 
 async def explained(
-    house: House, body: Mapping[str, Any] | bytes | None = None, query: str = "", **headers: str
+    harness: Harness, body: Mapping[str, Any] | bytes | None = None, query: str = "", **headers: str
 ) -> Mapping[str, Any]:
-    return await house.flow.explain.call(asking(house, body, query, **headers), Trace("r1", 0.0))
+    return await harness.flow.explain.call(asking(harness, body, query, **headers), RequestContext("r1", 0.0))
 
 
 async def refused(
-    house: House, body: Mapping[str, Any] | bytes | None = None, query: str = "", **headers: str
+    harness: Harness, body: Mapping[str, Any] | bytes | None = None, query: str = "", **headers: str
 ) -> Problem:
     with pytest.raises(Problem) as caught:
-        await explained(house, body, query, **headers)
+        await explained(harness, body, query, **headers)
     return caught.value
 
 
 def test_an_explanation_costs_nothing_and_touches_nothing_but_the_directory() -> None:
-    async def act(house: House) -> None:
+    async def act(harness: Harness) -> None:
         for body in (None, {"potential_sequence_of_concern": True}, {"temperature": 1}):
             for _ in range(5):
-                await explained(house, body)
-        assert {name for name in await house.settled() if not name.startswith("meter.")} == {"directory.find"}
-        assert (await house.ask()).status == 200
+                await explained(harness, body)
+        assert {name for name in await harness.settled() if not name.startswith("meter.")} == {"directory.find"}
+        assert (await harness.ask()).status == 200
 
     play(act, limits=Limits(requests_per_minute=1, units_per_day=10))
 
@@ -78,28 +78,28 @@ def test_an_explanation_costs_nothing_and_touches_nothing_but_the_directory() ->
 def test_what_is_said_to_be_kept_is_kept_and_nothing_else(
     settings: Mapping[str, Any], key: Mapping[str, Any], headers: Mapping[str, str], changes: Mapping[str, Any]
 ) -> None:
-    async def act(house: House) -> None:
-        await house.memory.archive.create(Namespace("live", 1.0))
-        await house.flow.watch.look()
-        about = await explained(house, changes, **headers)
-        status = (await house.ask(changes, **headers)).headers["Cache-Status"]
-        assert about["kept"] == ("; stored" in status)
-        assert about["class"] in status or not about["kept"]
+    async def act(harness: Harness) -> None:
+        await harness.memory.namespace_store.create(Namespace("live", 1.0))
+        await harness.flow.poller.poll()
+        about = await explained(harness, changes, **headers)
+        status = (await harness.ask(changes, **headers)).headers["Cache-Status"]
+        assert about["stored"] == ("; stored" in status)
+        assert about["class"] in status or not about["stored"]
 
     play(act, settings, **key)
 
 
 def test_an_unapproved_caller_is_told_about_a_declared_sequence_without_a_record() -> None:
-    async def act(house: House) -> None:
-        assert (await explained(house, {"potential_sequence_of_concern": True}))["flagged"] is True
-        assert house.memory.audit.events == []
-        assert (await house.ask({"potential_sequence_of_concern": True})).status == 403
+    async def act(harness: Harness) -> None:
+        assert (await explained(harness, {"potential_sequence_of_concern": True}))["flagged"] is True
+        assert harness.memory.audit.events == []
+        assert (await harness.ask({"potential_sequence_of_concern": True})).status == 403
 
     play(act)
 
 
 def test_the_same_is_refused_as_at_the_endpoint_itself() -> None:
-    async def act(house: House) -> None:
+    async def act(harness: Harness) -> None:
         for body, headers, slug in (
             (None, {"authorization": "Bearer nobody"}, "key-refused"),
             (b"{", {}, "body-unreadable"),
@@ -111,43 +111,43 @@ def test_the_same_is_refused_as_at_the_endpoint_itself() -> None:
             (None, {"cache_control": "no-store"}, "cache-control-refused"),
             (None, {"cache_control": "namespace=none"}, "unknown-namespace"),
         ):
-            problem = await refused(house, body, **headers)
-            response = await house.ask(body, **headers)
+            problem = await refused(harness, body, **headers)
+            response = await harness.ask(body, **headers)
             assert problem.kind.slug == slug
             assert response.status == problem.kind.status
-        assert [fault.pointer for fault in (await refused(house, {"num_steps": 0})).faults] == ["/num_steps"]
+        assert [error.pointer for error in (await refused(harness, {"num_steps": 0})).errors] == ["/num_steps"]
 
     scope = CacheScope(directives=("pool", "sample", "namespace"))
     play(act, {"request": {"max_body_bytes": 4000}}, cache=scope)
 
 
 def test_a_key_hears_of_its_own_models_only() -> None:
-    async def act(house: House) -> None:
-        problem = await refused(house)
+    async def act(harness: Harness) -> None:
+        problem = await refused(harness)
         assert (problem.kind.slug, problem.detail) == ("model-refused", "this key may use: other")
 
     play(act, models=("other",))
 
 
 def test_the_query_names_the_endpoint_and_leaves_the_rest_to_it() -> None:
-    async def act(house: House) -> None:
+    async def act(harness: Harness) -> None:
         model = BODY["model"]
-        about = await explained(house, b'{"model":"%s","sequence":"MKT"}' % model.encode(), "endpoint=fold")
-        assert (about["endpoint"], about["class"], about["kept"]) == ("fold", "unknown", False)
-        about = await explained(house, b"{}", "sequence=MKT&endpoint=msa&use_env=false")
+        about = await explained(harness, b'{"model":"%s","sequence":"MKT"}' % model.encode(), "endpoint=fold")
+        assert (about["endpoint"], about["class"], about["stored"]) == ("fold", "unknown", False)
+        about = await explained(harness, b"{}", "sequence=MKT&endpoint=msa&use_env=false")
         assert about["endpoint"] == "msa"
-        assert (await refused(house, None, "sequence=MKT")).kind.slug == "call-invalid"
-        assert "generate_tensor" in (await refused(house, None, "endpoint=none")).faults[0].detail
-        assert "true or false" in (await refused(house, None, "canonical=1")).faults[0].detail
+        assert (await refused(harness, None, "sequence=MKT")).kind.slug == "call-invalid"
+        assert "generate_tensor" in (await refused(harness, None, "endpoint=none")).errors[0].detail
+        assert "true or false" in (await refused(harness, None, "canonical=1")).errors[0].detail
 
     play(act)
 
 
 def test_coordinates_are_told_in_full_where_the_query_says_so() -> None:
-    async def act(house: House) -> None:
+    async def act(harness: Harness) -> None:
         inputs = {**BODY["inputs"], "coordinates": [[[1.5, None, 0.0]] * 3] * 5}
         told = [
-            (await explained(house, {"inputs": inputs}, query))["canonical"]["inputs"]["coordinates"]
+            (await explained(harness, {"inputs": inputs}, query))["canonical"]["inputs"]["coordinates"]
             for query in ("", "canonical=false", "canonical=true")
         ]
         assert told[0] == told[1] != told[2] == inputs["coordinates"]
@@ -156,22 +156,22 @@ def test_coordinates_are_told_in_full_where_the_query_says_so() -> None:
 
 
 def test_without_the_cache_store_a_call_is_explained_as_not_kept() -> None:
-    async def act(house: House) -> None:
-        house.lose_cache()
-        await house.flow.watch.look()
-        about = await explained(house)
-        assert (about["kept"], about["why"]) == (False, "the cache store is out of reach just now")
+    async def act(harness: Harness) -> None:
+        harness.lose_cache()
+        await harness.flow.poller.poll()
+        about = await explained(harness)
+        assert (about["stored"], about["why"]) == (False, "the cache store is out of reach just now")
 
     play(act)
 
 
 def test_a_receipt_says_the_same_for_the_miss_and_for_every_hit_and_names_the_call_as_explained() -> None:
-    async def act(house: House) -> None:
-        answers = [await house.ask(), await house.ask()]
+    async def act(harness: Harness) -> None:
+        answers = [await harness.ask(), await harness.ask()]
         assert len({answer.headers["X-Gateway-Receipt"] for answer in answers}) == 1
         identifier = answers[0].headers["X-Gateway-Receipt"]
-        told = await house.flow.explain.receipt(asking(house), Trace("r1", 0.0), identifier)
-        about = await explained(house)
+        told = await harness.flow.explain.receipt(asking(harness), RequestContext("r1", 0.0), identifier)
+        about = await explained(harness)
         assert told["call_sha256"] == about["call_sha256"]
         assert (told["receipt"], told["determinism"], told["model"]) == (identifier, "exact", BODY["model"])
 
@@ -179,14 +179,16 @@ def test_a_receipt_says_the_same_for_the_miss_and_for_every_hit_and_names_the_ca
 
 
 def test_receipts_need_a_key_and_unknown_ones_are_unknown() -> None:
-    async def act(house: House) -> None:
+    async def act(harness: Harness) -> None:
         for headers, identifier, slug in (
             ({}, "nothing", "unknown-receipt"),
             ({}, "", "unknown-receipt"),
-            ({"authorization": ""}, (await house.ask()).headers["X-Gateway-Receipt"], "key-refused"),
+            ({"authorization": ""}, (await harness.ask()).headers["X-Gateway-Receipt"], "key-refused"),
         ):
             with pytest.raises(Problem) as caught:
-                await house.flow.explain.receipt(asking(house, None, "", **headers), Trace("r1", 0.0), identifier)
+                await harness.flow.explain.receipt(
+                    asking(harness, None, "", **headers), RequestContext("r1", 0.0), identifier
+                )
             assert caught.value.kind.slug == slug
 
     play(act)

@@ -11,9 +11,9 @@ import orjson
 import pytest
 
 from gateway.core.problems import Problem
-from gateway.flow.trace import Trace
+from gateway.flow.context import RequestContext
 from gateway.ports import UpstreamReply
-from tests.flow.house import KEY, House, Raw
+from tests.flow.harness import KEY, Harness, Raw
 
 WIRE = Path(__file__).resolve().parents[1] / "wire"
 ODD: tuple[Any, ...] = (
@@ -60,8 +60,8 @@ def bytes_of(value: Any, chance: random.Random) -> bytes:
 def test_no_odd_body_is_a_fault_of_ours_or_is_quoted_back(seed: int) -> None:
     async def story() -> None:
         chance = random.Random(seed)
-        house = await House().opened()
-        house.memory.upstream.answer = lambda _: UpstreamReply(200, "application/json", None, b'{"outputs": {}}')
+        harness = await Harness().opened()
+        harness.memory.upstream.answer = lambda _: UpstreamReply(200, "application/json", None, b'{"outputs": {}}')
         asked, answered = list(requests()), 0
         refused: list[Problem] = []
         for _ in range(TIMES):
@@ -71,10 +71,10 @@ def test_no_odd_body_is_a_fault_of_ours_or_is_quoted_back(seed: int) -> None:
             raw = Raw(bytes_of(broken(body, chance), chance), path, headers)
             raw.query = query if chance.random() < 0.8 else chance.choice(QUERIES)
             try:
-                answered += (await house.flow.pipeline.handle(raw, Trace("r", 0.0))).status == 200
+                answered += (await harness.flow.pipeline.handle(raw, RequestContext("r", 0.0))).status == 200
             except Problem as problem:
                 refused.append(problem)
-        await house.tasks.drain(5.0)
+        await harness.tasks.drain(5.0)
         assert all(400 <= problem.kind.status < 500 for problem in refused)
         assert not any(b"WWWW" in orjson.dumps(problem.document("r")) for problem in refused)
         assert answered + len(refused) == TIMES

@@ -7,17 +7,17 @@ from typing import Any
 import orjson
 import pytest
 
-from gateway.core.nouns import Limits
+from gateway.core.types import Limits
 from gateway.ports import UpstreamLoss, UpstreamReply, UpstreamRequest
-from tests.flow.house import BODY, House
+from tests.flow.harness import BODY, Harness
 
 GREEDY = '"exact: greedy, in the order of entropy"'
 LIMITS = Limits(requests_per_minute=100, concurrent=4, units_per_day=1000)
 
 
-def run(play: Callable[[House], Awaitable[None]], **house: Any) -> None:
+def run(play: Callable[[Harness], Awaitable[None]], **harness: Any) -> None:
     async def whole() -> None:
-        await play(await House(**house).opened())
+        await play(await Harness(**harness).opened())
 
     asyncio.run(whole())
 
@@ -28,11 +28,11 @@ def problem(response: Any) -> str:
 
 
 def test_a_miss_is_charged_before_it_is_sent_and_settled_after() -> None:
-    async def play(house: House) -> None:
-        response = await house.ask()
+    async def play(harness: Harness) -> None:
+        response = await harness.ask()
         assert response.status == 200
         assert response.headers["Cache-Status"] == f"esm-gateway; fwd=miss; stored; detail={GREEDY}"
-        effects = await house.settled()
+        effects = await harness.settled()
         assert effects[:7] == [
             "directory.find",
             "ledger.charge_rate",
@@ -43,30 +43,30 @@ def test_a_miss_is_charged_before_it_is_sent_and_settled_after() -> None:
             "cache.put",
         ]
         assert effects[7:] == ["ledger.settle"]
-        assert next(entry for entry in house.memory.journal if entry[0] == "ledger.reserve")[2] == "10"
+        assert next(entry for entry in harness.memory.journal if entry[0] == "ledger.reserve")[2] == "10"
 
     run(play, limits=LIMITS)
 
 
 def test_a_repeat_is_a_hit_that_costs_no_units_and_no_upstream_call() -> None:
-    async def play(house: House) -> None:
-        first = await house.ask()
-        await house.settled()
-        house.memory.journal.clear()
-        second = await house.ask()
+    async def play(harness: Harness) -> None:
+        first = await harness.ask()
+        await harness.settled()
+        harness.memory.journal.clear()
+        second = await harness.ask()
         assert second.body == first.body
         assert second.headers["Cache-Status"].startswith("esm-gateway; hit; ttl=")
-        assert await house.settled() == ["ledger.charge_rate"]
+        assert await harness.settled() == ["ledger.charge_rate"]
 
     run(play, limits=LIMITS)
 
 
 def test_another_process_finds_the_answer_in_the_store_in_one_step() -> None:
-    async def play(house: House) -> None:
-        first = await house.ask()
-        await house.settled()
-        other = House(limits=LIMITS)
-        other.memory.cache.entries = house.memory.cache.entries
+    async def play(harness: Harness) -> None:
+        first = await harness.ask()
+        await harness.settled()
+        other = Harness(limits=LIMITS)
+        other.memory.cache.entries = harness.memory.cache.entries
         await other.opened()
         second = await other.ask()
         assert second.body == first.body
@@ -76,9 +76,9 @@ def test_another_process_finds_the_answer_in_the_store_in_one_step() -> None:
 
 
 def test_equal_calls_at_once_are_one_upstream_call_and_one_charge() -> None:
-    async def play(house: House) -> None:
-        answers = await asyncio.gather(*(house.ask() for _ in range(50)))
-        effects = await house.settled()
+    async def play(harness: Harness) -> None:
+        answers = await asyncio.gather(*(harness.ask() for _ in range(50)))
+        effects = await harness.settled()
         assert len({answer.body for answer in answers}) == 1
         assert effects.count("upstream.send") == effects.count("ledger.reserve") == 1
         collapsed = [answer for answer in answers if "collapsed" in answer.headers["Cache-Status"]]
@@ -88,25 +88,25 @@ def test_equal_calls_at_once_are_one_upstream_call_and_one_charge() -> None:
 
 
 def test_a_flight_without_an_entry_lets_go_of_its_lease() -> None:
-    async def play(house: House) -> None:
-        house.memory.upstream.replies.append(UpstreamReply(500, "application/json", None, b"{}"))
-        await house.ask()
-        assert "cache.release" in await house.settled()
-        assert not house.memory.cache.leases
-        assert (await house.ask()).status == 200
+    async def play(harness: Harness) -> None:
+        harness.memory.upstream.replies.append(UpstreamReply(500, "application/json", None, b"{}"))
+        await harness.ask()
+        assert "cache.release" in await harness.settled()
+        assert not harness.memory.cache.leases
+        assert (await harness.ask()).status == 200
 
     run(play, limits=LIMITS)
 
 
 def test_a_leader_without_units_hands_over_and_takes_nobody_down() -> None:
-    async def play(house: House) -> None:
-        house.memory.ledger.lost.add("reserve")
-        first = asyncio.ensure_future(house.ask())
-        second = asyncio.ensure_future(house.ask())
+    async def play(harness: Harness) -> None:
+        harness.memory.ledger.lost.add("reserve")
+        first = asyncio.ensure_future(harness.ask())
+        second = asyncio.ensure_future(harness.ask())
         await asyncio.sleep(0)
-        while "ledger.reserve" not in house.memory.effects():
+        while "ledger.reserve" not in harness.memory.effects():
             await asyncio.sleep(0)
-        house.memory.ledger.lost.clear()
+        harness.memory.ledger.lost.clear()
         assert problem(await first) == "state-unavailable"
         assert (await second).status == 200
 
@@ -114,10 +114,10 @@ def test_a_leader_without_units_hands_over_and_takes_nobody_down() -> None:
 
 
 def test_spent_units_are_a_403_that_costs_nothing_upstream() -> None:
-    async def play(house: House) -> None:
-        response = await house.ask()
+    async def play(harness: Harness) -> None:
+        response = await harness.ask()
         assert (response.status, problem(response)) == (403, "quota-exhausted")
-        assert "upstream.send" not in await house.settled()
+        assert "upstream.send" not in await harness.settled()
         assert '"key-units";q=9;w=86400' in response.headers["RateLimit-Policy"]
 
     run(play, limits=Limits(units_per_day=9))
@@ -136,164 +136,164 @@ def test_spent_units_are_a_403_that_costs_nothing_upstream() -> None:
     ],
 )
 def test_the_charge_stands_exactly_where_the_upstream_may_have_worked(reply: Any, status: int, settled: str) -> None:
-    async def play(house: House) -> None:
-        house.memory.upstream.replies.append(reply)
-        response = await house.ask()
+    async def play(harness: Harness) -> None:
+        harness.memory.upstream.replies.append(reply)
+        response = await harness.ask()
         assert response.status == status
-        await house.settled()
-        assert [entry[2] for entry in house.memory.journal if entry[0] == "ledger.settle"] == [settled]
-        assert not house.memory.cache.entries
-        assert len(house.memory.upstream.requests) == 1
+        await harness.settled()
+        assert [entry[2] for entry in harness.memory.journal if entry[0] == "ledger.settle"] == [settled]
+        assert not harness.memory.cache.entries
+        assert len(harness.memory.upstream.requests) == 1
 
     run(play, limits=LIMITS)
 
 
 def test_an_upstream_401_kills_its_key_and_never_reaches_the_caller() -> None:
-    async def play(house: House) -> None:
-        house.memory.upstream.replies.append(UpstreamReply(401, "application/json", None, b"{}"))
-        response = await house.ask()
+    async def play(harness: Harness) -> None:
+        harness.memory.upstream.replies.append(UpstreamReply(401, "application/json", None, b"{}"))
+        response = await harness.ask()
         assert (response.status, problem(response)) == (503, "no-upstream-key")
-        assert house.upstream_keys[0].state(house.memory.clock.monotonic()) == "dead"
+        assert harness.upstream_keys[0].state(harness.memory.clock.monotonic()) == "disabled"
 
     run(play, limits=LIMITS)
 
 
 def test_a_caller_who_hangs_up_has_still_paid_and_the_answer_is_kept() -> None:
-    async def play(house: House) -> None:
+    async def play(harness: Harness) -> None:
         gate = asyncio.Event()
 
         async def slow(request: UpstreamRequest) -> UpstreamReply:
             await gate.wait()
             return UpstreamReply(200, "application/json", None, b'{"outputs": {}}')
 
-        house.memory.upstream.answer = slow
-        asking = asyncio.ensure_future(house.ask())
-        while "upstream.send" not in house.memory.effects():
+        harness.memory.upstream.answer = slow
+        asking = asyncio.ensure_future(harness.ask())
+        while "upstream.send" not in harness.memory.effects():
             await asyncio.sleep(0)
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
         gate.set()
-        await house.settled()
-        assert [entry[2] for entry in house.memory.journal if entry[0] == "ledger.settle"] == ["10"]
-        assert len(house.memory.cache.entries) == 1
+        await harness.settled()
+        assert [entry[2] for entry in harness.memory.journal if entry[0] == "ledger.settle"] == ["10"]
+        assert len(harness.memory.cache.entries) == 1
 
     run(play, limits=LIMITS)
 
 
 def test_a_wrong_key_is_refused_before_the_body_is_read() -> None:
-    async def play(house: House) -> None:
-        raw = house.raw(None, "/api/v1/generate_tensor", authorization="Bearer esmgw_abc")
-        response = await house.ask(authorization="Bearer esmgw_abc")
+    async def play(harness: Harness) -> None:
+        raw = harness.raw(None, "/api/v1/generate_tensor", authorization="Bearer esmgw_abc")
+        response = await harness.ask(authorization="Bearer esmgw_abc")
         assert (response.status, problem(response)) == (401, "key-refused")
         assert not raw.was_read
-        assert await house.settled() == []
+        assert await harness.settled() == []
 
     run(play)
 
 
 def test_bad_input_costs_nothing() -> None:
-    async def play(house: House) -> None:
-        response = await house.ask({"inputs": {"sequence": [0, 99, 32, 2]}})
+    async def play(harness: Harness) -> None:
+        response = await harness.ask({"inputs": {"sequence": [0, 99, 32, 2]}})
         assert (response.status, problem(response)) == (422, "call-invalid")
         assert orjson.loads(response.body)["errors"][0]["pointer"] == "/inputs/sequence/1"
-        assert await house.settled() == ["directory.find"]
+        assert await harness.settled() == ["directory.find"]
 
     run(play, limits=LIMITS)
 
 
 def test_an_unapproved_flag_is_recorded_and_meets_neither_cache_nor_upstream() -> None:
-    async def play(house: House) -> None:
-        response = await house.ask({"potential_sequence_of_concern": True})
+    async def play(harness: Harness) -> None:
+        response = await harness.ask({"potential_sequence_of_concern": True})
         assert (response.status, problem(response)) == (403, "concern-refused")
-        assert await house.settled() == ["directory.find", "audit.append"]
-        assert house.memory.audit.events[0].kind == "concern_refused"
+        assert await harness.settled() == ["directory.find", "audit.append"]
+        assert harness.memory.audit.events[0].kind == "concern_refused"
 
     run(play, limits=LIMITS)
 
 
 def test_an_approved_flag_is_on_record_before_it_is_sent_with_the_marked_key() -> None:
-    async def play(house: House) -> None:
-        house.grant()
-        response = await house.ask({"potential_sequence_of_concern": True})
+    async def play(harness: Harness) -> None:
+        harness.approval()
+        response = await harness.ask({"potential_sequence_of_concern": True})
         assert response.status == 200
-        effects = await house.settled()
+        effects = await harness.settled()
         assert effects.index("audit.append") < effects.index("cache.get") < effects.index("upstream.send")
-        assert house.memory.upstream.requests[0].secret == "up-marked"
-        assert [event.kind for event in house.memory.audit.events] == ["concern_permitted", "concern_answered"]
+        assert harness.memory.upstream.requests[0].secret == "up-marked"
+        assert [event.kind for event in harness.memory.audit.events] == ["concern_permitted", "concern_answered"]
 
     run(play, limits=LIMITS)
 
 
 def test_without_the_record_a_flagged_call_does_not_happen() -> None:
-    async def play(house: House) -> None:
-        house.grant()
-        house.memory.audit.lost.add("*")
-        response = await house.ask({"potential_sequence_of_concern": True})
+    async def play(harness: Harness) -> None:
+        harness.approval()
+        harness.memory.audit.lost.add("*")
+        response = await harness.ask({"potential_sequence_of_concern": True})
         assert (response.status, problem(response)) == (503, "audit-unavailable")
-        assert await house.settled() == ["directory.find", "audit.append"]
+        assert await harness.settled() == ["directory.find", "audit.append"]
 
     run(play, limits=LIMITS)
 
 
 def test_flagged_and_unflagged_answers_never_meet() -> None:
-    async def play(house: House) -> None:
-        house.grant()
-        plain = await house.ask()
-        flagged = await house.ask({"potential_sequence_of_concern": True})
-        again = await house.ask()
+    async def play(harness: Harness) -> None:
+        harness.approval()
+        plain = await harness.ask()
+        flagged = await harness.ask({"potential_sequence_of_concern": True})
+        again = await harness.ask()
         assert plain.body == again.body != flagged.body
-        assert len(house.memory.cache.entries) == 2
+        assert len(harness.memory.cache.entries) == 2
 
     run(play, limits=LIMITS)
 
 
 def test_observing_records_the_refusal_and_lets_the_call_go_on() -> None:
-    async def play(house: House) -> None:
-        response = await house.ask({"potential_sequence_of_concern": True})
+    async def play(harness: Harness) -> None:
+        response = await harness.ask({"potential_sequence_of_concern": True})
         assert response.status == 200
-        await house.settled()
-        assert house.memory.audit.events[0].kind == "concern_refused"
-        assert house.memory.audit.events[0].facts["mode"] == "observe"
+        await harness.settled()
+        assert harness.memory.audit.events[0].kind == "concern_refused"
+        assert harness.memory.audit.events[0].facts["mode"] == "observe"
 
     run(play, settings={"policy": {"concern": "observe"}}, limits=LIMITS)
 
 
 def test_a_lost_cache_is_a_bypass_and_a_lost_ledger_a_503_with_nothing_upstream() -> None:
-    async def play(house: House) -> None:
-        house.lose_cache()
-        assert (await house.ask()).headers["Cache-Status"] == f"esm-gateway; fwd=miss; detail={GREEDY}"
-        await house.flow.watch.look()
-        assert (await house.ask()).headers["Cache-Status"] == "esm-gateway; fwd=bypass; detail=store"
-        house.memory.ledger.lost.add("*")
-        sent = len(house.memory.upstream.requests)
-        response = await house.ask({"num_steps": 1})
+    async def play(harness: Harness) -> None:
+        harness.lose_cache()
+        assert (await harness.ask()).headers["Cache-Status"] == f"esm-gateway; fwd=miss; detail={GREEDY}"
+        await harness.flow.poller.poll()
+        assert (await harness.ask()).headers["Cache-Status"] == "esm-gateway; fwd=bypass; detail=store"
+        harness.memory.ledger.lost.add("*")
+        sent = len(harness.memory.upstream.requests)
+        response = await harness.ask({"num_steps": 1})
         assert (response.status, problem(response)) == (503, "state-unavailable")
-        assert len(house.memory.upstream.requests) == sent
+        assert len(harness.memory.upstream.requests) == sent
 
     run(play, limits=LIMITS)
 
 
 def test_without_the_cache_store_equal_calls_at_once_are_still_one_in_this_process() -> None:
-    async def play(house: House) -> None:
-        house.lose_cache()
-        await house.flow.watch.look()
-        answers = await asyncio.gather(*(house.ask() for _ in range(20)))
-        assert len({answer.body for answer in answers}) == len(house.memory.upstream.requests) == 1
+    async def play(harness: Harness) -> None:
+        harness.lose_cache()
+        await harness.flow.poller.poll()
+        answers = await asyncio.gather(*(harness.ask() for _ in range(20)))
+        assert len({answer.body for answer in answers}) == len(harness.memory.upstream.requests) == 1
 
     run(play, limits=LIMITS)
 
 
 def test_a_lost_reply_to_a_reservation_is_taken_back() -> None:
-    async def play(house: House) -> None:
-        house.memory.ledger.reply_lost.add("reserve")
-        assert problem(await house.ask()) == "state-unavailable"
-        house.memory.ledger.reply_lost.clear()
-        await house.settled()
-        who = (await house.memory.directory.find(next(iter(house.memory.directory.records)))) or ()
+    async def play(harness: Harness) -> None:
+        harness.memory.ledger.reply_lost.add("reserve")
+        assert problem(await harness.ask()) == "state-unavailable"
+        harness.memory.ledger.reply_lost.clear()
+        await harness.settled()
+        who = (await harness.memory.directory.find(next(iter(harness.memory.directory.records)))) or ()
         assert who
-        house.memory.clock.advance(1.0)
-        await house.flow.watch.look()
-        assert (await house.ask()).status == 200
+        harness.memory.clock.advance(1.0)
+        await harness.flow.poller.poll()
+        assert (await harness.ask()).status == 200
 
     run(play, limits=Limits(units_per_day=10))
 
@@ -302,31 +302,31 @@ def test_a_lost_reply_to_a_reservation_is_taken_back() -> None:
     "control, second", [("no-cache", "fwd=request; stored"), ("no-store", "fwd=bypass"), ("max-foo", "hit")]
 )
 def test_cache_control_of_the_request_is_honoured(control: str, second: str) -> None:
-    async def play(house: House) -> None:
-        await house.ask()
-        response = await house.ask(cache_control=control)
+    async def play(harness: Harness) -> None:
+        await harness.ask()
+        response = await harness.ask(cache_control=control)
         assert second in response.headers["Cache-Status"]
 
     run(play, limits=LIMITS)
 
 
 def test_only_if_cached_never_goes_upstream() -> None:
-    async def play(house: House) -> None:
-        response = await house.ask(cache_control="only-if-cached")
+    async def play(harness: Harness) -> None:
+        response = await harness.ask(cache_control="only-if-cached")
         assert (response.status, problem(response)) == (504, "not-in-cache")
-        assert "upstream.send" not in await house.settled()
+        assert "upstream.send" not in await harness.settled()
 
     run(play, limits=LIMITS)
 
 
 def test_a_swapped_or_broken_entry_is_a_miss_and_is_replaced() -> None:
-    async def play(house: House) -> None:
-        await house.ask()
-        await house.ask({"num_steps": 1})
-        one, two = house.memory.cache.entries
-        entries = house.memory.cache.entries
+    async def play(harness: Harness) -> None:
+        await harness.ask()
+        await harness.ask({"num_steps": 1})
+        one, two = harness.memory.cache.entries
+        entries = harness.memory.cache.entries
         entries[one], entries[two] = entries[two], entries[one]
-        fresh = House(limits=LIMITS)
+        fresh = Harness(limits=LIMITS)
         fresh.memory.cache.entries = entries
         await fresh.opened()
         response = await fresh.ask()
@@ -338,20 +338,20 @@ def test_a_swapped_or_broken_entry_is_a_miss_and_is_replaced() -> None:
 
 
 def test_a_revoked_key_stops_within_a_look() -> None:
-    async def play(house: House) -> None:
-        assert (await house.ask()).status == 200
-        house.add_key(LIMITS, revoked=1.0)
-        await house.flow.watch.look()
-        assert problem(await house.ask()) == "key-refused"
+    async def play(harness: Harness) -> None:
+        assert (await harness.ask()).status == 200
+        harness.add_key(LIMITS, revoked=1.0)
+        await harness.flow.poller.poll()
+        assert problem(await harness.ask()) == "key-refused"
 
     run(play, limits=LIMITS)
 
 
 def test_sampled_calls_are_never_kept_nor_shared() -> None:
-    async def play(house: House) -> None:
-        answers = await asyncio.gather(*(house.ask({"temperature": 0.5}) for _ in range(3)))
+    async def play(harness: Harness) -> None:
+        answers = await asyncio.gather(*(harness.ask({"temperature": 0.5}) for _ in range(3)))
         assert len({answer.body for answer in answers}) == 3
-        assert not house.memory.cache.entries
+        assert not harness.memory.cache.entries
         assert all(
             a.headers["Cache-Status"] == 'esm-gateway; fwd=bypass; detail="sampled: temperature is above 0"'
             for a in answers
@@ -361,9 +361,9 @@ def test_sampled_calls_are_never_kept_nor_shared() -> None:
 
 
 def test_the_upstream_sees_what_was_parsed_with_every_default_spelled_out() -> None:
-    async def play(house: House) -> None:
-        await house.ask(b" " + orjson.dumps({**BODY, "top_p": None}))
-        sent = orjson.loads(house.memory.upstream.requests[0].body)
+    async def play(harness: Harness) -> None:
+        await harness.ask(b" " + orjson.dumps({**BODY, "top_p": None}))
+        sent = orjson.loads(harness.memory.upstream.requests[0].body)
         assert sent["schedule"] == "cosine"
         assert sent["top_p"] == 1.0
         assert sent["inputs"]["coordinates"] is None
@@ -373,9 +373,9 @@ def test_the_upstream_sees_what_was_parsed_with_every_default_spelled_out() -> N
 
 
 def test_the_access_log_knows_who_and_how_much_but_no_key_and_no_sequence() -> None:
-    async def play(house: House) -> None:
-        await house.ask()
-        line = house.memory.access.lines[0]
+    async def play(harness: Harness) -> None:
+        await harness.ask()
+        line = harness.memory.access.lines[0]
         assert (line["user"], line["units"], line["outcome"], line["cls"]) == ("ada", 10, "miss", "exact")
         text = str(line)
         assert "esmgw_" not in text

@@ -6,27 +6,27 @@ from typing import Any
 
 import pytest
 
-from gateway.core.marks import Purge
+from gateway.core.purge_state import Purge
 from gateway.ports import UpstreamReply, UpstreamRequest
-from tests.flow.house import House, answering, serial
+from tests.flow.harness import Harness, answering, serial
 
 MODEL, OTHER = "esm3-open-2024-03", "esm3-small-2024-08"
 MODELS = {"models": {MODEL: 1.0, OTHER: 1.0}}
 
 
-def run(play: Callable[[House], Awaitable[None]], **house: Any) -> None:
+def run(play: Callable[[Harness], Awaitable[None]], **harness: Any) -> None:
     async def whole() -> None:
-        await play(await House(MODELS, **house).opened())
+        await play(await Harness(MODELS, **harness).opened())
 
     asyncio.run(whole())
 
 
-async def beside(house: House) -> House:
+async def beside(harness: Harness) -> Harness:
     """Another process on the same stores and the same upstream."""
-    other = House(MODELS)
-    for part in ("cache", "purges", "archive", "upstream", "clock"):
-        vars(getattr(other.memory, part)).update(vars(getattr(house.memory, part)))
-    await other.flow.watch.look()
+    other = Harness(MODELS)
+    for part in ("cache", "purge_store", "namespace_store", "upstream", "clock"):
+        vars(getattr(other.memory, part)).update(vars(getattr(harness.memory, part)))
+    await other.flow.poller.poll()
     return other
 
 
@@ -44,80 +44,80 @@ async def beside(house: House) -> House:
     ],
 )
 def test_a_purge_takes_what_it_names_and_no_more(what: Purge, gone: set[str]) -> None:
-    async def play(house: House) -> None:
-        before = {model: serial(await house.ask({"model": model})) for model in (MODEL, OTHER)}
-        await house.later(100)
-        await house.memory.purges.purge(what)
-        await house.later(0.5)
-        after = {model: serial(await house.ask({"model": model})) for model in (MODEL, OTHER)}
+    async def play(harness: Harness) -> None:
+        before = {model: serial(await harness.ask({"model": model})) for model in (MODEL, OTHER)}
+        await harness.later(100)
+        await harness.memory.purge_store.purge(what)
+        await harness.later(0.5)
+        after = {model: serial(await harness.ask({"model": model})) for model in (MODEL, OTHER)}
         assert {model for model in before if before[model] != after[model]} == gone
         # What came after the purge stays.
-        assert {model: serial(await house.ask({"model": model})) for model in (MODEL, OTHER)} == after
+        assert {model: serial(await harness.ask({"model": model})) for model in (MODEL, OTHER)} == after
 
     run(play)
 
 
 def test_a_purge_by_age_takes_the_old_and_leaves_the_young() -> None:
-    async def play(house: House) -> None:
-        old = serial(await house.ask())
-        await house.later(100)
-        young = serial(await house.ask({"num_steps": 1}))
-        await house.later(10)
-        await house.memory.purges.purge(Purge(older_than_s=60.0))
-        await house.later(0.5)
-        assert serial(await house.ask({"num_steps": 1})) == young
-        assert serial(await house.ask()) != old
+    async def play(harness: Harness) -> None:
+        old = serial(await harness.ask())
+        await harness.later(100)
+        young = serial(await harness.ask({"num_steps": 1}))
+        await harness.later(10)
+        await harness.memory.purge_store.purge(Purge(older_than_s=60.0))
+        await harness.later(0.5)
+        assert serial(await harness.ask({"num_steps": 1})) == young
+        assert serial(await harness.ask()) != old
 
     run(play)
 
 
 @pytest.mark.parametrize("what", [Purge(), Purge(MODEL), Purge(soft=True), Purge(older_than_s=0.0)])
 def test_every_process_hears_of_a_purge_with_its_next_look(what: Purge) -> None:
-    async def play(house: House) -> None:
-        other = await beside(house)
-        first = serial(await house.ask())
+    async def play(harness: Harness) -> None:
+        other = await beside(harness)
+        first = serial(await harness.ask())
         assert serial(await other.ask()) == first
-        house.memory.clock.advance(1)
-        other.memory.purges.standing = await house.memory.purges.purge(what)
+        harness.memory.clock.advance(1)
+        other.memory.purge_store.standing = await harness.memory.purge_store.purge(what)
         await other.later(1.5)
         second = serial(await other.ask())
         assert second != first
-        await house.later(0.5)
-        assert serial(await house.ask()) == second
+        await harness.later(0.5)
+        assert serial(await harness.ask()) == second
 
     run(play)
 
 
 def test_an_entry_that_was_taken_out_by_its_key_is_gone_from_memory_too() -> None:
-    async def play(house: House) -> None:
-        first = serial(await house.ask())
-        (address,) = house.memory.cache.entries
-        await house.memory.cache.delete(address)
-        assert serial(await house.ask()) == first
-        await house.memory.purges.touch()
-        await house.flow.watch.look()
-        assert serial(await house.ask()) != first
+    async def play(harness: Harness) -> None:
+        first = serial(await harness.ask())
+        (cache_key,) = harness.memory.cache.entries
+        await harness.memory.cache.delete(cache_key)
+        assert serial(await harness.ask()) == first
+        await harness.memory.purge_store.touch()
+        await harness.flow.poller.poll()
+        assert serial(await harness.ask()) != first
 
     run(play)
 
 
 @pytest.mark.parametrize("what", [Purge(), Purge(MODEL)])
 def test_an_answer_that_was_under_way_when_everything_was_purged_is_not_found_later(what: Purge) -> None:
-    async def play(house: House) -> None:
+    async def play(harness: Harness) -> None:
         gate = asyncio.Event()
 
         async def slow(request: UpstreamRequest) -> UpstreamReply:
             await gate.wait()
             return answering(request)
 
-        house.memory.upstream.answer = slow
-        asking = asyncio.ensure_future(house.ask())
-        while house.sent() == 0:
+        harness.memory.upstream.answer = slow
+        asking = asyncio.ensure_future(harness.ask())
+        while harness.sent() == 0:
             await asyncio.sleep(0)
-        await house.memory.purges.purge(what)
-        await house.later(0.5)
+        await harness.memory.purge_store.purge(what)
+        await harness.later(0.5)
         gate.set()
         first = serial(await asking)
-        assert serial(await house.ask()) != first
+        assert serial(await harness.ask()) != first
 
     run(play)

@@ -6,20 +6,20 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from gateway.adapters.tasks import AsyncTasks
-from gateway.core.nouns import Limits, Principal
 from gateway.core.problems import Problem
 from gateway.core.quota import LimitBook
-from gateway.flow.line import Line
-from gateway.flow.reserve import SETTLE_TRIES, Held, Reserver
-from gateway.flow.trace import Trace
-from tests.flow.house import Parts, a_call, a_principal, turns
+from gateway.core.types import Limits, Principal
+from gateway.flow.context import RequestContext
+from gateway.flow.reserve import SETTLE_TRIES, HeldReservation, Reserver
+from gateway.flow.wait_queue import WaitQueue
+from tests.flow.harness import Parts, a_call, a_principal, turns
 
 LIMITS = Limits(concurrent=1, units_per_day=25)
 LEASE_S = 600.0
 
 
 def a_reserver(parts: Parts, tasks: AsyncTasks, max_wait_s: float = 2.0) -> Reserver:
-    line = Line(parts.clock, tasks, parts.meter, max_wait_s, 100)
+    line = WaitQueue(parts.clock, tasks, parts.meter, max_wait_s, 100)
     return Reserver(parts.ledger, LimitBook(), line, parts.clock, tasks, parts.meter, LEASE_S)
 
 
@@ -30,8 +30,10 @@ def run(parts: Parts, act: Callable[[Reserver], Awaitable[None]]) -> None:
     parts.play(whole)
 
 
-async def reserve(reserver: Reserver, who: Principal, trace: Trace | None = None, units: int = 10) -> Held:
-    return await reserver.reserve(who, a_call(units), trace or Trace("r1", 0.0))
+async def reserve(
+    reserver: Reserver, who: Principal, context: RequestContext | None = None, units: int = 10
+) -> HeldReservation:
+    return await reserver.reserve(who, a_call(units), context or RequestContext("r1", 0.0))
 
 
 def used(parts: Parts, who: Principal) -> dict[str, int]:
@@ -43,14 +45,16 @@ def units(parts: Parts, event: str) -> float:
     return parts.meter.counts[("esmgw_units_total", "generate_tensor", event)]
 
 
-@pytest.mark.parametrize("worked, stands, event", [(True, 10, "settled"), (False, 0, "refunded")])
-def test_a_charge_stands_from_before_the_work_and_is_made_exact_after_it(worked: bool, stands: int, event: str) -> None:
+@pytest.mark.parametrize("may_have_worked, stands, event", [(True, 10, "settled"), (False, 0, "refunded")])
+def test_a_charge_stands_from_before_the_work_and_is_made_exact_after_it(
+    may_have_worked: bool, stands: int, event: str
+) -> None:
     parts, who = Parts(), a_principal(LIMITS)
 
     async def act(reserver: Reserver) -> None:
         held = await reserve(reserver, who)
         assert used(parts, who) == {"concurrency": 1, "units": 10}
-        reserver.settle(held, worked)
+        reserver.settle(held, may_have_worked)
         await turns()
         assert used(parts, who) == {"concurrency": 0, "units": stands}
 
@@ -62,7 +66,7 @@ def test_without_limits_the_ledger_is_not_asked_and_the_units_are_counted_still(
     parts = Parts()
 
     async def act(reserver: Reserver) -> None:
-        reserver.settle(await reserve(reserver, a_principal()), worked=True)
+        reserver.settle(await reserve(reserver, a_principal()), may_have_worked=True)
 
     run(parts, act)
     assert parts.effects() == []
@@ -76,7 +80,7 @@ def test_settling_goes_on_until_the_ledger_has_it(seconds_lost: float) -> None:
     async def act(reserver: Reserver) -> None:
         held = await reserve(reserver, who)
         parts.ledger.lost.add("settle")
-        reserver.settle(held, worked=False)
+        reserver.settle(held, may_have_worked=False)
         await parts.clock.sleep(seconds_lost)
         assert used(parts, who)["units"] == 10
         parts.ledger.lost.clear()
@@ -94,7 +98,7 @@ def test_a_settlement_whose_reply_was_lost_counts_once() -> None:
         await reserve(reserver, who)
         held = await reserve(reserver, who)
         parts.ledger.reply_lost.add("settle")
-        reserver.settle(held, worked=False)
+        reserver.settle(held, may_have_worked=False)
         await parts.clock.sleep(1.0)
         parts.ledger.reply_lost.clear()
         await parts.clock.sleep(5.0)
@@ -109,7 +113,7 @@ def test_settling_gives_up_after_its_tries_and_the_lease_ends_by_itself() -> Non
     async def act(reserver: Reserver) -> None:
         held = await reserve(reserver, who)
         parts.ledger.lost.add("settle")
-        reserver.settle(held, worked=True)
+        reserver.settle(held, may_have_worked=True)
         await parts.clock.sleep(300.0)
         assert parts.details("ledger.settle") == [("lost",)] * SETTLE_TRIES
         await parts.clock.sleep(LEASE_S)
@@ -140,13 +144,13 @@ def test_too_many_at_once_wait_for_one_that_ends() -> None:
     parts, who = Parts(), a_principal(LIMITS)
 
     async def act(reserver: Reserver) -> None:
-        first, trace = await reserve(reserver, who), Trace("r2", 0.0)
-        second = asyncio.ensure_future(reserve(reserver, who, trace))
+        first, context = await reserve(reserver, who), RequestContext("r2", 0.0)
+        second = asyncio.ensure_future(reserve(reserver, who, context))
         await parts.clock.sleep(1.02)
         assert not second.done()
-        reserver.settle(first, worked=True)
+        reserver.settle(first, may_have_worked=True)
         await second
-        assert 1.02 <= trace.queue_s <= 1.1
+        assert 1.02 <= context.queue_s <= 1.1
         assert used(parts, who) == {"concurrency": 1, "units": 20}
 
     run(parts, act)
@@ -200,7 +204,7 @@ def test_many_at_once_are_never_more_than_the_limits_say_and_all_get_their_turn(
             held = await reserve(reserver, who)
             most = max(most, used(parts, who)["concurrency"])
             await parts.clock.sleep(0.1)
-            reserver.settle(held, worked=True)
+            reserver.settle(held, may_have_worked=True)
 
         outcomes = await asyncio.gather(*(one() for _ in range(14)), return_exceptions=True)
         refused = [outcome.kind.slug for outcome in outcomes if isinstance(outcome, Problem)]

@@ -2,7 +2,7 @@
 
     python -m tests.sampler.cases FILE [--cases 200]
 
-A pair is written only with the gateway's own verdict on it: `shared` tells whether its keys are equal under the rule
+A pair is written only with the gateway's own verdict on it: `cache_digest` tells whether its keys are equal under the rule
 that it is about (all default rules for `together`). So what is played is what the product would do.
 """
 
@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
-from gateway.core.endpoint import Rules
-from gateway.core.nouns import Class
+from gateway.core.endpoint import ParseConfig
 from gateway.core.rules import RuleSet, rule_set
+from gateway.core.types import Class
 from tests.claims import changes
 from tests.claims.bodies import body
 from tests.claims.moves import MOVES, OPTIONAL, Move
@@ -28,13 +28,16 @@ DEFAULT = rule_set("sampler", {})
 
 
 def shared(one: Json, other: Json, canonical: RuleSet) -> bool:
-    keys = {call("generate_tensor", each, rules=Rules(MODELS, canonical=canonical)).shared for each in (one, other)}
+    keys = {
+        call("generate_tensor", each, rules=ParseConfig(MODELS, canonical=canonical)).cache_digest
+        for each in (one, other)
+    }
     return len(keys) == 1
 
 
 def repeats(made: Json) -> bool:
     """Whether the sampler answers this identically every time, so that two answers can be compared."""
-    cls = call("generate_tensor", made, rules=Rules(MODELS)).determinism.cls
+    cls = call("generate_tensor", made, rules=ParseConfig(MODELS)).determinism.cls
     return cls is Class.EXACT
 
 

@@ -8,9 +8,9 @@ from random import Random
 import numpy as np
 
 from gateway import endpoints
-from gateway.core.endpoint import Rules
+from gateway.core.endpoint import ParseConfig
 from gateway.core.rules import rule_set
-from gateway.core.rules.row import Form, is_empty, with_track
+from gateway.core.rules.rule import Form, is_empty, with_track
 from tests.claims import changes
 from tests.claims.moves import twin
 from tests.claims.table import TRACKS, Json
@@ -80,6 +80,6 @@ def is_shared_by(wrong: Wrong, one: Json, other: Json) -> bool:
 def _form(wrong: Wrong, made: Json) -> str:
     endpoint = endpoints.find("/api/v1/generate_tensor")
     assert endpoint is not None
-    form = endpoint.drafted(json.dumps(made).encode(), "", Rules({ESM3: 1.0})).form
+    form = endpoint.drafted(json.dumps(made).encode(), "", ParseConfig({ESM3: 1.0})).form
     assert form is not None
     return repr(rule_set("sampler", {}).apply(wrong.apply(form)))

@@ -19,14 +19,14 @@ class Tally:
     """What came of the pairs of one rule on one track."""
 
     played: int = 0
-    shared: int = 0
+    cache_digest: int = 0
     differ: int = 0
     shared_and_differ: int = 0
     errors: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: "Tally") -> None:
         self.played += other.played
-        self.shared += other.shared
+        self.cache_digest += other.cache_digest
         self.differ += other.differ
         self.shared_and_differ += other.shared_and_differ
         self.errors.update(other.errors)

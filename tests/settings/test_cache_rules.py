@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.core.rules import SAMPLER, WIRE_NAME, rule_set
-from gateway.settings import SettingsFaults, load
+from gateway.settings import InvalidSettings, load
 
 
 def variables(tmp_path: Path, **more: str) -> dict[str, str]:
@@ -30,11 +30,11 @@ def test_every_sampler_rule_can_be_switched(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["backbones", "member_order", ""])
 def test_a_name_that_no_rule_has_is_a_fault(tmp_path: Path, name: str) -> None:
-    with pytest.raises(SettingsFaults) as error:
+    with pytest.raises(InvalidSettings) as error:
         load(None, variables(tmp_path, GATEWAY_CACHE__RULES=json.dumps({name: True})))
     assert "cache.rules" in str(error.value) or "GATEWAY_CACHE__RULES" in str(error.value)
 
 
 def test_a_level_that_does_not_exist_is_a_fault(tmp_path: Path) -> None:
-    with pytest.raises(SettingsFaults):
+    with pytest.raises(InvalidSettings):
         load(None, variables(tmp_path, GATEWAY_CACHE__LEVEL="bits"))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.endpoints import generate_tensor
-from gateway.settings import Settings, SettingsFaults, load, read
+from gateway.settings import InvalidSettings, Settings, load, read
 
 SECRET = "an-upstream-key-of-somebody-else"
 
@@ -33,10 +33,10 @@ def keys(path: Path) -> dict[str, str]:
     return {"GATEWAY_UPSTREAM__KEYS": json.dumps([{"id": "lab", "file": str(path)}])}
 
 
-def faults(path: Path | None, environ: Mapping[str, str]) -> dict[str, str]:
-    with pytest.raises(SettingsFaults) as caught:
+def errors(path: Path | None, environ: Mapping[str, str]) -> dict[str, str]:
+    with pytest.raises(InvalidSettings) as caught:
         load(path, environ)
-    return {fault.name: fault.says for fault in caught.value.faults}
+    return {fault.name: fault.says for fault in caught.value.errors}
 
 
 def test_without_a_file_every_setting_has_its_default(key: Path) -> None:
@@ -70,7 +70,7 @@ def test_all_faults_of_all_kinds_are_told_at_once(tmp_path: Path, key: Path) -> 
         '[limits.users.ada]\nconcurrent = "lots"\n[stores]\nstate_url = "redis://store"',
         '[[upstream.keys]]\nid = "lab"\nfile = "open"\n[[upstream.keys]]\nid = "other"\nfile = "missing"\n',
     )
-    told = faults(path, {"GATEWAY_LISEN__PORT": "1", "GATEWAY_BREAKER__FAILURES": "many"})
+    told = errors(path, {"GATEWAY_LISEN__PORT": "1", "GATEWAY_BREAKER__FAILURES": "many"})
     assert set(told) == {
         "prot",
         "listen.port",
@@ -89,7 +89,7 @@ def test_a_fault_never_repeats_what_was_given(tmp_path: Path, key: Path) -> None
     text = (
         f'[upstream]\nurl = "http://{SECRET}@host"\nretries = "{SECRET}"\n[stores]\nstate_url = "redis://:{SECRET}@h"'
     )
-    told = faults(file(tmp_path, text), {"GATEWAY_LISTEN__PORT": SECRET})
+    told = errors(file(tmp_path, text), {"GATEWAY_LISTEN__PORT": SECRET})
     assert {"upstream.url", "upstream.retries", "stores.state_url", "listen.port"} <= set(told)
     assert SECRET not in repr(told)
 
@@ -103,11 +103,11 @@ def test_a_fault_never_repeats_what_was_given(tmp_path: Path, key: Path) -> None
     ],
 )
 def test_an_unknown_variable_is_a_fault_that_names_the_one_probably_meant(key: Path, name: str, meant: str) -> None:
-    assert faults(None, {**keys(key), name: "1"}) == {name: f"there is no such setting; did you mean {meant}?"}
+    assert errors(None, {**keys(key), name: "1"}) == {name: f"there is no such setting; did you mean {meant}?"}
 
 
 def test_an_unknown_setting_of_the_file_names_the_one_probably_meant(tmp_path: Path, key: Path) -> None:
-    told = faults(file(tmp_path, "[breaker]\nfailure = 3"), {})
+    told = errors(file(tmp_path, "[breaker]\nfailure = 3"), {})
     assert told == {"breaker.failure": "there is no such setting; did you mean breaker.failures?"}
 
 
@@ -119,7 +119,7 @@ def test_variables_that_kubernetes_sets_for_a_service_named_gateway_are_no_setti
         "GATEWAY_PORT_8080_TCP_ADDR": "10.0.0.1",
     }
     assert load(None, {**keys(key), **links}).listen.port == 8080
-    assert "GATEWAY_PORT" in faults(None, {**keys(key), "GATEWAY_PORT": "9000"})
+    assert "GATEWAY_PORT" in errors(None, {**keys(key), "GATEWAY_PORT": "9000"})
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_variables_that_kubernetes_sets_for_a_service_named_gateway_are_no_setti
     ],
 )
 def test_a_port_in_the_file_is_a_number_and_nothing_else(tmp_path: Path, key: Path, text: str, wrong: str) -> None:
-    assert wrong in faults(file(tmp_path, f"[listen]\n{text}"), {})["listen.port"]
+    assert wrong in errors(file(tmp_path, f"[listen]\n{text}"), {})["listen.port"]
 
 
 def test_variables_carry_lists_and_tables_as_json(key: Path) -> None:
@@ -157,8 +157,8 @@ def test_paths_of_the_file_start_at_its_directory_whatever_the_working_directory
 
 
 def test_broken_toml_is_told_with_its_line_and_a_missing_file_with_its_name(tmp_path: Path) -> None:
-    assert "line 1" in faults(file(tmp_path, "[listen", ""), {})[str(tmp_path / "gateway.toml")]
-    assert "No such file" in faults(tmp_path / "none.toml", {})[str(tmp_path / "none.toml")]
+    assert "line 1" in errors(file(tmp_path, "[listen", ""), {})[str(tmp_path / "gateway.toml")]
+    assert "No such file" in errors(tmp_path / "none.toml", {})[str(tmp_path / "none.toml")]
 
 
 @pytest.mark.parametrize(
@@ -176,24 +176,24 @@ def test_broken_toml_is_told_with_its_line_and_a_missing_file_with_its_name(tmp_
     ],
 )
 def test_values_that_cannot_be_meant_together_are_refused(tmp_path: Path, key: Path, text: str, name: str) -> None:
-    assert list(faults(file(tmp_path, text), {})) == [name]
+    assert list(errors(file(tmp_path, text), {})) == [name]
 
 
 def test_two_upstream_keys_need_two_names_and_none_is_too_few(tmp_path: Path, key: Path) -> None:
     twice = '[[upstream.keys]]\nid = "lab"\nfile = "key"\n' * 2
-    assert "given twice" in faults(file(tmp_path, "", twice), {})["upstream.keys"]
-    assert "at least one" in faults(file(tmp_path, "", ""), {})["upstream.keys"]
+    assert "given twice" in errors(file(tmp_path, "", twice), {})["upstream.keys"]
+    assert "at least one" in errors(file(tmp_path, "", ""), {})["upstream.keys"]
 
 
 def test_faulty_keys_do_not_hide_the_faults_of_those_beside_them(tmp_path: Path) -> None:
     bad = '[[upstream.keys]]\nfile = "none"\n'
-    told = faults(file(tmp_path, "", bad * 2 + '[[upstream.keys]]\nid = "lab"\nfile = "none"\n'), {})
+    told = errors(file(tmp_path, "", bad * 2 + '[[upstream.keys]]\nid = "lab"\nfile = "none"\n'), {})
     assert set(told) == {"upstream.keys[0].id", "upstream.keys[1].id", 'upstream.keys["lab"].file'}
 
 
 def test_a_consequence_of_a_fault_is_not_reported_as_another(tmp_path: Path) -> None:
-    assert list(faults(file(tmp_path, "", '[[upstream.keys]]\nfile = "key"\n'), {})) == ["upstream.keys[0].id"]
-    told = faults(file(tmp_path, "[models]\nesm3 = -1", ""), {})
+    assert list(errors(file(tmp_path, "", '[[upstream.keys]]\nfile = "key"\n'), {})) == ["upstream.keys[0].id"]
+    told = errors(file(tmp_path, "[models]\nesm3 = -1", ""), {})
     assert set(told) == {"models.esm3", "upstream.keys"}
 
 

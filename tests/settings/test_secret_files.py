@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.settings import Settings, SettingsFaults, master_secret, read_secret, write_secret
+from gateway.settings import InvalidSettings, Settings, master_secret, read_secret, write_secret
 
 
 def test_a_secret_is_read_without_the_newline_that_an_editor_adds(tmp_path: Path) -> None:
@@ -19,7 +19,7 @@ def test_a_file_open_to_others_is_refused(tmp_path: Path, mode: int) -> None:
     path = tmp_path / "key"
     path.write_bytes(b"secret")
     path.chmod(mode)
-    with pytest.raises(SettingsFaults, match="open to others"):
+    with pytest.raises(InvalidSettings, match="open to others"):
         read_secret(path)
 
 
@@ -35,9 +35,9 @@ def test_missing_empty_and_short_secrets_are_told_apart(tmp_path: Path) -> None:
     write_secret(tmp_path / "empty", b"\n")
     write_secret(tmp_path / "short", b"x" * 31)
     for name, least, said in (("none", 1, "No such file"), ("empty", 1, "is empty"), ("short", 32, "at least 32")):
-        with pytest.raises(SettingsFaults, match=said):
+        with pytest.raises(InvalidSettings, match=said):
             read_secret(tmp_path / name, least)
-    with pytest.raises(SettingsFaults, match="is not a file"):
+    with pytest.raises(InvalidSettings, match="is not a file"):
         read_secret(tmp_path)
 
 
@@ -57,7 +57,7 @@ def test_no_second_secret_is_made_beside_a_record_of_the_first(tmp_path: Path) -
     settings = Settings(data_dir=tmp_path)
     settings.audit_file.parent.mkdir()
     settings.audit_file.write_text("{}\n")
-    with pytest.raises(SettingsFaults, match="restore it"):
+    with pytest.raises(InvalidSettings, match="restore it"):
         master_secret(settings)
 
 

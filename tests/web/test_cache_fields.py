@@ -4,7 +4,7 @@ import aiohttp
 import pytest
 import zstandard
 
-from tests.flow.house import BODY, House
+from tests.flow.harness import BODY, Harness
 from tests.web.test_server import AUTH, run
 
 PATH = "/api/v1/generate_tensor"
@@ -12,7 +12,7 @@ LONG = {**BODY, "inputs": {"sequence": [0, *([5, 32] * 600), 2]}}
 
 
 def test_a_304_leaves_the_connection_ready_for_the_next_request() -> None:
-    async def play(house: House, session: aiohttp.ClientSession, url: str) -> None:
+    async def play(harness: Harness, session: aiohttp.ClientSession, url: str) -> None:
         async with session.post(url + PATH, json=BODY, headers=AUTH) as first:
             tag, body = first.headers["ETag"], await first.read()
         for _ in range(3):
@@ -27,7 +27,7 @@ def test_a_304_leaves_the_connection_ready_for_the_next_request() -> None:
 
 
 def test_a_body_in_zstd_has_its_own_length_and_says_what_it_is() -> None:
-    async def play(house: House, session: aiohttp.ClientSession, url: str) -> None:
+    async def play(harness: Harness, session: aiohttp.ClientSession, url: str) -> None:
         async with session.post(url + PATH, json=LONG, headers={**AUTH, "Accept-Encoding": "identity"}) as plain:
             body = await plain.read()
             assert "Content-Encoding" not in plain.headers
@@ -51,17 +51,17 @@ def test_a_body_in_zstd_has_its_own_length_and_says_what_it_is() -> None:
     ],
 )
 def test_directives_in_several_lines_all_count(lines: list[str], status: int) -> None:
-    async def play(house: House, session: aiohttp.ClientSession, url: str) -> None:
+    async def play(harness: Harness, session: aiohttp.ClientSession, url: str) -> None:
         fields = [*AUTH.items(), *(("Cache-Control", line) for line in lines)]
         async with session.post(url + PATH, json=BODY, headers=fields) as answer:
             assert answer.status == status
-        assert house.sent() == 0
+        assert harness.sent() == 0
 
     run(play)
 
 
 def test_a_key_in_two_lines_is_no_key() -> None:
-    async def play(house: House, session: aiohttp.ClientSession, url: str) -> None:
+    async def play(harness: Harness, session: aiohttp.ClientSession, url: str) -> None:
         fields = [*AUTH.items(), ("Authorization", "Bearer other")]
         async with session.post(url + PATH, json=BODY, headers=fields) as answer:
             assert answer.status == 401

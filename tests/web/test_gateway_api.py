@@ -5,28 +5,28 @@ import pytest
 
 from gateway.core.metrics import REQUESTS
 from gateway.web.gateway_api import LISTED
-from tests.flow.house import BODY, House
+from tests.flow.harness import BODY, Harness
 from tests.web.test_server import AUTH, run
 
 EXPLAIN, RECEIPTS = "/gateway/v1/explain", "/gateway/v1/receipts/"
 
 
 def test_an_explanation_is_json_that_nobody_else_may_keep() -> None:
-    async def play(house: House, session: aiohttp.ClientSession, url: str) -> None:
+    async def play(harness: Harness, session: aiohttp.ClientSession, url: str) -> None:
         async with session.post(url + EXPLAIN, json=BODY, headers=AUTH) as response:
             assert response.status == 200
             assert response.headers["Content-Type"] == "application/json"
             assert response.headers["Cache-Control"] == "private, no-store"
             assert response.headers["X-Request-Id"]
             about = await response.json()
-        assert (about["class"], about["units"], about["kept"]) == ("exact", 10, True)
-        assert house.memory.upstream.requests == []
+        assert (about["class"], about["units"], about["stored"]) == ("exact", 10, True)
+        assert harness.memory.upstream.requests == []
 
     run(play)
 
 
 def test_a_receipt_is_found_by_the_identifier_that_an_answer_had() -> None:
-    async def play(house: House, session: aiohttp.ClientSession, url: str) -> None:
+    async def play(harness: Harness, session: aiohttp.ClientSession, url: str) -> None:
         async with session.post(f"{url}/api/v1/generate_tensor", json=BODY, headers=AUTH) as response:
             identifier = response.headers["X-Gateway-Receipt"]
         async with session.get(url + RECEIPTS + identifier, headers=AUTH) as response:
@@ -57,7 +57,7 @@ def test_a_receipt_is_found_by_the_identifier_that_an_answer_had() -> None:
 def test_what_is_not_there_or_not_allowed_is_a_problem(
     method: str, path: str, headers: dict[str, str], status: int, slug: str
 ) -> None:
-    async def play(_: House, session: aiohttp.ClientSession, url: str) -> None:
+    async def play(_: Harness, session: aiohttp.ClientSession, url: str) -> None:
         body = BODY if method == "POST" else None
         async with session.request(method, url + path, json=body, headers=headers) as response:
             assert response.status == status
@@ -69,7 +69,7 @@ def test_what_is_not_there_or_not_allowed_is_a_problem(
 
 
 def test_a_body_over_the_limit_is_not_explained() -> None:
-    async def play(_: House, session: aiohttp.ClientSession, url: str) -> None:
+    async def play(_: Harness, session: aiohttp.ClientSession, url: str) -> None:
         headers = {**AUTH, "Content-Type": "application/json"}
         async with session.post(url + EXPLAIN, data=b" " * 20_001, headers=headers) as response:
             assert response.status == 413
@@ -78,14 +78,14 @@ def test_a_body_over_the_limit_is_not_explained() -> None:
 
 
 def test_explanations_are_counted_and_logged_without_what_was_sent() -> None:
-    async def play(house: House, session: aiohttp.ClientSession, url: str) -> None:
+    async def play(harness: Harness, session: aiohttp.ClientSession, url: str) -> None:
         async with session.post(url + EXPLAIN, json=BODY, headers=AUTH) as response:
             await response.read()
         async with session.get(url + RECEIPTS + "abc", headers=AUTH) as response:
             await response.read()
-        assert house.memory.meter.counts[(REQUESTS.name, "explain", "answered")] == 1
-        assert house.memory.meter.counts[(REQUESTS.name, "receipts", "unknown-receipt")] == 1
-        lines = house.memory.access.lines
+        assert harness.memory.meter.counts[(REQUESTS.name, "explain", "answered")] == 1
+        assert harness.memory.meter.counts[(REQUESTS.name, "receipts", "unknown-receipt")] == 1
+        lines = harness.memory.access.lines
         told = [(line["endpoint"], line["outcome"], line["user"]) for line in lines]
         assert told == [("explain", "answered", "ada"), ("receipts", "unknown-receipt", "ada")]
         assert not {"units", "cls"} & {name for line in lines for name in line}
@@ -94,7 +94,7 @@ def test_explanations_are_counted_and_logged_without_what_was_sent() -> None:
 
 
 def test_what_is_here_is_listed_on_the_first_page() -> None:
-    async def play(_: House, session: aiohttp.ClientSession, url: str) -> None:
+    async def play(_: Harness, session: aiohttp.ClientSession, url: str) -> None:
         async with session.get(url + "/") as response:
             assert (await response.json())["gateway"] == list(LISTED)
 

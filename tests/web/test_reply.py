@@ -6,7 +6,7 @@ import re
 import pytest
 from aiohttp import web
 
-from gateway.core.nouns import Response
+from gateway.core.types import Response
 from gateway.web.reply import reply
 from gateway.web.server import Server
 

@@ -8,26 +8,26 @@ import aiohttp
 import orjson
 from aiohttp import web
 
-from gateway.core.nouns import Limits
+from gateway.core.types import Limits
 from gateway.web.gateway_api import GatewayApi
 from gateway.web.health import pages
 from gateway.web.proxy import Proxy
 from gateway.web.server import Server
-from tests.flow.house import BODY, KEY, House
+from tests.flow.harness import BODY, KEY, Harness
 
 LIMITS = Limits(requests_per_minute=1000, concurrent=8, units_per_day=100_000)
 AUTH = {"Authorization": f"Bearer {KEY.text}"}
-Play = Callable[[House, aiohttp.ClientSession, str], Awaitable[None]]
+Play = Callable[[Harness, aiohttp.ClientSession, str], Awaitable[None]]
 
 
-def run(play: Play, *, ready: bool = True, keepalive_s: float = 75.0, header_s: float = 15.0, **house: Any) -> None:
+def run(play: Play, *, ready: bool = True, keepalive_s: float = 75.0, header_s: float = 15.0, **harness: Any) -> None:
     async def checks() -> dict[str, bool]:
         return {"state": ready, "cache": False}
 
     async def whole() -> None:
-        h = await House(limits=LIMITS, **house).opened()
+        h = await Harness(limits=LIMITS, **harness).opened()
         proxy = Proxy(
-            h.flow.pipeline, GatewayApi(h.flow.explain), h.flow.deliver, pages(checks), h.memory.clock, h.memory.meter
+            h.flow.pipeline, GatewayApi(h.flow.explain), h.flow.responder, pages(checks), h.memory.clock, h.memory.meter
         )
         limit = h.settings.request.max_body_bytes
         server = Server(proxy, max_body_bytes=limit, keepalive_s=keepalive_s, header_s=header_s)
@@ -55,7 +55,7 @@ async def exchange(url: str, sent: bytes) -> bytes:
 
 
 def test_answers_have_the_media_type_that_the_sdk_compares_for_equality() -> None:
-    async def play(_: House, session: aiohttp.ClientSession, url: str) -> None:
+    async def play(_: Harness, session: aiohttp.ClientSession, url: str) -> None:
         async with session.post(f"{url}/api/v1/generate_tensor", json=BODY, headers=AUTH) as response:
             assert response.status == 200
             assert response.headers["Content-Type"] == "application/json"
@@ -68,7 +68,7 @@ def test_answers_have_the_media_type_that_the_sdk_compares_for_equality() -> Non
 
 
 def test_problems_are_problem_documents_with_the_request_named() -> None:
-    async def play(_: House, session: aiohttp.ClientSession, url: str) -> None:
+    async def play(_: Harness, session: aiohttp.ClientSession, url: str) -> None:
         async with session.post(f"{url}/api/v1/generate_tensor", json=BODY) as response:
             assert response.status == 401
             assert response.headers["Content-Type"] == "application/problem+json"
@@ -80,7 +80,7 @@ def test_problems_are_problem_documents_with_the_request_named() -> None:
 
 
 def test_unknown_paths_wrong_methods_and_media_types() -> None:
-    async def play(_: House, session: aiohttp.ClientSession, url: str) -> None:
+    async def play(_: Harness, session: aiohttp.ClientSession, url: str) -> None:
         for method, path, headers, status in (
             ("POST", "/api/v1/nothing", AUTH, 404),
             ("GET", "/etc/passwd", {}, 404),
@@ -100,20 +100,20 @@ def test_a_body_over_the_limit_is_a_413_with_or_without_its_length() -> None:
         for _ in range(40):
             yield b" " * 1000
 
-    async def play(house: House, session: aiohttp.ClientSession, url: str) -> None:
+    async def play(harness: Harness, session: aiohttp.ClientSession, url: str) -> None:
         headers = {**AUTH, "Content-Type": "application/json"}
         for body in (b" " * 20_001, pieces()):
             async with session.post(f"{url}/api/v1/generate_tensor", data=body, headers=headers) as response:
                 assert response.status == 413
         async with session.post(f"{url}/api/v1/generate_tensor", data=b" " * 20_000, headers=headers) as response:
             assert response.status == 400
-        assert not house.memory.upstream.requests
+        assert not harness.memory.upstream.requests
 
     run(play, settings={"request": {"max_body_bytes": 20_000}})
 
 
 def test_what_is_not_http_is_not_quoted_back() -> None:
-    async def play(_: House, session: aiohttp.ClientSession, url: str) -> None:
+    async def play(_: Harness, session: aiohttp.ClientSession, url: str) -> None:
         secret = b"esmgw_SECRETSECRET"
         for sent in (
             b"POST /api/v1/generate_tensor HTTP/1.1\r\nHost: x\r\nAuthor ization: " + secret + b"\r\n\r\n",
@@ -129,7 +129,7 @@ def test_what_is_not_http_is_not_quoted_back() -> None:
 
 
 def test_silent_connections_are_closed() -> None:
-    async def play(_: House, session: aiohttp.ClientSession, url: str) -> None:
+    async def play(_: Harness, session: aiohttp.ClientSession, url: str) -> None:
         async with asyncio.timeout(5):
             assert await exchange(url, b"") == b""
             assert await exchange(url, b"POST / HTTP/1.1\r\nHo") == b""
@@ -138,7 +138,7 @@ def test_silent_connections_are_closed() -> None:
 
 
 def test_idle_connections_are_closed_after_their_answer() -> None:
-    async def play(_: House, session: aiohttp.ClientSession, url: str) -> None:
+    async def play(_: Harness, session: aiohttp.ClientSession, url: str) -> None:
         async with asyncio.timeout(5):
             assert b'{"alive":true}' in await exchange(url, b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
 
@@ -148,18 +148,18 @@ def test_idle_connections_are_closed_after_their_answer() -> None:
 def test_a_body_that_never_ends_is_given_up(monkeypatch: Any) -> None:
     monkeypatch.setattr("gateway.web.proxy.BODY_S", 0.1)
 
-    async def play(house: House, session: aiohttp.ClientSession, url: str) -> None:
+    async def play(harness: Harness, session: aiohttp.ClientSession, url: str) -> None:
         head = f"POST /api/v1/generate_tensor HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY.text}\r\n"
         sent = head.encode() + b"Content-Type: application/json\r\nContent-Length: 100\r\nConnection: close\r\n\r\n{"
         async with asyncio.timeout(15):
             assert (await exchange(url, sent)).startswith(b"HTTP/1.1 408 ")
-        assert not house.memory.upstream.requests
+        assert not harness.memory.upstream.requests
 
     run(play)
 
 
 def test_health_pages_say_which_part_is_missing() -> None:
-    async def play(_: House, session: aiohttp.ClientSession, url: str) -> None:
+    async def play(_: Harness, session: aiohttp.ClientSession, url: str) -> None:
         async with session.get(f"{url}/livez") as response:
             assert response.status == 200
         async with session.get(f"{url}/readyz") as response:
@@ -172,11 +172,11 @@ def test_health_pages_say_which_part_is_missing() -> None:
 
 
 def test_a_fault_of_our_own_is_a_500_without_its_text(caplog: Any) -> None:
-    async def play(house: House, session: aiohttp.ClientSession, url: str) -> None:
+    async def play(harness: Harness, session: aiohttp.ClientSession, url: str) -> None:
         def burst(_: Any) -> Any:
             raise RuntimeError("SECRET SEQUENCE")
 
-        house.memory.upstream.answer = burst
+        harness.memory.upstream.answer = burst
         async with session.post(f"{url}/api/v1/generate_tensor", json=BODY, headers=AUTH) as response:
             assert response.status == 500
             assert orjson.loads(await response.read())["type"].endswith(":internal")
@@ -187,10 +187,10 @@ def test_a_fault_of_our_own_is_a_500_without_its_text(caplog: Any) -> None:
 
 
 def test_one_users_cookie_reaches_nobody() -> None:
-    async def play(house: House, session: aiohttp.ClientSession, url: str) -> None:
+    async def play(harness: Harness, session: aiohttp.ClientSession, url: str) -> None:
         headers = {**AUTH, "Cookie": "a=b", "X-Forwarded-For": "1.2.3.4"}
         async with session.post(f"{url}/api/v1/generate_tensor", json=BODY, headers=headers) as response:
             assert "Set-Cookie" not in response.headers
-        assert set(house.memory.upstream.requests[0].__slots__) == {"body", "max_answer_bytes", "secret", "target"}
+        assert set(harness.memory.upstream.requests[0].__slots__) == {"body", "max_answer_bytes", "secret", "target"}
 
     run(play)

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from gateway.core.nouns import Call, Principal
 from gateway.core.policies import concern, models
 from gateway.core.policies.decision import Decision
+from gateway.core.types import Call, Principal
 
 Policy = Callable[[Call, Principal, float], Decision | None]
 

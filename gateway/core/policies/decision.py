@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.core.problems import Kind
+from gateway.core.problems import ProblemType
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +13,6 @@ class Decision:
 
     permitted: bool
     reason: str
-    kind: Kind
+    kind: ProblemType
     on_record: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)

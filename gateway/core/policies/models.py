@@ -1,8 +1,8 @@
 """Which models a virtual key may use: those in its record, or all of the gateway's."""
 
-from gateway.core.nouns import Call, Principal
 from gateway.core.policies.decision import Decision
 from gateway.core.problems import MODEL_REFUSED
+from gateway.core.types import Call, Principal
 
 
 def decide(call: Call, who: Principal, now: float) -> Decision | None:

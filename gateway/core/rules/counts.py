@@ -6,7 +6,7 @@ fall on the other side, it leaves the call alone.
 
 import numpy as np
 
-from gateway.core.rules.row import Form, Rule, changed, waiting
+from gateway.core.rules.rule import Form, Rule, changed, waiting
 
 NEAR = 1e-3
 PREFIX = "counts "

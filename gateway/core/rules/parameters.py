@@ -1,6 +1,6 @@
 """Rules about parameters: numbers and words in a body that the published sampler does not look at."""
 
-from gateway.core.rules.row import Form, Rule, changed, waiting
+from gateway.core.rules.rule import Form, Rule, changed, waiting
 from gateway.core.tracks import GENERATED, TRACKS
 
 SAMPLED = tuple(name for name in GENERATED if name != "function")

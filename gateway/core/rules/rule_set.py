@@ -13,7 +13,7 @@ from gateway.core.rules.conditioning import (
 )
 from gateway.core.rules.counts import COUNTS
 from gateway.core.rules.parameters import FLAG, IDS, ONE_STEP, STEPS
-from gateway.core.rules.row import Form, Level, Rule
+from gateway.core.rules.rule import Form, Level, Rule
 from gateway.core.rules.wire import WIRE
 
 VERSION = "1"
@@ -64,7 +64,7 @@ class RuleSet:
             form = rule.apply(form)
         return form
 
-    def trace(self, form: Form) -> list[tuple[Rule, bool]]:
+    def context(self, form: Form) -> list[tuple[Rule, bool]]:
         """Each rule in force, in order, and whether it changed the form."""
         steps: list[tuple[Rule, bool]] = []
         for rule in self.rules:

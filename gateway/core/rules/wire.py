@@ -3,7 +3,7 @@
 These rows are for people: pages and explanations list them. Nothing here can be switched off.
 """
 
-from gateway.core.rules.row import Rule
+from gateway.core.rules.rule import Rule
 
 _PARSED = "by construction; tests/claims, tests/endpoints/test_canonical.py"
 

@@ -1,0 +1,124 @@
+"""What all commands share: where the settings come from, how answers are shown, how failures are told.
+
+An answer is for a person, or with `--json` one JSON value on standard output. A failure is one sentence on standard
+error and exit status 1 (2 where the command itself was not understood).
+"""
+
+import asyncio
+import functools
+import os
+import pwd
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import orjson
+
+from gateway.core.problems import Problem
+from gateway.flow.admin_arguments import InvalidArgument
+from gateway.ports import AuditUnavailable, StoreUnavailable
+from gateway.settings import InvalidSettings, Loaded, Settings, load_here
+from gateway.wiring.trouble import SetupError
+
+T = TypeVar("T")
+
+
+class CommandError(Exception):
+    """A failure with its sentence."""
+
+
+REPORTED_ERRORS = (
+    CommandError,
+    SetupError,
+    InvalidArgument,
+    InvalidSettings,
+    StoreUnavailable,
+    AuditUnavailable,
+    Problem,
+    OSError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CommandOptions:
+    """One use of the command line."""
+
+    config: Path | None
+    as_json: bool
+
+    def loaded(self) -> Loaded:
+        return load_here(self.config)
+
+    def settings(self) -> Settings:
+        return self.loaded().settings
+
+    def show(self, content: Any, lines: Iterable[str]) -> None:
+        """`content` for programs, `lines` for people."""
+        if self.as_json:
+            click.echo(orjson.dumps(content, default=str, option=orjson.OPT_NON_STR_KEYS).decode())
+            return
+        for line in lines:
+            click.echo(line)
+
+
+def with_options(function: Callable[..., T]) -> Callable[..., T]:
+    """Add `--config` and `--json`, and hand the command a Shell."""
+
+    @click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="Settings file (TOML).")
+    @click.option("--json", "as_json", is_flag=True, help="One JSON value, for programs.")
+    @functools.wraps(function)
+    def wrapped(config: Path | None, as_json: bool, *args: Any, **kwargs: Any) -> T:
+        return function(CommandOptions(config, as_json), *args, **kwargs)
+
+    return wrapped
+
+
+def run(work: Awaitable[T]) -> T:
+    """Do asynchronous work to its end."""
+
+    async def whole() -> T:
+        return await work
+
+    return asyncio.run(whole())
+
+
+def error_text(error: BaseException) -> str:
+    """A failure in one sentence (settings: one line a fault)."""
+    if isinstance(error, InvalidSettings):
+        return "the settings are not valid:\n" + "\n".join(f"  {fault}" for fault in error.errors)
+    if isinstance(error, StoreUnavailable):
+        return f"A store does not answer ({error}); nothing is known to have changed."
+    if isinstance(error, AuditUnavailable):
+        return "The audit record could not be written, so nothing was changed."
+    if isinstance(error, Problem):
+        return _problem(error)
+    if isinstance(error, OSError):
+        return f"{error.filename or 'The system'}: {error.strerror or type(error).__name__}"
+    return str(error)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
+    """Aligned columns; absent values are a dash."""
+    texts = [list(head), *([_cell(value) for value in row] for row in rows)]
+    widths = [max(len(row[at]) for row in texts) for at in range(len(head))]
+    return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in texts]
+
+
+def system_user() -> str:
+    """The name of the system's user, who stands in the record unless `--by` says otherwise."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid-{os.getuid()}"
+
+
+def _cell(value: object) -> str:
+    return "-" if value is None or value == "" else str(value)
+
+
+def _problem(problem: Problem) -> str:
+    lines = [" ".join(part for part in (problem.kind.title, problem.detail) if part)]
+    lines += [f"  {fault.pointer or '(the body)'}: {fault.detail}" for fault in problem.errors]
+    return "\n".join(lines)

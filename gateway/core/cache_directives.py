@@ -1,0 +1,132 @@
+"""What a caller asks of the cache in `Cache-Control` (RFC 9111 section 5.2.1), and three words of our own.
+
+`pool=NAME, sample=3` asks for one of the shared samples of a call that is drawn anew each time; `namespace=NAME` for
+what was recorded under that name. Unknown directives are ignored, as the RFC has it; a directive of ours that says
+nothing sensible is refused, because ignoring it would cost money or give another answer than was meant.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from gateway.core.problems import CACHE_CONTROL_INVALID, CACHE_CONTROL_REFUSED, Problem
+
+DIRECTIVES = (
+    "no-cache",
+    "no-store",
+    "only-if-cached",
+    "max-age",
+    "min-fresh",
+    "max-stale",
+    "pool",
+    "sample",
+    "namespace",
+)
+"""Every directive that means something here; a key's scope may name some of them."""
+ANY_AGE = 2**31
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+MAX_SAMPLE = 10_000
+# A comma within a quoted string ends no directive (RFC 9110 section 5.6.4).
+_PART = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+')
+
+
+@dataclass(frozen=True, slots=True)
+class CacheDirectives:
+    """Ages in seconds; None and False: not asked for."""
+
+    no_cache: bool = False
+    no_store: bool = False
+    only_if_cached: bool = False
+    max_age: int | None = None
+    min_fresh: int | None = None
+    max_stale: int | None = None
+    pool: str | None = None
+    sample: int | None = None
+    namespace: str | None = None
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The directives that were used."""
+        return tuple(
+            field.name.replace("_", "-") for field in fields(self) if getattr(self, field.name) not in (None, False)
+        )
+
+
+NO_DIRECTIVES = CacheDirectives()
+
+
+def parse_directives(
+    header: str | None, allowed: tuple[str, ...] | None = None, *, recorded: bool = False
+) -> CacheDirectives:
+    """The wish in a header. Raises a 400 problem for a word of ours without sense, 403 for one not `allowed`.
+
+    `recorded` says that the caller's key reads a namespace unless another is named here.
+    """
+    if not header:
+        return NO_DIRECTIVES
+    asked = _read(header)
+    if asked == NO_DIRECTIVES:
+        return NO_DIRECTIVES
+    if asked.sample is not None and asked.pool is None and asked.namespace is None and not recorded:
+        raise Problem(CACHE_CONTROL_INVALID, "sample needs a pool: sample=3, pool=NAME.")
+    if allowed is not None and not set(asked.asked) <= set(allowed):
+        refused = ", ".join(name for name in asked.asked if name not in allowed)
+        raise Problem(CACHE_CONTROL_REFUSED, f"This key may not use: {refused}.")
+    return replace(asked, sample=1) if asked.pool is not None and asked.sample is None else asked
+
+
+def _read(header: str) -> CacheDirectives:
+    given: dict[str, Any] = {}
+    for part in _PART.findall(header):
+        name, _, text = part.partition("=")
+        name = name.strip().lower()
+        read = _READERS.get(name)
+        if read is not None:
+            value = read(name, _unquoted(text.strip()))
+            if value is not None:
+                # Of a repeated one the first counts (RFC 9111 section 4.2.1).
+                given.setdefault(name.replace("-", "_"), value)
+    return CacheDirectives(**given)
+
+
+def _unquoted(text: str) -> str:
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
+
+
+def _flag(name: str, value: str) -> bool:
+    return True
+
+
+def _seconds(name: str, value: str) -> int | None:
+    # RFC 9111 section 1.2.2: larger ones count as 2^31; what is no number is as good as not there.
+    return min(int(value), ANY_AGE) if value.isascii() and value.isdigit() and len(value) < 20 else None
+
+
+def _staleness(name: str, value: str) -> int | None:
+    return _seconds(name, value) if value else ANY_AGE
+
+
+def _name(name: str, value: str) -> str:
+    if not NAME.fullmatch(value):
+        raise Problem(CACHE_CONTROL_INVALID, f"{name} must be 1 to 64 letters, digits or . _ -")
+    return value
+
+
+def _number(name: str, value: str) -> int:
+    if not (value.isascii() and value.isdigit() and len(value) < 6 and 1 <= int(value) <= MAX_SAMPLE):
+        raise Problem(CACHE_CONTROL_INVALID, f"{name} must be a whole number from 1 to {MAX_SAMPLE}")
+    return int(value)
+
+
+_READERS: Mapping[str, Callable[[str, str], Any]] = {
+    "no-cache": _flag,
+    "no-store": _flag,
+    "only-if-cached": _flag,
+    "max-age": _seconds,
+    "min-fresh": _seconds,
+    "max-stale": _staleness,
+    "pool": _name,
+    "sample": _number,
+    "namespace": _name,
+}

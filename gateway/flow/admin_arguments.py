@@ -1,0 +1,36 @@
+"""What every order of an administrator must be: names and texts that fit, or a refusal in one sentence."""
+
+import re
+
+from gateway.core.cache_directives import NAME as NAMESPACE
+
+MAX_TEXT = 500
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}")
+
+
+class InvalidArgument(Exception):
+    """What was asked cannot be done; the message says why, in one sentence."""
+
+
+def check_names(**names: str) -> None:
+    """Names of people, teams and whoever changes something."""
+    for what, name in names.items():
+        if not _NAME.fullmatch(name):
+            raise InvalidArgument(
+                f"The {what} must be 1 to 100 letters, digits or . _ @ + -, and begin with one of the first two."
+            )
+
+
+def check_text(**texts: str) -> None:
+    """Remarks and reasons."""
+    for what, text in texts.items():
+        if len(text) > MAX_TEXT or not text.isprintable():
+            raise InvalidArgument(f"The {what} must be at most {MAX_TEXT} printable characters.")
+
+
+def check_namespace(name: str) -> None:
+    """A namespace's name, as callers can write it in a header."""
+    if not NAMESPACE.fullmatch(name):
+        raise InvalidArgument(
+            "The namespace must be 1 to 64 letters, digits or . _ -, and begin with one of the first two."
+        )

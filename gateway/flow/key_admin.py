@@ -1,0 +1,188 @@
+"""What an administrator does with people: issue and revoke virtual keys, approve and revoke.
+
+Each change is put on record before it takes effect: without an audit record nothing changes. A record may therefore
+tell of a change that a lost store then prevented, never the reverse. Used by the commands and by every other door
+for administrators. It does not ask who may administer; the door does.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from gateway.core import credentials
+from gateway.core.audit import Event
+from gateway.core.cache_directives import DIRECTIVES
+from gateway.core.policies.concern import in_force
+from gateway.core.types import Approval, CacheScope, KeyRecord, Limits
+from gateway.flow.admin_arguments import InvalidArgument, check_names, check_namespace, check_text
+from gateway.ports import AuditLog, Clock, Directory
+
+MAX_APPROVAL_S = 366 * 86_400
+CLASSES, SHARES = ("exact", "pinned"), ("organisation", "team", "user")
+"""What a key's scope can name: classes of determinism that are kept, and with whom its answers are shared."""
+_ENTROPY_BYTES = credentials.PUBLIC_CHARS + credentials.SECRET_CHARS
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """The key that is wanted. `models` None: all of the gateway's; `expires` in seconds since the epoch.
+
+    `cache` is what the key may do with the cache; None: what the settings say.
+    """
+
+    user: str
+    team: str
+    models: tuple[str, ...] | None = None
+    expires: float | None = None
+    limits: Limits = Limits()
+    label: str = ""
+    cache: CacheScope | None = None
+
+
+class KeyAdmin:
+    """The changes an administrator can make, and what they can look at."""
+
+    def __init__(
+        self,
+        *,
+        directory: Directory,
+        audit: AuditLog,
+        clock: Clock,
+        key_pepper: bytes,
+        models: Collection[str],
+    ) -> None:
+        self._directory, self._audit, self._clock = directory, audit, clock
+        self._pepper, self._models = key_pepper, frozenset(models)
+
+    async def create_key(self, order: NewKey, by: str) -> tuple[KeyRecord, str]:
+        """The record, and the key's text, which exists only here: it is not stored and cannot be had again."""
+        now = self._clock.now()
+        check_names(user=order.user, team=order.team, by=by)
+        check_text(label=order.label)
+        self._check_models(order.models)
+        _check_scope(order.cache)
+        if order.expires is not None and order.expires <= now:
+            raise InvalidArgument("A key must expire in the future.")
+        key = credentials.mint(self._clock.token(_ENTROPY_BYTES))
+        record = KeyRecord(key.public_id, credentials.digest(self._pepper, key), created=now, **_wanted(order))
+        await self._record("key_created", by=by, key=record.public_id, **_said(order))
+        await self._directory.put_key(record)
+        return record, key.text
+
+    async def revoke_key(self, public_id: str, by: str) -> KeyRecord:
+        """From now on the key opens nothing; workers see it within two seconds."""
+        check_names(by=by)
+        record = await self.key(public_id)
+        if record.revoked is not None:
+            return record
+        await self._record("key_revoked", by=by, key=record.public_id, user=record.user)
+        record = replace(record, revoked=self._clock.now())
+        await self._directory.put_key(record)
+        return record
+
+    async def key(self, public_id: str) -> KeyRecord:
+        found = await self._directory.find(public_id)
+        if found is None:
+            raise InvalidArgument("There is no key with this id; `keys list` shows them.")
+        return found[0]
+
+    async def keys(self, user: str | None = None) -> Sequence[KeyRecord]:
+        """All keys, or those of one user, oldest first."""
+        records = [record for record in await self._directory.keys() if user in (None, record.user)]
+        return sorted(records, key=lambda record: (record.created, record.public_id))
+
+    async def approve(
+        self, user: str, approved_by: Sequence[str], reason: str, until: float, models: tuple[str, ...] | None
+    ) -> Approval:
+        """Let a user send declared sequences of concern, for a time. Two people must stand for it, not the user."""
+        now = self._clock.now()
+        people = tuple(sorted({name.strip() for name in approved_by}))
+        for name in (user, *people):
+            check_names(name=name)
+        _check_people(user, people)
+        check_text(reason=reason)
+        self._check_models(models)
+        if not reason.strip():
+            raise InvalidArgument("An approval needs a reason.")
+        if not now < until <= now + MAX_APPROVAL_S:
+            raise InvalidArgument("An approval must end in the future, within a year.")
+        approval = Approval(self._clock.token(8).hex(), user, people, reason, now, until, models)
+        await self._record("approval_created", by=list(people), **_granted(approval))
+        await self._directory.put_approval(approval)
+        return approval
+
+    async def approvals(self, user: str) -> Sequence[Approval]:
+        """All approvals of a user, ended ones included, oldest first."""
+        return sorted(
+            await self._directory.approvals(user), key=lambda approval: (approval.created, approval.approval_id)
+        )
+
+    async def revoke_approval(self, user: str, by: str, approval_id: str | None = None) -> Sequence[Approval]:
+        """End one approval of a user, or all that are in force. Answers those that it ended."""
+        check_names(by=by)
+        now = self._clock.now()
+        ended: list[Approval] = []
+        for approval in await self.approvals(user):
+            if approval_id in (None, approval.approval_id) and approval.revoked is None and now < approval.expires:
+                await self._record("approval_revoked", by=by, approval=approval.approval_id, user=user)
+                ended.append(replace(approval, revoked=now))
+                await self._directory.put_approval(ended[-1])
+        if not ended:
+            raise InvalidArgument("This user has no such approval in force.")
+        return ended
+
+    def in_force(self, approval: Approval) -> bool:
+        """Whether an approval counts now, for the models that it names."""
+        return in_force(approval, approval.models[0] if approval.models else "", self._clock.now())
+
+    async def _record(self, kind: str, **facts: Any) -> None:
+        await self._audit.append(Event(kind, self._clock.now(), facts))
+
+    def _check_models(self, models: tuple[str, ...] | None) -> None:
+        strange = sorted(set(models or ()) - self._models)
+        if strange:
+            raise InvalidArgument(
+                f"{', '.join(strange)} is not a model of this gateway; it has: {', '.join(sorted(self._models))}."
+            )
+        if models is not None and not models:
+            raise InvalidArgument("The list of models is empty; leave it out for all of them.")
+
+
+def _check_people(user: str, people: tuple[str, ...]) -> None:
+    if len({name.casefold() for name in people}) < 2:
+        raise InvalidArgument("An approval needs two different people.")
+    if user.casefold() in {name.casefold() for name in people}:
+        raise InvalidArgument("Nobody can approve themselves.")
+
+
+def _check_scope(scope: CacheScope | None) -> None:
+    if scope is None:
+        return
+    if not set(scope.classes or ()) <= set(CLASSES):
+        raise InvalidArgument(f"A key can keep answers of these classes: {', '.join(CLASSES)}.")
+    if scope.share not in (None, *SHARES):
+        raise InvalidArgument(f"A key can share kept answers with one of: {', '.join(SHARES)}.")
+    if not set(scope.directives or ()) <= set(DIRECTIVES):
+        raise InvalidArgument(f"The Cache-Control directives that a key can use are: {', '.join(DIRECTIVES)}.")
+    if scope.namespace is not None:
+        check_namespace(scope.namespace)
+
+
+def _wanted(order: NewKey) -> Mapping[str, Any]:
+    names = ("user", "team", "models", "expires", "limits", "label", "cache")
+    return {name: getattr(order, name) for name in names}
+
+
+def _said(order: NewKey) -> Mapping[str, Any]:
+    cache = None if order.cache is None else asdict(order.cache)
+    return {**_wanted(order), "limits": asdict(order.limits), "cache": cache}
+
+
+def _granted(approval: Approval) -> Mapping[str, Any]:
+    return {
+        "approval": approval.approval_id,
+        "user": approval.user,
+        "reason": approval.reason,
+        "expires": approval.expires,
+        "models": approval.models,
+    }

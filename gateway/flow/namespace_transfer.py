@@ -1,0 +1,194 @@
+"""Frozen namespaces from one gateway to another, or into an archive: as a file, and back.
+
+A file is believed in nothing. Its checksum is compared before anything else is looked at. Then every call in it is
+read by its endpoint, under the rules of this gateway, and must be the call that its receipt names; only when all of
+them have passed is the first one stored, at the address that this gateway makes for it. What was computed elsewhere so
+keeps its time, its upstream and its bytes, and the receipts that are given for it here say the same.
+
+Files are given and taken in pieces; no more than one recorded call is in memory.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gateway import endpoints
+from gateway.core import cache_plan, entry_codec, export_format, namespace_entry
+from gateway.core.audit import Event
+from gateway.core.cache_directives import CacheDirectives
+from gateway.core.cache_plan import CacheConfig
+from gateway.core.endpoint import ParseConfig
+from gateway.core.export_format import ExportHeader, ExportRow, ExportTrailer, ExportUnreadable
+from gateway.core.namespace_entry import NamespaceEntry
+from gateway.core.problems import Problem
+from gateway.core.types import Call, Namespace
+from gateway.flow.admin_arguments import InvalidArgument, check_names, check_text
+from gateway.flow.namespaces import NamespaceAdmin, NamespaceState
+from gateway.ports import AuditLog, Clock, NamespaceStore, NotStored
+
+NONCE_BYTES = 12
+Open = Callable[[], Iterable[bytes]]
+"""Opens a file anew and gives its pieces."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransferResult:
+    """How a transport ended. `left_out` are flagged calls that are not in the file."""
+
+    namespace: Namespace
+    entries: int
+    left_out: int
+    sha256: str
+
+
+class NamespaceTransfer:
+    """Exports and imports. `key` seals records, `cache_config` makes addresses, `version` is the gateway's own."""
+
+    def __init__(
+        self,
+        *,
+        namespace_store: NamespaceStore,
+        namespaces: NamespaceAdmin,
+        audit: AuditLog,
+        clock: Clock,
+        key: bytes,
+        cache_config: CacheConfig,
+        rules: ParseConfig,
+        version: str,
+    ) -> None:
+        self._namespace_store, self._curator, self._audit, self._clock = namespace_store, namespaces, audit, clock
+        self._key, self._cache_config, self._rules, self._version = key, cache_config, rules, version
+
+    async def export(self, name: str, write: Callable[[bytes], Any], by: str, *, flagged: bool) -> TransferResult:
+        """Hand a frozen namespace to `write`, piece by piece; without `flagged`, those calls are left out."""
+        check_names(by=by)
+        info = await self._curator.info(name)
+        if info.state is not NamespaceState.FROZEN:
+            raise InvalidArgument(
+                "Only a frozen namespace can be exported, so that the file is the whole of it; freeze it first."
+            )
+        await self._record("namespace_exported", by=by, namespace=name, flagged=flagged)
+        writer, left_out, written = export_format.ExportWriter(), 0, 0
+        write(writer.begin(ExportHeader(info.namespace, self._version)))
+        async for entry in self._entries(name):
+            if entry.flagged and not flagged:
+                left_out += 1
+                continue
+            written += 1
+            write(writer.add(entry, self._digest(entry)))
+        write(writer.end(left_out))
+        return TransferResult(info.namespace, written, left_out, writer.sha256)
+
+    async def load(self, file: Open, name: str | None, by: str) -> TransferResult:
+        """Read a file into a new namespace, under its own name or another. All of it or nothing; it is frozen."""
+        check_names(by=by)
+        try:
+            digest = export_format.check(file())
+            head, end = self._checked(file)
+            namespace = replace(head.namespace, name=name or head.namespace.name)
+            await self._curator.check_free(namespace.name)
+            facts = {"namespace": namespace.name, "sha256": digest, "entries": end.entries}
+            await self._record("namespace_imported", by=by, **facts)
+            await self._curator.place(namespace)
+            await self._fill(namespace, file)
+        except ExportUnreadable as reason:
+            raise InvalidArgument(f"The file cannot be imported. {reason}") from None
+        return TransferResult(namespace, end.entries, end.left_out, digest)
+
+    async def _entries(self, name: str) -> AsyncIterator[NamespaceEntry]:
+        after = 0
+        while page := await self._namespace_store.page(name, after):
+            for _, cache_key in page:
+                blob = await self._namespace_store.get(name, cache_key)
+                entry = None if blob is None else namespace_entry.decode(self._key, f"{name} {cache_key}", blob)
+                if entry is None:
+                    raise InvalidArgument(
+                        f"Entry {cache_key} is missing, broken or forged, so the namespace is not whole. What is left of "
+                        f"it can be exported after `cache purge --namespace {name} --key {cache_key}`."
+                    )
+                yield entry
+            after = page[-1][0]
+
+    def _digest(self, entry: NamespaceEntry) -> bytes:
+        """The digest of the call as this gateway reads it, whatever models it has now."""
+        anything = ParseConfig({entry.model: 1.0}, max_tokens=2**31)
+        return _parsed(entry, anything).canonical
+
+    def _checked(self, file: Open) -> tuple[ExportHeader, ExportTrailer]:
+        """The first and the last line of a file whose calls are all calls of this gateway; nothing is stored."""
+        rows = export_format.read(file())
+        head = next(rows)
+        strange: set[str] = set()
+        end: ExportHeader | ExportRow | ExportTrailer = head
+        for end in rows:
+            if isinstance(end, ExportRow):
+                self._check(end, strange)
+        if strange:
+            raise InvalidArgument(
+                f"The file has calls of models that this gateway does not have: {', '.join(sorted(strange))}."
+            )
+        if not isinstance(head, ExportHeader) or not isinstance(end, ExportTrailer):
+            raise ExportUnreadable("It does not begin or end as it must.")
+        check_text(note=head.namespace.note)
+        return head, end
+
+    def _check(self, line: ExportRow, strange: set[str]) -> None:
+        entry = line.entry
+        fixed = getattr(endpoints.find(f"/api/v1/{entry.endpoint}"), "fixed_model", None)
+        if entry.model not in self._rules.models and entry.model != fixed:
+            strange.add(entry.model[:100])
+            return
+        self._call(line)
+
+    def _call(self, line: ExportRow) -> Call:
+        """The call of a line, read anew; it must be what the line says it is."""
+        entry = line.entry
+        try:
+            call = _parsed(entry, self._rules)
+        except Problem as problem:
+            where = ", ".join(error.pointer for error in problem.errors[:3])
+            raise ExportUnreadable(
+                f"Call {line.number} in it is not valid here: {problem.kind.title} {problem.detail} {where}".rstrip()
+            ) from None
+        told = (entry.target, entry.model, entry.flagged, line.call)
+        if (call.target, call.model, call.flagged, call.canonical) != told:
+            raise ExportUnreadable(f"Call {line.number} in it is not the call that its receipt names.")
+        return call
+
+    async def _fill(self, namespace: Namespace, file: Open) -> None:
+        """Store every call, then close the namespace. What is not whole is dropped again."""
+        try:
+            for line in _lines(export_format.read(file())):
+                await self._put(namespace.name, line)
+            await self._namespace_store.freeze(namespace.name, namespace.frozen or self._clock.now())
+        except NotStored as reason:
+            await self._namespace_store.drop(namespace.name)
+            raise InvalidArgument(
+                f"The file does not fit into a namespace here ({reason}): cache.namespace_max_bytes."
+            ) from None
+        except ExportUnreadable:
+            await self._namespace_store.drop(namespace.name)
+            raise
+
+    async def _put(self, name: str, line: ExportRow) -> None:
+        entry, call = replace(line.entry, answer=entry_codec.compress(line.entry.answer)), self._call(line)
+        asked = CacheDirectives(pool=entry.pool, sample=entry.sample)
+        cache_key = cache_plan.namespace_plan(call, self._cache_config, name, False, asked).cache_key
+        assert cache_key is not None
+        blob = namespace_entry.encode(self._key, f"{name} {cache_key}", entry, self._clock.token(NONCE_BYTES))
+        if await self._namespace_store.put(name, cache_key, blob) is not None:
+            raise ExportUnreadable(f"Call {line.number} stands in it twice.")
+
+    async def _record(self, kind: str, **facts: Any) -> None:
+        await self._audit.append(Event(kind, self._clock.now(), facts))
+
+
+def _parsed(entry: NamespaceEntry, rules: ParseConfig) -> Call:
+    endpoint = endpoints.find(f"/api/v1/{entry.endpoint}")
+    if endpoint is None:
+        raise ExportUnreadable("It has calls of an endpoint that this gateway does not have.")
+    return endpoint.parse(entry.body, entry.target.partition("?")[2], rules)
+
+
+def _lines(rows: Iterator[ExportHeader | ExportRow | ExportTrailer]) -> Iterator[ExportRow]:
+    return (row for row in rows if isinstance(row, ExportRow))

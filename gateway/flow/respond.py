@@ -1,0 +1,130 @@
+"""From an answer or a problem to the response that a caller gets, and to what is counted and logged of it."""
+
+import re
+from collections.abc import Mapping
+
+import orjson
+
+from gateway.core import cache_plan
+from gateway.core.cache_plan import CachePlan
+from gateway.core.metrics import LATENCY, REQUESTS
+from gateway.core.problems import Problem
+from gateway.core.types import Answer, Response
+from gateway.flow.context import RequestContext
+from gateway.flow.policy import PolicyEnforcer
+from gateway.ports import AccessLog, Clock, Meter, Tasks
+
+# Answers hold unpublished proteins: no cache but ours may keep them (RFC 9111 section 5.2.2).
+PRIVATE = "private, no-store"
+
+
+_TAG = re.compile(r'"([^"]*)"')
+
+
+class Responder:
+    """The way out of one worker."""
+
+    def __init__(self, permit: PolicyEnforcer, access: AccessLog, clock: Clock, tasks: Tasks, meter: Meter) -> None:
+        self._policy, self._access = permit, access
+        self._clock, self._tasks, self._meter = clock, tasks, meter
+
+    def hit(self, answer: Answer, plan: CachePlan, rate: Mapping[str, str], context: RequestContext) -> Response:
+        now = self._clock.now()
+        context.outcome = "hit"
+        return self._response(
+            answer, cache_plan.cache_status_hit(plan, plan.freshness_left(answer, now)), now, rate, context
+        )
+
+    def stale(self, answer: Answer, plan: CachePlan, rate: Mapping[str, str], context: RequestContext) -> Response:
+        now = self._clock.now()
+        context.outcome = "stale"
+        # A negative ttl says how long the answer's time has been over (RFC 9211 section 2.4).
+        left = min(-1.0, plan.freshness_left(answer, now))
+        return self._response(answer, cache_plan.cache_status_hit(plan, left), now, rate, context)
+
+    def fresh(
+        self,
+        answer: Answer,
+        plan: CachePlan,
+        rate: Mapping[str, str],
+        context: RequestContext,
+        *,
+        stored: bool,
+        collapsed: bool,
+    ) -> Response:
+        context.outcome = "collapsed" if collapsed else "miss" if plan.storable else "bypass"
+        status = cache_plan.cache_status_forwarded(plan, stored=stored, collapsed=collapsed)
+        return self._response(answer, status, answer.created, rate, context)
+
+    def problem(self, problem: Problem, context: RequestContext) -> Response:
+        """A refusal, as RFC 9457 has it."""
+        context.outcome = context.problem = problem.kind.slug
+        headers = {"X-Request-Id": context.request_id, "Cache-Control": "no-store", **problem.headers}
+        body = orjson.dumps(problem.document(context.request_id))
+        return Response(problem.kind.status, body, headers, "application/problem+json")
+
+    def _response(
+        self, answer: Answer, status: str, now: float, rate: Mapping[str, str], context: RequestContext
+    ) -> Response:
+        context.cache = status
+        headers = {
+            "Cache-Status": status,
+            "Age": str(max(0, int(now - answer.created))),
+            "Cache-Control": PRIVATE,
+            "X-Request-Id": context.request_id,
+            "X-Gateway-Receipt": answer.receipt,
+            **rate,
+        }
+        if not answer.etag:
+            return Response(200, answer.body, headers)  # with a sentence in it: it stands for no kept answer
+        packed = answer.packed if context.takes_zstd else None
+        headers["ETag"] = f'"{answer.etag}"' if packed is None else f'"{answer.etag}-zstd"'
+        if answer.packed is not None:
+            headers["Vary"] = "Accept-Encoding"
+        if context.known is not None and _names(context.known, answer.etag):
+            return Response(304, b"", headers)
+        if packed is None:
+            return Response(200, answer.body, headers)
+        return Response(200, packed, {**headers, "Content-Encoding": "zstd"})
+
+    def account(self, context: RequestContext, response: Response) -> None:
+        """Count and log one request that has been answered; record the end of a flagged one."""
+        took = self._clock.monotonic() - context.started
+        self._meter.count(REQUESTS, context.endpoint, context.outcome)
+        self._meter.observe(LATENCY, took, context.endpoint, "total")
+        self._meter.observe(LATENCY, max(0.0, took - context.upstream_s - context.queue_s), context.endpoint, "gateway")
+        if context.queue_s:
+            self._meter.observe(LATENCY, context.queue_s, context.endpoint, "queue")
+        if context.store_s:
+            self._meter.observe(LATENCY, context.store_s, context.endpoint, "store")
+        self._access.write(self._line(context, response, took))
+        if context.permitted and context.call is not None and context.call.flagged and context.who is not None:
+            outcome = context.problem or context.outcome
+            self._tasks.spawn(self._policy.answered(context.call, context.who, context.request_id, outcome))
+
+    def _line(self, context: RequestContext, response: Response, took: float) -> Mapping[str, object]:
+        line: dict[str, object] = {
+            "at": self._clock.now(),
+            "request": context.request_id,
+            "endpoint": context.endpoint,
+            "status": response.status,
+            "outcome": context.outcome,
+            "ms": round(took * 1000, 3),
+            "bytes": len(response.body),
+        }
+        if context.who is not None:
+            key = context.who.key
+            line["user"], line["team"], line["key"] = key.user, key.team, key.public_id
+        if context.call is not None:
+            call = context.call
+            line["model"], line["units"], line["length"] = call.model, call.units, call.length
+            line["cls"], line["reason"] = call.determinism.cls, call.determinism.reason
+            line["flagged"] = call.flagged
+        if context.upstream_s:
+            line["upstream_ms"] = round(context.upstream_s * 1000, 3)
+        return line
+
+
+def _names(known: str, etag: str) -> bool:
+    """Whether If-None-Match names this answer, in whichever coding it was sent (RFC 9110 section 13.1.2, weak)."""
+    return not {etag, f"{etag}-zstd"}.isdisjoint(_TAG.findall(known))

@@ -1,0 +1,83 @@
+"""What must not be lost: keys, grants, quotas, the audit record. Each method says what happens without its store."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.core.audit import Event
+from gateway.core.quota import Limit, Reservation, Verdict
+from gateway.core.types import Approval, KeyRecord
+
+
+class StoreUnavailable(Exception):
+    """A store did not answer in time or at all. Carries the operation's name, never a value."""
+
+
+class AuditUnavailable(Exception):
+    """The audit record could not be made durable."""
+
+
+class Directory(Protocol):
+    """Virtual keys and grants (state store). Lost: StoreUnavailable, and unknown keys are refused with 503."""
+
+    async def find(self, public_id: str) -> tuple[KeyRecord, tuple[Approval, ...]] | None:
+        """The record and the user's grants (revoked and expired ones included), from the store, authenticated."""
+        ...
+
+    async def epoch(self) -> int:
+        """A number that grows with every change of any key or grant."""
+        ...
+
+    async def put_key(self, record: KeyRecord) -> None: ...
+    async def put_approval(self, approval: Approval) -> None: ...
+    async def keys(self) -> Sequence[KeyRecord]: ...
+    async def approvals(self, user: str) -> Sequence[Approval]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one limit has counted so far: units today, leases now, or requests of burst left."""
+
+    limit: Limit
+    used: int
+
+
+class Ledger(Protocol):
+    """Quotas (state store). Lost: StoreUnavailable, and the call is refused with 503 before anything is sent."""
+
+    async def charge_rate(self, subject: str, limits: tuple[Limit, ...], in_advance: int) -> Verdict:
+        """One request of rate on all limits or none, and up to `in_advance` more where less than half is used."""
+        ...
+
+    async def return_rate(self, subject: str, limits: tuple[Limit, ...], count: int) -> None:
+        """Give back requests that were charged in advance and not used."""
+        ...
+
+    async def reserve(self, reservation: Reservation, lease_s: float) -> Verdict:
+        """A lease on every concurrency limit and the units on every unit limit, all or nothing, once per id.
+
+        Charged once however often it is sent. After a settle of the same id that came first, it is refused.
+        """
+        ...
+
+    async def settle(self, reservation: Reservation, units: int) -> None:
+        """End the leases; charge `units` in place of the reserved ones (0: refund). Once per id, whatever comes."""
+        ...
+
+    async def usage(self, subject: str, limits: tuple[Limit, ...]) -> Sequence[Usage]: ...
+
+
+class Throttle(Protocol):
+    """Who has been told what lately (cache store). Lost: StoreUnavailable, and nobody is told anything."""
+
+    async def first(self, topic: str, key: str, ttl_s: float) -> bool:
+        """Whether nobody in the fleet has asked this for that long; who is answered True tells."""
+        ...
+
+
+class AuditLog(Protocol):
+    """The chained record. Lost: AuditUnavailable, before the act that it would have recorded."""
+
+    async def append(self, event: Event) -> int:
+        """Durable (fsynced) when it returns; answers the record's sequence number."""
+        ...

@@ -1,0 +1,141 @@
+"""Marks of purges and named namespaces in this process's memory, each effect in the journal: for tests.
+
+They keep the promises of the real ones; one contract suite runs on both.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from gateway.core.purge_state import Purge, PurgeState
+from gateway.core.types import Namespace
+from gateway.ports import NamespaceContents, NotStored
+from tests.fakes.stores import Journal, Recorder
+
+
+class FakePurges(Recorder):
+    part = "purge_store"
+
+    def __init__(self, journal: Journal, now: Callable[[], float]) -> None:
+        super().__init__(journal)
+        self._now = now
+        self.standing = PurgeState(0)
+
+    async def purge_state(self) -> PurgeState:
+        with self.effect("purge_state"):
+            return self.standing
+
+    async def purge(self, what: Purge) -> PurgeState:
+        with self.effect("purge", what.model, what.soft, what.older_than_s):
+            held = replace(self.standing, serial=self.standing.serial + 1)
+            moment = self._now() - (what.older_than_s or 0.0)
+            if what.soft:
+                held = replace(held, stale={**held.stale, what.model: max(held.stale.get(what.model, 0.0), moment)})
+            elif what.older_than_s is not None:
+                held = replace(held, purged_before=max(held.purged_before, moment))
+            elif what.model:
+                held = replace(held, models={**held.models, what.model: held.models.get(what.model, 0) + 1})
+            else:
+                held = replace(held, epoch=held.epoch + 1)
+            self.standing = held
+            return held
+
+    async def touch(self) -> PurgeState:
+        with self.effect("touch"):
+            self.standing = replace(self.standing, serial=self.standing.serial + 1)
+            return self.standing
+
+
+@dataclass
+class Record:
+    """What one namespace holds, in the order in which it came."""
+
+    entries: dict[str, tuple[int, bytes]] = field(default_factory=dict)
+    frozen: float | None = None
+    last: int = 0
+
+    @property
+    def bytes(self) -> int:
+        return sum(len(blob) for _, blob in self.entries.values())
+
+
+class FakeNamespaces(Recorder):
+    part = "namespace_store"
+
+    def __init__(self, journal: Journal, max_bytes: int = 2**28, most: int = 1000) -> None:
+        super().__init__(journal)
+        self._max_bytes, self._most = max_bytes, most
+        self.named: dict[str, Namespace] = {}
+        self.records: dict[str, Record] = {}
+
+    async def namespaces(self) -> Mapping[str, Namespace]:
+        with self.effect("namespaces"):
+            return dict(self.named)
+
+    async def create(self, namespace: Namespace) -> bool:
+        with self.effect("create", namespace.name):
+            if namespace.name in self.named:
+                return False
+            if len(self.named) >= self._most:
+                raise NotStored("too many")
+            self.named[namespace.name] = namespace
+            self.records.setdefault(namespace.name, Record())
+            return True
+
+    async def freeze(self, name: str, at: float) -> bool:
+        with self.effect("freeze", name):
+            if name not in self.named:
+                return False
+            record, known = self.records[name], self.named[name]
+            record.frozen = at if record.frozen is None else record.frozen
+            if known.frozen is None:
+                self.named[name] = replace(known, frozen=record.frozen)
+            return True
+
+    async def drop(self, name: str) -> int:
+        with self.effect("drop", name):
+            self.named.pop(name, None)
+            return len(self.records.pop(name, Record()).entries)
+
+    async def empty(self, name: str) -> int:
+        with self.effect("empty", name):
+            record = self.records.get(name)
+            if record is None or record.frozen is not None:
+                raise NotStored("frozen")
+            self.records[name] = Record()
+            return len(record.entries)
+
+    async def get(self, name: str, cache_key: str) -> bytes | None:
+        with self.effect("get", name, cache_key):
+            return self._entries(name).get(cache_key, (0, None))[1]
+
+    async def put(self, name: str, cache_key: str, blob: bytes) -> bytes | None:
+        with self.effect("put", name, cache_key):
+            record = self.records.get(name)
+            if record is None:
+                raise NotStored("gone")
+            if cache_key in record.entries:
+                return record.entries[cache_key][1]
+            if record.frozen is not None:
+                raise NotStored("frozen")
+            if record.bytes + len(blob) > self._max_bytes:
+                raise NotStored("full")
+            record.last += 1
+            record.entries[cache_key] = (record.last, blob)
+            return None
+
+    async def remove(self, name: str, cache_key: str) -> bool:
+        with self.effect("remove", name, cache_key):
+            return self._entries(name).pop(cache_key, None) is not None
+
+    async def page(self, name: str, after: int = 0, most: int = 256) -> Sequence[tuple[int, str]]:
+        with self.effect("page", name, after):
+            rows = [(number, cache_key) for cache_key, (number, _) in self._entries(name).items() if number > after]
+            return rows[:most]
+
+    async def held(self, name: str) -> NamespaceContents:
+        with self.effect("held", name):
+            record = self.records.get(name, Record(frozen=0.0))
+            return NamespaceContents(len(record.entries), record.bytes, closed=record.frozen is not None)
+
+    def _entries(self, name: str) -> dict[str, tuple[int, bytes]]:
+        return self.records.get(name, Record()).entries

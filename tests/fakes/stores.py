@@ -1,0 +1,128 @@
+"""The stores and the audit log in this process's memory, each effect written into a journal: for tests.
+
+They keep the promises of the real ones (one contract suite runs on both) and can be lost on purpose, before or after
+they have taken effect. The gateway never runs on these: nothing here outlives the process or is shared with another.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from gateway.core.audit import ChainHead, Event, link
+from gateway.core.quota import Limit, Reservation, Verdict
+from gateway.core.types import Approval, KeyRecord
+from gateway.ports import AuditUnavailable, StoreUnavailable, Usage
+from tests.fakes.ledger import LedgerRules
+
+Journal = list[tuple[str, ...]]
+
+
+class Recorder:
+    """Writes effects down as (`<part>.<operation>`, details...) and loses those that a test wants lost.
+
+    `lost`: operations ("reserve", or "*" for all) that fail before they have any effect; `reply_lost`: operations
+    that take effect and then fail. The first is written down with the detail "lost", the second as usual.
+    """
+
+    part = ""
+    error: type[Exception] = StoreUnavailable
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.lost: set[str] = set()
+        self.reply_lost: set[str] = set()
+
+    @contextmanager
+    def effect(self, operation: str, *details: object) -> Iterator[None]:
+        name = f"{self.part}.{operation}"
+        if self.lost & {operation, "*"}:
+            self.journal.append((name, "lost"))
+            raise self.error(operation)
+        self.journal.append((name, *map(str, details)))
+        yield
+        if self.reply_lost & {operation, "*"}:
+            raise self.error(operation)
+
+
+class FakeDirectory(Recorder):
+    part = "directory"
+
+    def __init__(self, journal: Journal) -> None:
+        super().__init__(journal)
+        self.records: dict[str, KeyRecord] = {}
+        self.granted: dict[str, dict[str, Approval]] = {}
+        self.changes = 0
+
+    async def find(self, public_id: str) -> tuple[KeyRecord, tuple[Approval, ...]] | None:
+        with self.effect("find", public_id):
+            record = self.records.get(public_id)
+            return None if record is None else (record, tuple(self.granted.get(record.user, {}).values()))
+
+    async def epoch(self) -> int:
+        with self.effect("epoch"):
+            return self.changes
+
+    async def put_key(self, record: KeyRecord) -> None:
+        with self.effect("put_key", record.public_id):
+            self.records[record.public_id] = record
+            self.changes += 1
+
+    async def put_approval(self, approval: Approval) -> None:
+        with self.effect("put_grant", approval.approval_id):
+            self.granted.setdefault(approval.user, {})[approval.approval_id] = approval
+            self.changes += 1
+
+    async def keys(self) -> Sequence[KeyRecord]:
+        with self.effect("keys"):
+            return tuple(self.records.values())
+
+    async def approvals(self, user: str) -> Sequence[Approval]:
+        with self.effect("approvals", user):
+            return tuple(self.granted.get(user, {}).values())
+
+
+class FakeLedger(Recorder):
+    part = "ledger"
+
+    def __init__(self, journal: Journal, now: Callable[[], float]) -> None:
+        super().__init__(journal)
+        self.rules = LedgerRules(now)
+
+    async def charge_rate(self, subject: str, limits: tuple[Limit, ...], in_advance: int) -> Verdict:
+        with self.effect("charge_rate", subject):
+            return self.rules.charge_rate(subject, limits, in_advance)
+
+    async def return_rate(self, subject: str, limits: tuple[Limit, ...], count: int) -> None:
+        with self.effect("return_rate", subject, count):
+            self.rules.return_rate(subject, limits, count)
+
+    async def reserve(self, reservation: Reservation, lease_s: float) -> Verdict:
+        with self.effect("reserve", reservation.reservation_id, reservation.units):
+            return self.rules.reserve(reservation, lease_s)
+
+    async def settle(self, reservation: Reservation, units: int) -> None:
+        with self.effect("settle", reservation.reservation_id, units):
+            self.rules.settle(reservation, units)
+
+    async def usage(self, subject: str, limits: tuple[Limit, ...]) -> Sequence[Usage]:
+        with self.effect("usage", subject):
+            return self.rules.usage(subject, limits)
+
+
+class FakeAudit(Recorder):
+    """A real chain, in a list."""
+
+    part = "audit"
+    error = AuditUnavailable
+
+    def __init__(self, journal: Journal, secret: bytes = b"audit") -> None:
+        super().__init__(journal)
+        self.lines: list[bytes] = []
+        self.events: list[Event] = []
+        self._secret, self._head = secret, ChainHead()
+
+    async def append(self, event: Event) -> int:
+        with self.effect("append", event.kind):
+            line, self._head = link(self._secret, self._head, event)
+            self.lines.append(line)
+            self.events.append(event)
+            return self._head.seq
