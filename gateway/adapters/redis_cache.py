@@ -5,13 +5,14 @@ a mark that is part of every address (`redis_purges.py`), and the old entries go
 operation has a short deadline and stands behind a circuit: the cache is a help, never a reason to wait.
 """
 
+import asyncio
 from collections.abc import Coroutine, Mapping
 from hashlib import sha1
 from typing import Any, TypeVar
 
 from gateway.adapters.redis_breaker import StoreBreaker
 from gateway.adapters.redis_connect import RedisStore, load_script
-from gateway.ports import Clock, LeaseClaim, Promise, StoreUnavailable
+from gateway.ports import Clock, LeaseClaim, StoreUnavailable
 
 T = TypeVar("T")
 
@@ -77,8 +78,8 @@ class RedisCache:
         words = (owner, max(1, round(lease_s * 1000)), unfit)
         row: list[Any] = await self._try("claim", self._store.run("claim", self._claim, keys, words, self._patient_s))
         # Below 0: there is no lease any more, or one without an end, which we never make.
-        left_s = row[1] / 1000 if row[1] >= 0 else lease_s
-        return LeaseClaim(row[0] == 1, row[2] if len(row) > 2 else None, left_s)
+        expires_in_s = row[1] / 1000 if row[1] >= 0 else lease_s
+        return LeaseClaim(row[0] == 1, row[2] if len(row) > 2 else None, expires_in_s)
 
     async def renew(self, cache_key: str, owner: str, lease_s: float) -> bool:
         words = (owner, max(1, round(lease_s * 1000)), "")
@@ -91,12 +92,12 @@ class RedisCache:
         call = self._store.run("release", self._lease, (self._lease_key(cache_key),), words, self._patient_s)
         await self._try("release", call)
 
-    async def listen(self, cache_key: str) -> Promise[bytes]:
+    async def subscribe(self, cache_key: str) -> "asyncio.Future[bytes]":
         """Outside the circuit: whoever listens has just been answered by the store."""
-        return await self._store.news.listen(self._channel(cache_key), self._patient_s)
+        return await self._store.news.subscribe(self._channel(cache_key), self._patient_s)
 
-    def stop_listening(self, cache_key: str, news: Promise[bytes]) -> None:
-        self._store.news.stop_listening(self._channel(cache_key), news)
+    def unsubscribe(self, cache_key: str, message: "asyncio.Future[bytes]") -> None:
+        self._store.news.unsubscribe(self._channel(cache_key), message)
 
     async def stats(self) -> Mapping[str, int]:
         """Of the whole server: a cache store is the gateway's alone."""

@@ -103,7 +103,7 @@ class RedisNamespaces:
         )
         return [(int(number), cache_key.decode()) for cache_key, number in rows]
 
-    async def held(self, name: str) -> NamespaceContents:
+    async def contents(self, name: str) -> NamespaceContents:
         hash_key, _ = self._keys(name)
         fields: Any = await self._store.call("archive", "HMGET", hash_key, *BOOKKEEPING)
         length: int = await self._store.call("archive", "HLEN", hash_key)

@@ -10,14 +10,15 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisClusterException, RedisError
 
 from gateway.adapters.redis_pipelining import with_deadline
-from gateway.adapters.tasks import AsyncPromise
-from gateway.ports import Promise, StoreUnavailable
+from gateway.ports import StoreUnavailable
+
+T = TypeVar("T")
 
 # RedisClusterException is no RedisError.
 FOREIGN = (RedisError, RedisClusterException, OSError, TimeoutError)
@@ -34,7 +35,7 @@ class PubSubClient:
         self._open_line = open_line
         self._line: PubSubConnection | None = None
 
-    async def listen(self, channel: str, timeout_s: float) -> Promise[bytes]:
+    async def subscribe(self, channel: str, timeout_s: float) -> "asyncio.Future[bytes]":
         """Set by the first message after this has returned; StoreUnavailable where that takes too long."""
         if self._line is None or self._line.ended:
             self._line = PubSubConnection(self._open_line)
@@ -52,7 +53,7 @@ class PubSubClient:
             raise StoreUnavailable("listen")
         return heard
 
-    def stop_listening(self, channel: str, heard: Promise[bytes]) -> None:
+    def unsubscribe(self, channel: str, heard: "asyncio.Future[bytes]") -> None:
         if self._line is not None:
             self._line.drop(channel, heard)
 
@@ -68,25 +69,26 @@ class PubSubConnection:
     def __init__(self, open_line: Open) -> None:
         self.ended = False
         self._open_line = open_line
-        self._listeners: dict[str, set[Promise[bytes]]] = {}
-        self._subscribed: dict[str, Promise[None]] = {}
+        self._listeners: "dict[str, set[asyncio.Future[bytes]]]" = {}
+        self._subscribed: "dict[str, asyncio.Future[None]]" = {}
         # How many confirmations are still to come: only the last one speaks of what was asked for last.
         self._unconfirmed: Counter[str] = Counter()
         self._orders: list[tuple[bool, str]] = []
         self._ordered, self._opened = asyncio.Event(), asyncio.Event()
         self._work = asyncio.get_running_loop().create_task(self._run())
 
-    def add(self, channel: str) -> Promise[bytes]:
-        heard: Promise[bytes] = AsyncPromise()
+    def add(self, channel: str) -> "asyncio.Future[bytes]":
+        loop = asyncio.get_running_loop()
+        heard: asyncio.Future[bytes] = loop.create_future()
         if channel not in self._listeners:
             self._listeners[channel] = set()
-            self._subscribed[channel] = AsyncPromise()
+            self._subscribed[channel] = loop.create_future()
             self._unconfirmed[channel] += 1
             self._order(True, channel)
         self._listeners[channel].add(heard)
         return heard
 
-    def drop(self, channel: str, heard: Promise[bytes]) -> None:
+    def drop(self, channel: str, heard: "asyncio.Future[bytes]") -> None:
         listeners = self._listeners.get(channel)
         if listeners is None or heard not in listeners:
             return
@@ -96,7 +98,7 @@ class PubSubConnection:
             self._order(False, channel)
 
     async def subscribed(self, channel: str) -> None:
-        await self._subscribed[channel].wait()
+        await asyncio.shield(self._subscribed[channel])
 
     def end(self) -> None:
         self._tell_the_end()
@@ -150,7 +152,7 @@ class PubSubConnection:
         channel = message["channel"].decode()
         if message["type"] == "message":
             for heard in self._listeners.get(channel, ()):
-                heard.set(message["data"])
+                _resolve(heard, message["data"])
         elif message["type"] == "subscribe":
             self._confirmed(channel)
 
@@ -159,14 +161,20 @@ class PubSubConnection:
         if self._unconfirmed[channel] <= 0:
             del self._unconfirmed[channel]
             if channel in self._subscribed:
-                self._subscribed[channel].set(None)
+                _resolve(self._subscribed[channel], None)
 
     def _tell_the_end(self) -> None:
         self.ended = True
         for joined in self._subscribed.values():
-            joined.set(None)
+            _resolve(joined, None)
         for listeners in self._listeners.values():
             for heard in listeners:
-                heard.set(b"")
+                _resolve(heard, b"")
         self._listeners.clear()
         self._subscribed.clear()
+
+
+def _resolve(future: "asyncio.Future[T]", value: T) -> None:
+    """The first value counts; a subscriber who has gone away wants none."""
+    if not future.done():
+        future.set_result(value)

@@ -27,8 +27,8 @@ def namespaces(options: CommandOptions) -> None:
         (
             info.namespace.name,
             info.state,
-            f"{info.held.entries:,}",
-            size(info.held.bytes),
+            f"{info.contents.entries:,}",
+            size(info.contents.bytes),
             shown(info.namespace.created),
             shown(info.namespace.frozen),
             info.namespace.note,
@@ -67,7 +67,7 @@ def create(options: CommandOptions, name: str, note: str, by: str) -> None:
 def freeze(options: CommandOptions, name: str, by: str) -> None:
     """From now on it answers from what it holds, and from nothing else. There is no way back."""
     info = run(_freeze(options, name, by))
-    sentence = f"The namespace {name} is frozen since {shown(info.namespace.frozen)}, with {info.held.entries:,} calls."
+    sentence = f"The namespace {name} is frozen since {shown(info.namespace.frozen)}, with {info.contents.entries:,} calls."
     options.show(facts(info), [sentence])
 
 
@@ -94,8 +94,8 @@ def export(options: CommandOptions, name: str, file: Path, flagged: bool, by: st
     """Write a frozen namespace into FILE: calls, answers and receipts, with a checksum; readable by its owner alone."""
     carried = run(_export(options, name, file, flagged, by))
     lines = [f"{file} holds {carried.entries:,} calls of the namespace {name}.", f"sha256  {carried.sha256}"]
-    if carried.left_out:
-        lines.append(f"{carried.left_out:,} declared sequences of concern are not in it; --flagged takes them in.")
+    if carried.omitted:
+        lines.append(f"{carried.omitted:,} declared sequences of concern are not in it; --flagged takes them in.")
     options.show({"file": str(file), **_carried(carried)}, lines)
 
 
@@ -109,15 +109,15 @@ def load(options: CommandOptions, file: Path, name: str | None, by: str) -> None
     carried = run(_load(options, file, name, by))
     made = carried.namespace.name
     lines = [f"The namespace {made} holds {carried.entries:,} calls and is frozen.", f"sha256  {carried.sha256}"]
-    if carried.left_out:
-        lines.append(f"{carried.left_out:,} declared sequences of concern had been left out when it was exported.")
+    if carried.omitted:
+        lines.append(f"{carried.omitted:,} declared sequences of concern had been left out when it was exported.")
     options.show({"file": str(file), **_carried(carried)}, lines)
 
 
 def facts(info: NamespaceInfo) -> Mapping[str, Any]:
     """A namespace for programs."""
-    held = {"entries": info.held.entries, "bytes": info.held.bytes}
-    return {**_described(info.namespace), "state": info.state.value, **held}
+    contents = {"entries": info.contents.entries, "bytes": info.contents.bytes}
+    return {**_described(info.namespace), "state": info.state.value, **contents}
 
 
 def size(count: int) -> str:
@@ -133,7 +133,7 @@ def _described(made: Namespace) -> Mapping[str, Any]:
 
 
 def _carried(carried: TransferResult) -> Mapping[str, Any]:
-    counts = {"entries": carried.entries, "left_out": carried.left_out, "sha256": carried.sha256}
+    counts = {"entries": carried.entries, "omitted": carried.omitted, "sha256": carried.sha256}
     return {**_described(carried.namespace), **counts}
 
 

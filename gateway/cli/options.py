@@ -119,6 +119,6 @@ def _cell(value: object) -> str:
 
 
 def _problem(problem: Problem) -> str:
-    lines = [" ".join(part for part in (problem.kind.title, problem.detail) if part)]
+    lines = [" ".join(part for part in (problem.type.title, problem.detail) if part)]
     lines += [f"  {fault.pointer or '(the body)'}: {fault.detail}" for fault in problem.errors]
     return "\n".join(lines)

@@ -7,7 +7,7 @@ A frozen namespace says nothing: it answers with the very bytes that were record
 from typing import Literal
 
 from gateway.core.cache_plan import CachePlan
-from gateway.core.types import Call, Class
+from gateway.core.types import Call, DeterminismClass
 
 Topic = Literal["pinned", "recorded"]
 TOPICS: tuple[Topic, ...] = ("pinned", "recorded")
@@ -19,8 +19,8 @@ def topic(plan: CachePlan, call: Call, *, kept: bool) -> Topic | None:
         return None
     cls = call.determinism.cls
     if plan.namespace is None:
-        return "pinned" if cls is Class.PINNED else None
-    drawn = cls is Class.SAMPLED or cls is Class.UNKNOWN
+        return "pinned" if cls is DeterminismClass.PINNED else None
+    drawn = cls is DeterminismClass.SAMPLED or cls is DeterminismClass.UNKNOWN
     return "recorded" if drawn and kept and not plan.frozen and plan.directives.sample is None else None
 
 

@@ -28,9 +28,9 @@ class Event:
 AUDIT_KINDS = (
     "chain_started",
     "chain_repaired",
-    "concern_permitted",
-    "concern_refused",
-    "concern_answered",
+    "policy_permitted",
+    "policy_refused",
+    "policy_answered",
     "key_created",
     "key_revoked",
     "approval_created",

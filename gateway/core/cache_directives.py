@@ -108,7 +108,7 @@ def _staleness(name: str, value: str) -> int | None:
 
 
 def _name(name: str, value: str) -> str:
-    if not NAME.fullmatch(value):
+    if not NAME_PATTERN.fullmatch(value):
         raise Problem(CACHE_CONTROL_INVALID, f"{name} must be 1 to 64 letters, digits or . _ -")
     return value
 

@@ -8,7 +8,7 @@ the model: see docs/caching.md.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway.core.types import Class, Determinism
+from gateway.core.types import DeterminismClass, Determinism
 
 _ORDER = "the random strategy draws the order of unmasking"
 _ANNEALED = "annealing at temperature 0 still draws at 1e-6, and ties in bfloat16 fall by chance"
@@ -27,18 +27,18 @@ class Question:
     asks: str
     holds: bool
     says: str
-    otherwise: Class
+    otherwise: DeterminismClass
     change: str
 
 
-def of_generation(track: str, temperature: float, annealing: bool, strategy: str, steps: int) -> Determinism:
+def classify(track: str, temperature: float, annealing: bool, strategy: str, steps: int) -> Determinism:
     """The class of one generate_tensor call; `steps` are the effective ones (sampling.py, generation.py of esm)."""
     asked = questions(track, temperature, annealing, strategy, steps)
     missed = [question for question in asked if not question.holds]
     if missed:
         remedy = "set " + ", ".join(question.change for question in missed)
         return Determinism(missed[0].otherwise, missed[0].says, remedy)
-    return Determinism(Class.EXACT, _ARG_MAX if track == "function" else _ordered(strategy, steps).says)
+    return Determinism(DeterminismClass.EXACT, _ARG_MAX if track == "function" else _ordered(strategy, steps).says)
 
 
 def questions(track: str, temperature: float, annealing: bool, strategy: str, steps: int) -> Sequence[Question]:
@@ -46,8 +46,8 @@ def questions(track: str, temperature: float, annealing: bool, strategy: str, st
     if track == "function":
         # The function track is never sampled: it takes the arg max at every temperature (sampling.py:243); the
         # temperature only moves the threshold for "none", so it stays in the key.
-        left = Class.SAMPLED if temperature > 0 else Class.PINNED
-        drawn = Question("draw", "Is every token the arg max?", True, _ARG_MAX, Class.SAMPLED, "")
+        left = DeterminismClass.SAMPLED if temperature > 0 else DeterminismClass.PINNED
+        drawn = Question("draw", "Is every token the arg max?", True, _ARG_MAX, DeterminismClass.SAMPLED, "")
         return drawn, _ordered(strategy, steps, left)
     return _at_zero(temperature), _ordered(strategy, steps), _unannealed(annealing)
 
@@ -55,10 +55,10 @@ def questions(track: str, temperature: float, annealing: bool, strategy: str, st
 def _at_zero(temperature: float) -> Question:
     says = "temperature is above 0" if temperature > 0 else "temperature is 0"
     asks = "Is the temperature 0?"
-    return Question("temperature", asks, temperature == 0, says, Class.SAMPLED, '"temperature": 0')
+    return Question("temperature", asks, temperature == 0, says, DeterminismClass.SAMPLED, '"temperature": 0')
 
 
-def _ordered(strategy: str, steps: int, otherwise: Class = Class.PINNED) -> Question:
+def _ordered(strategy: str, steps: int, otherwise: DeterminismClass = DeterminismClass.PINNED) -> Question:
     greedy = strategy == "entropy"
     says = "greedy, in the order of entropy" if greedy else "one step" if steps == 1 else _ORDER
     asks = "Is the order of unmasking decided, or everything unmasked in one step?"
@@ -68,4 +68,4 @@ def _ordered(strategy: str, steps: int, otherwise: Class = Class.PINNED) -> Ques
 def _unannealed(annealing: bool) -> Question:
     says = _ANNEALED if annealing else "annealing is off"
     asks = "Is annealing off?"
-    return Question("annealing", asks, not annealing, says, Class.PINNED, '"temperature_annealing": false')
+    return Question("annealing", asks, not annealing, says, DeterminismClass.PINNED, '"temperature_annealing": false')

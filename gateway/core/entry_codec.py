@@ -7,14 +7,14 @@ from functools import cache
 import zstandard
 
 from gateway.core import sealing
-from gateway.core.types import Answer, Class
+from gateway.core.types import Answer, DeterminismClass
 
 FORM = 2
 PACKED_FROM = 1024
 """Smaller bodies are not compressed: what it saves is less than what it costs."""
 LEVEL = 1
 _HEAD = struct.Struct(">BBBddB")  # form, class, marks, created, took, length of the upstream's name
-_CODES = {Class.EXACT: 1, Class.PINNED: 2, Class.SAMPLED: 3, Class.UNKNOWN: 4}
+_CODES = {DeterminismClass.EXACT: 1, DeterminismClass.PINNED: 2, DeterminismClass.SAMPLED: 3, DeterminismClass.UNKNOWN: 4}
 _CLASSES = {code: cls for cls, code in _CODES.items()}
 _FRAMED, _PACKED = 1, 2
 
@@ -43,16 +43,16 @@ def decode(key: bytes, address: str, blob: bytes, max_bytes: int = 2**28) -> Ans
 
 def compress(answer: Answer) -> Answer:
     """With its body in zstd, too, where that is worth while."""
-    if answer.packed is not None or len(answer.body) < PACKED_FROM:
+    if answer.compressed is not None or len(answer.body) < PACKED_FROM:
         return answer
-    return replace(answer, packed=_compressor().compress(answer.body))
+    return replace(answer, compressed=_compressor().compress(answer.body))
 
 
 def to_bytes(answer: Answer) -> bytes:
     """An answer as the bytes of an entry, not sealed yet."""
-    body, packed, name = answer.body, answer.packed, answer.upstream.encode()[:255]
+    body, packed, name = answer.body, answer.compressed, answer.upstream.encode()[:255]
     purge_state = (_FRAMED if answer.is_template else 0) | (_PACKED if packed is not None else 0)
-    head = _HEAD.pack(FORM, _CODES[answer.cls], purge_state, answer.created, answer.took_s, len(name))
+    head = _HEAD.pack(FORM, _CODES[answer.cls], purge_state, answer.created, answer.compute_s, len(name))
     return head + name + (body if packed is None else packed)
 
 
@@ -60,7 +60,7 @@ def from_bytes(content: bytes, max_bytes: int = 2**28) -> Answer | None:
     """The answer in the bytes of an entry, or None for bytes that are none."""
     if len(content) < _HEAD.size:
         return None
-    form, code, purge_state, created, took_s, length = _HEAD.unpack_from(content)
+    form, code, purge_state, created, compute_s, length = _HEAD.unpack_from(content)
     cls, begins = _CLASSES.get(code), _HEAD.size + length
     if form != FORM or cls is None or len(content) < begins:
         return None
@@ -75,4 +75,4 @@ def from_bytes(content: bytes, max_bytes: int = 2**28) -> Answer | None:
         except zstandard.ZstdError:
             return None
     name = content[_HEAD.size : begins].decode("utf-8", "ignore")  # a long one is cut, perhaps within a character
-    return Answer(body, created, cls, took_s, name, packed, bool(purge_state & _FRAMED))
+    return Answer(body, created, cls, compute_s, name, packed, bool(purge_state & _FRAMED))

@@ -19,10 +19,10 @@ from typing import IO, Any, cast
 import orjson
 import zstandard
 
-from gateway.core.cache_directives import MAX_SAMPLE, NAME
+from gateway.core.cache_directives import MAX_SAMPLE, NAME_PATTERN
 from gateway.core.namespace_entry import NamespaceEntry
 from gateway.core.receipts import Receipt
-from gateway.core.types import Answer, Class, Namespace
+from gateway.core.types import Answer, DeterminismClass, Namespace
 
 LEVEL = 9
 LONGEST_LINE = 2**28
@@ -69,7 +69,7 @@ class ExportTrailer:
     """How many calls there are, and how many flagged ones were left out."""
 
     entries: int
-    left_out: int
+    omitted: int
 
 
 class ExportWriter:
@@ -94,14 +94,14 @@ class ExportWriter:
             "sample": entry.sample,
             "call": entry.body.decode(),
             "created": answer.created,
-            "took_s": answer.took_s,
+            "compute_s": answer.compute_s,
             "receipt": facts(entry, call).document(),
             "answer": answer.body.decode(),
         }
         return self._hashed(self._line(row))
 
-    def end(self, left_out: int) -> bytes:
-        last = self._line({"entries": self._entries, "left_out": left_out}) + self._pack.flush()
+    def end(self, omitted: int) -> bytes:
+        last = self._line({"entries": self._entries, "omitted": omitted}) + self._pack.flush()
         return self._hashed(last) + _skippable(b"sha256 " + self.sha256.encode() + b"\n")
 
     @property
@@ -170,7 +170,7 @@ def _next(lines: io.BufferedReader) -> Mapping[str, Any]:
 def _head(row: Mapping[str, Any]) -> ExportHeader:
     try:
         namespace = Namespace(row["name"], float(row["created"]), float(row["frozen"]), str(row["note"]))
-        if not NAME.fullmatch(namespace.name) or not all(0 <= row[at] < LATEST for at in ("created", "frozen")):
+        if not NAME_PATTERN.fullmatch(namespace.name) or not all(0 <= row[at] < LATEST for at in ("created", "frozen")):
             raise ValueError
         return ExportHeader(namespace, str(row["gateway"]))
     except (KeyError, TypeError, ValueError):
@@ -181,7 +181,7 @@ def _line(row: Mapping[str, Any], number: int) -> ExportRow:
     try:
         told = row["receipt"]
         body, cls = row["answer"].encode(), Class(told["determinism"])
-        answer = Answer(body, float(row["created"]), cls, float(row["took_s"]), str(told["upstream"]))
+        answer = Answer(body, float(row["created"]), cls, float(row["compute_s"]), str(told["upstream"]))
         target, sample = str(row["target"]), row["sample"] if row["sample"] is None else int(row["sample"])
         words = str(row["endpoint"]), target, str(told["model"]), bool(row["flagged"]), row["call"].encode()
         if not _is_sample(row["pool"], sample):
@@ -199,13 +199,13 @@ def _line(row: Mapping[str, Any], number: int) -> ExportRow:
 
 def _is_sample(pool: object, sample: int | None) -> bool:
     """Whether `Cache-Control` can ask for it."""
-    named = pool is None or (isinstance(pool, str) and NAME.fullmatch(pool) is not None and sample is not None)
+    named = pool is None or (isinstance(pool, str) and NAME_PATTERN.fullmatch(pool) is not None and sample is not None)
     return named and (sample is None or 1 <= sample <= MAX_SAMPLE)
 
 
 def _end(row: Mapping[str, Any]) -> ExportTrailer:
     try:
-        return ExportTrailer(int(row["entries"]), int(row["left_out"]))
+        return ExportTrailer(int(row["entries"]), int(row["omitted"]))
     except (KeyError, TypeError, ValueError):
         raise ExportUnreadable("Its last line does not count the calls.") from None
 

@@ -20,7 +20,7 @@ class ProblemType:
     """Whether it says that the upstream could not answer, so that a stale answer may stand in."""
 
     @property
-    def type(self) -> str:
+    def uri(self) -> str:
         return f"urn:esm-gateway:problem:{self.slug}"
 
 
@@ -31,6 +31,7 @@ MODEL_REFUSED = ProblemType("model-refused", 403, "This key may not use that mod
 CONCERN_REFUSED = ProblemType(
     "concern-refused", 403, "Declared sequences of concern need an approval that this user does not have."
 )
+POLICY_REFUSED = ProblemType("policy-refused", 403, "A policy of this gateway does not permit this call.")
 QUOTA_EXHAUSTED = ProblemType("quota-exhausted", 403, "The day's units are spent.")
 BODY_UNREADABLE = ProblemType("body-unreadable", 400, "The body is not one well-formed JSON object.")
 BODY_TOO_SLOW = ProblemType("body-too-slow", 408, "The body did not arrive in time.")
@@ -71,6 +72,7 @@ PROBLEM_TYPES: tuple[ProblemType, ...] = (
     KEY_REFUSED,
     MODEL_REFUSED,
     CONCERN_REFUSED,
+    POLICY_REFUSED,
     QUOTA_EXHAUSTED,
     BODY_UNREADABLE,
     BODY_TOO_SLOW,
@@ -111,14 +113,14 @@ class FieldError:
 class Problem(Exception):
     """A refusal on its way to the caller. Raised inside the flow, turned into a response at its one border."""
 
-    kind: ProblemType
+    type: ProblemType
     detail: str = ""
     errors: Sequence[FieldError] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def document(self, request_id: str) -> dict[str, Any]:
         """The RFC 9457 members; the SDK prints this text to a scientist, so it stays short."""
-        body: dict[str, Any] = {"type": self.kind.type, "title": self.kind.title, "status": self.kind.status}
+        body: dict[str, Any] = {"type": self.type.uri, "title": self.type.title, "status": self.type.status}
         if self.detail:
             body["detail"] = self.detail
         if self.errors:

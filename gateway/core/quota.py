@@ -27,7 +27,7 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class LimitStatus:
     """Where one limit stands after a decision: what is left now, and seconds until it is whole again."""
 
     limit: Limit
@@ -45,7 +45,7 @@ class Verdict:
 
     refused_by: Limit | None
     retry_after_s: float
-    standings: tuple[Standing, ...]
+    statuses: tuple[LimitStatus, ...]
     granted: int = 1
     waited_s: float = 0.0
 
@@ -65,7 +65,7 @@ class Reservation:
 
 
 @dataclass(frozen=True, slots=True)
-class LimitBook:
+class LimitConfig:
     """Who has which ceilings: every user the default ones, some users their own, a key those in its record."""
 
     default: Limits = Limits()

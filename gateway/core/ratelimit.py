@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Mapping
 from math import ceil
 
-from gateway.core.quota import Limit, Standing
+from gateway.core.quota import Limit, LimitStatus
 
 
-def fields(limits: Iterable[Limit], standings: Iterable[Standing]) -> Mapping[str, str]:
+def fields(limits: Iterable[Limit], statuses: Iterable[LimitStatus]) -> Mapping[str, str]:
     """Both header fields: every ceiling of a caller, and where some of them stand."""
-    return {"RateLimit-Policy": policy_field(limits), "RateLimit": state_field(standings)}
+    return {"RateLimit-Policy": policy_field(limits), "RateLimit": state_field(statuses)}
 
 
 def policy_field(limits: Iterable[Limit]) -> str:
@@ -19,8 +19,8 @@ def policy_field(limits: Iterable[Limit]) -> str:
     )
 
 
-def state_field(standings: Iterable[Standing]) -> str:
+def state_field(statuses: Iterable[LimitStatus]) -> str:
     """`"user-requests";r=599;t=1, ...`: what is left, and seconds until it is whole again."""
     return ", ".join(
-        f'"{standing.limit.name}";r={standing.remaining};t={ceil(standing.reset_s)}' for standing in standings
+        f'"{status.limit.name}";r={status.remaining};t={ceil(status.reset_s)}' for status in statuses
     )

@@ -17,13 +17,13 @@ from typing import Any
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
-from gateway.core.types import Class
+from gateway.core.types import DeterminismClass
 
 FORM = 1
 LONGEST = 1024
 LONGEST_NAME = 255
 _HEAD = struct.Struct(">BBd32s32sBB")  # form, class, computed, call, answer, lengths of model and upstream
-_CLASSES = tuple(Class)
+_CLASSES = tuple(DeterminismClass)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Receipt:
 
     model: str
     call: bytes
-    cls: Class
+    cls: DeterminismClass
     computed: float
     upstream: str
     answer: bytes

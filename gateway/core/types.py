@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 
-class Class(StrEnum):
+class DeterminismClass(StrEnum):
     """What a repeat of the same call would answer, by the rules of the published sampler."""
 
     EXACT = "exact"
@@ -21,7 +21,7 @@ class Class(StrEnum):
 class Determinism:
     """A class, the one rule that decided it, and what the caller could change to make the call `exact`."""
 
-    cls: Class
+    cls: DeterminismClass
     reason: str
     remedy: str | None = None
 
@@ -51,22 +51,22 @@ class Call:
     @property
     def cache_digest(self) -> bytes:
         """The digest that calls have in common which share an answer."""
-        return self.sharing_digest or self.canonical
+        return self.sharing_digest or self.canonical_digest
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A complete JSON success of the upstream, as bytes that are never unpickled.
 
-    `took_s` is how long the upstream worked, `upstream` which one it was. `packed` is the body in zstd, where it is
+    `compute_s` is how long the upstream worked, `upstream` which one it was. `packed` is the body in zstd, where it is
     stored so. A `is_template` body lacks the caller's inputs and goes to nobody as it is. `etag` and `receipt` are made
     when an answer is presented to a caller.
     """
 
     body: bytes = field(repr=False)
     created: float
-    cls: Class
-    took_s: float = 0.0
+    cls: DeterminismClass
+    compute_s: float = 0.0
     upstream: str = ""
     packed: bytes | None = field(default=None, repr=False)
     is_template: bool = False

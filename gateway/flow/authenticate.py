@@ -1,8 +1,8 @@
-"""Who is asking: from a virtual key to a principal.
+"""Authentication: from a virtual key to its principal.
 
-Known keys live in local memory for at most a minute, and everything is forgotten when the directory's epoch moves
-(`poller.py` looks every second), so that a revocation reaches every worker within two. Store lost: known keys go on
-for that minute, unknown ones are refused with 503.
+Known keys are cached in this process for at most a minute, and all of them are dropped when the directory's epoch
+moves (`invalidation_poller.py` polls it twice a second), so that a revocation reaches every worker within two seconds.
+With the state store lost, known keys go on for that minute and unknown ones are refused with 503.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,8 @@ from gateway.core.lru import Lru
 from gateway.core.metrics import AUTH_FAILURES, STORE_ERRORS
 from gateway.core.problems import KEY_REFUSED, STATE_UNAVAILABLE, Problem
 from gateway.core.types import Principal
-from gateway.ports import Clock, Directory, Meter, StoreUnavailable
+from gateway.flow.runtime import Runtime
+from gateway.ports import Directory, StoreUnavailable
 
 KNOWN_S, UNKNOWN_S = 60.0, 5.0
 
@@ -24,23 +25,21 @@ class _Known:
 
 
 class Authenticator:
-    """Principals by the text of their key. Memory bounded; holds key texts, so it is never shown or dumped."""
+    """Principals by the text of their key. Bounded in bytes; holds key texts, so it is never shown or dumped."""
 
-    def __init__(self, directory: Directory, clock: Clock, meter: Meter, key_pepper: bytes) -> None:
-        self._directory = directory
-        self._clock = clock
-        self._meter = meter
-        self._pepper = key_pepper
+    def __init__(self, directory: Directory, runtime: Runtime, key_pepper: bytes) -> None:
+        self._directory, self._pepper = directory, key_pepper
+        self._clock, self._meter = runtime.clock, runtime.meter
         self._known: Lru[_Known] = Lru(8 * 2**20)
         self._generation = 0
 
     def forget(self) -> None:
-        """Drop what is known; a look-up under way will not be remembered either."""
+        """Drop all cached keys; a look-up that is under way will not be cached either."""
         self._known.clear()
         self._generation += 1
 
-    async def principal(self, authorization: str | None) -> Principal:
-        """The holder of the key in this header field; a 401 problem without one, 503 if nobody can tell."""
+    async def authenticate(self, authorization: str | None) -> Principal:
+        """The holder of the key in this header field; a 401 problem without one, 503 if the state store is lost."""
         known = self._known.get(authorization)
         if known is None or known.until < self._clock.monotonic():
             known = await self._look_up(authorization)
@@ -85,7 +84,7 @@ class Authenticator:
         return Problem(KEY_REFUSED, detail, headers={"WWW-Authenticate": 'Bearer realm="esm-gateway"'})
 
 
-# A caller is told what helps them; whether an unknown key exists, or which part is wrong, is not said.
+# What helps the caller is said; whether an unknown key exists, or which part of it is wrong, is not.
 _DETAILS = {
     "missing": "Send your virtual key: Authorization: Bearer esmgw_...",
     "malformed": "This is not a whole virtual key (a letter lost in copying?). It begins with esmgw_.",

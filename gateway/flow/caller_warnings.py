@@ -1,58 +1,58 @@
-"""Once an hour for each key, a sentence in `warning_messages` for who asked for something that they do not get.
+"""Once an hour per key, a warning in `warning_messages` for callers who asked for something that they do not get.
 
-The hour is the fleet's: the process remembers first, then the cache store decides who tells. With that store lost
-nobody is told, and no answer waits for more than its deadline. An answer with a sentence in it has no ETag and no
-packed form; its receipt is that of the answer as it is kept, without the sentence.
+The hour is shared by all workers: this process checks its own memory, then the cache store decides who warns. With
+that store lost nobody is warned, and no answer waits longer than the store's deadline. An answer with a warning has no
+ETag and no compressed form; its receipt is that of the stored answer, without the warning.
 """
 
 from dataclasses import replace
 
-from gateway.core import advice
 from gateway.core.cache_plan import CachePlan
 from gateway.core.lru import Lru
 from gateway.core.metrics import STORE_ERRORS, WARNINGS
 from gateway.core.types import Answer, Call, Principal
-from gateway.core.warning_messages import with_warning
-from gateway.ports import Clock, Meter, StoreUnavailable, Throttle
+from gateway.core.warning_messages import warning_text, warning_topic, with_warning
+from gateway.flow.runtime import Runtime
+from gateway.ports import StoreUnavailable, Throttle
 
-EVERY_S = 3600.0
-# Another worker told them, perhaps almost an hour ago; and a store that is lost is not asked at every request.
-ASK_AGAIN_S = 300.0
+WARN_EVERY_S = 3600.0
+# Another worker warned, perhaps almost an hour ago; and a lost store is not asked at every request.
+RECHECK_S = 300.0
 REMEMBERED_BYTES = 2 * 2**20
 
 
 class CallerWarnings:
-    """Who has been told what, as one worker knows it."""
+    """Which key has been warned of what, as one worker knows it."""
 
-    def __init__(self, throttle: Throttle, clock: Clock, meter: Meter) -> None:
-        self._throttle, self._clock, self._meter = throttle, clock, meter
+    def __init__(self, throttle: Throttle, runtime: Runtime) -> None:
+        self._throttle, self._clock, self._meter = throttle, runtime.clock, runtime.meter
         self._quiet_until: Lru[float] = Lru(REMEMBERED_BYTES)
 
-    async def advised(self, answer: Answer, plan: CachePlan, call: Call, who: Principal, *, kept: bool) -> Answer:
-        """The answer, with a sentence in it where one is due; `kept` is whether it is one from before."""
-        about = advice.topic(plan, call, kept=kept)
-        if about is None or not await self._due(about, who.key.public_id):
+    async def add(self, answer: Answer, plan: CachePlan, call: Call, who: Principal, *, cached: bool) -> Answer:
+        """The answer, with a warning in it where one is due; `cached` is whether the answer is one from before."""
+        topic = warning_topic(plan, call, from_cache=cached)
+        if topic is None or not await self._due(topic, who.key.public_id):
             return answer
-        body = with_warning(answer.body, advice.sentence(about, plan, call))
+        body = with_warning(answer.body, warning_text(topic, plan, call))
         if body is None:
             return answer
-        self._meter.count(WARNINGS, about)
-        return replace(answer, body=body, packed=None, etag="")
+        self._meter.count(WARNINGS, topic)
+        return replace(answer, body=body, compressed=None, etag="")
 
-    async def _due(self, about: str, key: str) -> bool:
+    async def _due(self, topic: str, key: str) -> bool:
         now = self._clock.monotonic()
-        until = self._quiet_until.get((about, key))
+        until = self._quiet_until.get((topic, key))
         if until is not None and now < until:
             return False
-        self._quiet(about, key, now + ASK_AGAIN_S)  # before the store is asked: many may come at once
+        self._quiet(topic, key, now + RECHECK_S)  # before the store is asked: many requests may arrive at once
         try:
-            first = await self._throttle.first(about, key, EVERY_S)
+            first = await self._throttle.first(topic, key, WARN_EVERY_S)
         except StoreUnavailable:
-            self._meter.count(STORE_ERRORS, "cache", "notices")
+            self._meter.count(STORE_ERRORS, "cache", "throttle")
             return False
         if first:
-            self._quiet(about, key, now + EVERY_S)
+            self._quiet(topic, key, now + WARN_EVERY_S)
         return first
 
-    def _quiet(self, about: str, key: str, until: float) -> None:
-        self._quiet_until.put((about, key), until, 64)
+    def _quiet(self, topic: str, key: str, until: float) -> None:
+        self._quiet_until.put((topic, key), until, 64)

@@ -1,40 +1,47 @@
-"""What is remembered of one request while it runs, for its access-log line and its metrics. No secret, no sequence."""
+"""The context of one request while it runs, for its access-log line and its metrics. No secret, no sequence."""
+
+from collections.abc import Callable
 
 from gateway.core.types import Call, Principal
 
 
 class RequestContext:
-    """One request. Seconds are monotonic; parts that did not happen stay 0."""
+    """One request. Parts that did not happen stay 0 seconds long. `monotonic` tells the time."""
 
     __slots__ = (
+        "_monotonic",
+        "_started",
+        "audited",
         "cache",
         "call",
         "endpoint",
-        "known",
+        "if_none_match",
         "outcome",
-        "permitted",
         "problem",
         "queue_s",
         "request_id",
-        "started",
         "store_s",
         "takes_zstd",
         "upstream_s",
         "who",
     )
 
-    def __init__(self, request_id: str, started: float) -> None:
+    def __init__(self, request_id: str, monotonic: Callable[[], float]) -> None:
         self.request_id = request_id
-        self.started = started
+        self._monotonic, self._started = monotonic, monotonic()
         self.endpoint = "none"
         self.outcome = "none"
         self.cache = "none"
         self.problem = ""
-        self.permitted = False
+        self.audited = False
         self.who: Principal | None = None
         self.call: Call | None = None
         self.store_s = 0.0
         self.upstream_s = 0.0
         self.queue_s = 0.0
         self.takes_zstd = False
-        self.known: str | None = None
+        self.if_none_match: str | None = None
+
+    def elapsed_s(self) -> float:
+        """Seconds since the request arrived."""
+        return self._monotonic() - self._started

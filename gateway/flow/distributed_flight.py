@@ -1,44 +1,43 @@
-"""One computation for equal calls across processes: whoever holds the lease computes, the others listen for the answer.
+"""Single-flight across processes: the holder of the lease computes, the others subscribe to its answer.
 
-The leader ends its lease in the moment in which its answer is stored, and the answer is told to who listens. A lease
-ends by itself when its process dies or stands still, so nobody listens for longer than the lease has left: then the
-next takes it. Without the store nobody can coordinate, and a process goes alone. Who pays and what is computed is not
-known here.
+Storing the answer ends the leader's lease and publishes the answer in one operation. A lease expires by itself when
+its process dies or hangs, and nobody waits longer than the lease has left: then the next process takes it. Without
+the cache store nobody can coordinate, and a process computes alone. Who pays and what is computed is not known here.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from gateway.core.metrics import COLLAPSED, LEASE_WAIT, STORE_ERRORS
 from gateway.core.types import Answer
-from gateway.ports import CacheStore, Clock, Meter, Promise, StoreUnavailable, Tasks
+from gateway.flow.runtime import Runtime
+from gateway.ports import CacheStore, StoreUnavailable
 
 T = TypeVar("T")
 Check = Callable[[str, bytes], Awaitable[Answer | None]]
 Fits = Callable[[Answer], bool]
 
-# How often to claim where nothing can be heard, though the store answers.
+# How often to claim where subscribing fails although the store answers.
 UNSUBSCRIBED_POLL_S = 0.25
-# A lease is told in whole milliseconds; without this its last one would be spent on asking.
-LEAST_WAIT_S = 0.001
+# A lease is told in whole milliseconds; without this minimum its last one would be spent on claiming.
+MIN_WAIT_S = 0.001
 
 
 class DistributedFlight:
-    """The leases of one worker."""
+    """The leases of one worker. `check` opens a stored entry, or answers None for a bad one."""
 
-    def __init__(
-        self, cache: CacheStore, clock: Clock, tasks: Tasks, meter: Meter, check: Check, lease_s: float
-    ) -> None:
-        self._cache, self._clock, self._tasks, self._meter = cache, clock, tasks, meter
-        self._check, self._lease_s = check, lease_s
+    def __init__(self, cache: CacheStore, runtime: Runtime, check: Check, lease_s: float) -> None:
+        self._cache, self._runtime, self._check, self._lease_s = cache, runtime, check, lease_s
+        self._clock, self._meter = runtime.clock, runtime.meter
 
-    async def enter(self, cache_key: str, owner: str, fits: Fits, patience_s: float) -> tuple[Answer | None, bool]:
+    async def enter(self, cache_key: str, owner: str, fits: Fits, max_wait_s: float) -> tuple[Answer | None, bool]:
         """Another process's answer, if it fits, or None once we may compute; and whether the lease is ours."""
         began = self._clock.monotonic()
-        subscription = Subscription(self._cache, self._clock, self._tasks, self._meter, cache_key)
+        subscription = Subscription(self._cache, self._runtime, cache_key)
         answer, leased = None, False
         try:
-            answer, leased = await self._wait(cache_key, owner, fits, subscription, began + patience_s)
+            answer, leased = await self._wait(cache_key, owner, fits, subscription, began + max_wait_s)
         except StoreUnavailable:
             self._meter.count(STORE_ERRORS, "cache", "claim")
         finally:
@@ -57,12 +56,12 @@ class DistributedFlight:
         while (asked := self._clock.monotonic()) < deadline:
             claim = await self._cache.claim(cache_key, owner, self._lease_s, refused)
             now = self._clock.monotonic()
-            # A process that stood still since it asked may have lost already what it got.
-            if claim.ours and now - asked < self._lease_s:
+            # A process that hung since it asked may have lost already what it got.
+            if claim.acquired and now - asked < self._lease_s:
                 return None, True
             blob = claim.entry
-            if blob is None and not claim.ours and await subscription.is_open():
-                blob = await subscription.next_message(min(claim.left_s, deadline - now))
+            if blob is None and not claim.acquired and await subscription.ensure_open():
+                blob = await subscription.next_message(min(claim.expires_in_s, deadline - now))
             if blob:
                 answer = await self._check(cache_key, blob)
                 if answer is not None and fits(answer):
@@ -70,11 +69,12 @@ class DistributedFlight:
                 refused = blob
         return None, False
 
-    async def hold(self, cache_key: str, owner: str, flight: Promise[T]) -> T | None:
-        """Keep the lease while the flight is under way. How it landed, or None if the lease was lost before."""
+    async def hold(self, cache_key: str, owner: str, flight: "asyncio.Future[T]") -> T | None:
+        """Renew the lease until the flight has landed. Returns its result, or None if the lease was lost before."""
         while True:
             try:
-                return await self._tasks.within(self._lease_s / 3, flight.wait())
+                async with asyncio.timeout(self._lease_s / 3):
+                    return await asyncio.shield(flight)
             except TimeoutError:
                 pass
             try:
@@ -83,8 +83,8 @@ class DistributedFlight:
             except StoreUnavailable:
                 self._meter.count(STORE_ERRORS, "cache", "lease")
 
-    async def let_go(self, cache_key: str, owner: str) -> None:
-        """End the lease of a flight that has left no answer, so that the next can take it at once."""
+    async def release(self, cache_key: str, owner: str) -> None:
+        """End the lease of a flight that left no answer, so that the next process can take it at once."""
         try:
             await self._cache.release(cache_key, owner)
         except StoreUnavailable:
@@ -92,40 +92,41 @@ class DistributedFlight:
 
 
 class Subscription:
-    """One wait's listening: begun only when somebody else leads, begun anew after each message or loss."""
+    """One waiter's subscription: opened only when another process leads, and again after each message or loss."""
 
-    def __init__(self, cache: CacheStore, clock: Clock, tasks: Tasks, meter: Meter, cache_key: str) -> None:
+    def __init__(self, cache: CacheStore, runtime: Runtime, cache_key: str) -> None:
         self.was_used = False
-        self._cache, self._clock, self._tasks, self._meter = cache, clock, tasks, meter
+        self._cache, self._clock, self._meter = cache, runtime.clock, runtime.meter
         self._cache_key = cache_key
-        self._news: Promise[bytes] | None = None
+        self._message: asyncio.Future[bytes] | None = None
 
-    async def is_open(self) -> bool:
-        """Whether it had been listening before the last claim, so that nothing can have been missed since."""
+    async def ensure_open(self) -> bool:
+        """Whether it was open before the last claim already, so that no message can have been missed since."""
         self.was_used = True
-        if self._news is not None and not self._news.done():
+        if self._message is not None and not self._message.done():
             return True
-        before = self._news
+        before = self._message
         try:
-            self._news = await self._cache.listen(self._cache_key)
+            self._message = await self._cache.subscribe(self._cache_key)
         except StoreUnavailable:
-            self._meter.count(STORE_ERRORS, "cache", "listen")
-            self._news = None
+            self._meter.count(STORE_ERRORS, "cache", "subscribe")
+            self._message = None
         if before is not None:
-            self._cache.stop_listening(self._cache_key, before)
-        return self._news is None
+            self._cache.unsubscribe(self._cache_key, before)
+        return self._message is None
 
     async def next_message(self, seconds: float) -> bytes | None:
-        """What is told within this time, if anything is."""
-        seconds = max(LEAST_WAIT_S, seconds)
-        if self._news is None:
+        """The message that arrives within this time, if one does."""
+        seconds = max(MIN_WAIT_S, seconds)
+        if self._message is None:
             await self._clock.sleep(min(UNSUBSCRIBED_POLL_S, seconds))
             return None
         try:
-            return await self._tasks.within(seconds, self._news.wait())
+            async with asyncio.timeout(seconds):
+                return await asyncio.shield(self._message)
         except TimeoutError:
             return None
 
     def close(self) -> None:
-        if self._news is not None:
-            self._cache.stop_listening(self._cache_key, self._news)
+        if self._message is not None:
+            self._cache.unsubscribe(self._cache_key, self._message)

@@ -1,80 +1,70 @@
-"""What the gateway tells about itself to whoever holds a key: why a call is what it is, what a receipt says.
+"""What the gateway tells any key holder about itself: why a call is treated as it is, and what a receipt says.
 
-Nothing is sent upstream, charged, counted against a rate, or looked up in the cache, so an explanation never tells
-what others have asked. A declared sequence of concern is only parsed here, whoever asks: no approval is needed and no
-record is written, because nothing happens that one would be about.
+Nothing is sent upstream, charged, counted against a rate, or looked up in the cache, so an explanation never reveals
+what others have asked. A declared sequence of concern is only parsed here: it needs no approval and no audit record,
+because nothing happens that one would be about.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway import endpoints
-from gateway.core.cache_plan import CacheConfig, plan_for
-from gateway.core.endpoint import ParseConfig
 from gateway.core.explanation import ExplainedCall, explanation
-from gateway.core.policies import models
+from gateway.core.policy import Policy
 from gateway.core.problems import CALL_INVALID, UNKNOWN_RECEIPT, FieldError, Problem
 from gateway.flow.authenticate import Authenticator
-from gateway.flow.cache import AnswerCache
 from gateway.flow.context import RequestContext
-from gateway.flow.invalidation_poller import InvalidationPoller
-from gateway.flow.request_body import read_body
-from gateway.ports import Clock, RawRequest
+from gateway.flow.planner import Planner
+from gateway.flow.render import Renderer
+from gateway.flow.request_parser import RequestParser
+from gateway.flow.runtime import Runtime
+from gateway.ports import RawRequest
 
 DEFAULT_ENDPOINT = "generate_tensor"
-_SWITCH = {"true": True, "false": False}
+_BOOLEANS = {"true": True, "false": False}
 
 
 class Explainer:
-    """Explanations as one worker gives them: with its settings, its view of purges and namespaces, the caller's key."""
+    """Explanations by this worker's settings, purges and namespaces, for the caller's key."""
 
     def __init__(
         self,
-        *,
         authenticator: Authenticator,
-        poller: InvalidationPoller,
-        recall: AnswerCache,
-        clock: Clock,
-        cache_config: CacheConfig,
-        rules: ParseConfig,
-        max_body_bytes: int,
+        parser: RequestParser,
+        policies: Sequence[Policy],
+        planner: Planner,
+        renderer: Renderer,
         max_entry_bytes: int,
+        runtime: Runtime,
     ) -> None:
-        self._authenticator, self._poller, self._recall, self._clock = authenticator, poller, recall, clock
-        self._cache_config, self._rules = cache_config, rules
-        self._max_body_bytes, self._max_entry_bytes = max_body_bytes, max_entry_bytes
+        self._authenticator, self._parser, self._planner, self._renderer = authenticator, parser, planner, renderer
+        self._policies = tuple(policy for policy in policies if not policy.audited)
+        self._max_entry_bytes, self._clock = max_entry_bytes, runtime.clock
 
     async def call(self, raw: RawRequest, context: RequestContext) -> Mapping[str, Any]:
-        """The explanation of the body; raises the problems that the same body would meet at its endpoint.
+        """The explanation of the body; raises the problems that the same body would get at its endpoint.
 
-        The query has the endpoint's name and whether coordinates are wanted in full; the rest is the call's own.
+        The query names the endpoint and whether coordinates are shown in full; the rest belongs to the call.
         """
         context.endpoint = "explain"
-        context.who = who = await self._authenticator.principal(raw.header("Authorization"))
+        context.who = who = await self._authenticator.authenticate(raw.header("Authorization"))
         endpoint, in_full, query = _read_query(raw.query)
-        body = await read_body(raw, min(self._max_body_bytes, endpoint.max_bytes))
-        what = ExplainedCall.of(endpoint, body, query, self._rules)
-        refused = models.decide(what.call, who, self._clock.now())
-        if refused is not None:
-            raise Problem(refused.kind, refused.reason)
-        plan = plan_for(
-            what.call,
-            who,
-            self._cache_config,
-            self._poller.purge_state(),
-            self._poller.namespace,
-            endpoint.cacheable,
-            raw.header("Cache-Control"),
-        )
-        canonical = self._rules.canonical
+        config = self._parser.config
+        explained = ExplainedCall.of(endpoint, await self._parser.body(endpoint, raw), query, config)
+        for policy in self._policies:
+            decision = policy.decide(explained.call, who, self._clock.now())
+            if decision is not None and not decision.permitted and policy.mode == "enforce":
+                raise Problem(decision.problem_type, decision.reason)
+        plan = self._planner.explain(endpoint, explained.call, who, raw.header("Cache-Control"))
         context.outcome = "answered"
-        return explanation(what, who, plan, self._cache_config, canonical, self._max_entry_bytes, in_full=in_full)
+        limit, rules = self._max_entry_bytes, config.canonical_digest
+        return explanation(explained, who, plan, self._planner.config, rules, limit, in_full=in_full)
 
     async def receipt(self, raw: RawRequest, context: RequestContext, identifier: str) -> Mapping[str, Any]:
-        """What a receipt says; any holder of a key may read any receipt, because it holds nothing of call or answer."""
+        """What a receipt says; any key holder may read any receipt: it holds nothing of call or answer."""
         context.endpoint = "receipts"
-        context.who = await self._authenticator.principal(raw.header("Authorization"))
-        found = self._recall.receipt(identifier)
+        context.who = await self._authenticator.authenticate(raw.header("Authorization"))
+        found = self._renderer.receipt(identifier)
         if found is None:
             raise Problem(UNKNOWN_RECEIPT)
         context.outcome = "answered"
@@ -82,7 +72,7 @@ class Explainer:
 
 
 def _read_query(query: str) -> tuple[endpoints.AnyEndpoint, bool, str]:
-    """The endpoint that is meant, whether coordinates are wanted in full, and what is left for the endpoint itself."""
+    """The endpoint, whether coordinates are shown in full, and the rest of the query, for the endpoint itself."""
     own: dict[str, str] = {}
     rest: list[str] = []
     for part in query.split("&"):
@@ -92,7 +82,7 @@ def _read_query(query: str) -> tuple[endpoints.AnyEndpoint, bool, str]:
         elif part:
             rest.append(part)
     endpoint = endpoints.find(f"/api/v1/{own.get('endpoint', DEFAULT_ENDPOINT)}")
-    in_full = _SWITCH.get(own.get("canonical", "false"))
+    in_full = _BOOLEANS.get(own.get("canonical", "false"))
     errors = []
     if endpoint is None:
         names = ", ".join(each.name for each in endpoints.ENDPOINTS)

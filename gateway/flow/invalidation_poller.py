@@ -1,7 +1,7 @@
-"""Twice a second, a look at both stores: keys that changed, answers that were purged, namespaces that were frozen.
+"""Polls both stores twice a second: keys that changed, answers that were purged, namespaces that were frozen.
 
-What a process remembers is right only while it hears of changes. When the cache store has not been heard of for two
-seconds, the cache has no part in any call.
+What a process holds in memory is valid only while it hears of changes. When the cache store has not answered for two
+seconds, every call bypasses the cache.
 """
 
 from collections.abc import Mapping
@@ -11,16 +11,17 @@ from gateway.core.purge_state import PurgeState
 from gateway.core.types import Namespace
 from gateway.flow.authenticate import Authenticator
 from gateway.flow.local_cache import LocalCache
-from gateway.ports import Clock, Directory, Meter, NamespaceStore, PurgeStore, StoreUnavailable
+from gateway.flow.runtime import Runtime
+from gateway.ports import Directory, NamespaceStore, PurgeStore, StoreUnavailable
 
-EVERY_S = 0.5
-# Names that do not exist cost the store no more than this, however many ask for them.
-ONCE_MORE_S = 0.1
-GOOD_FOR_S = 2.0
+INTERVAL_S = 0.5
+# Requests that name unknown namespaces cost the store no more than one extra poll in this time.
+EXTRA_POLL_S = 0.1
+VALID_FOR_S = 2.0
 
 
 class InvalidationPoller:
-    """Keeps the keyring and the memory of answers true to the stores."""
+    """Keeps cached keys and the local cache consistent with the stores."""
 
     def __init__(
         self,
@@ -28,41 +29,40 @@ class InvalidationPoller:
         purge_store: PurgeStore,
         namespace_store: NamespaceStore,
         authenticator: Authenticator,
-        memory: LocalCache,
-        clock: Clock,
-        meter: Meter,
+        local_cache: LocalCache,
+        runtime: Runtime,
     ) -> None:
         self._directory, self._purge_store, self._namespace_store = directory, purge_store, namespace_store
-        self._authenticator, self._memory = authenticator, memory
-        self._clock, self._meter = clock, meter
+        self._authenticator, self._local_cache = authenticator, local_cache
+        self._clock, self._meter = runtime.clock, runtime.meter
         self._keys_epoch: int | None = None
         self._purge_state: PurgeState | None = None
         self._namespaces: Mapping[str, Namespace] = {}
         self._confirmed = float("-inf")
-        self._looked_once_more = float("-inf")
+        self._extra_poll = float("-inf")
 
     def purge_state(self) -> PurgeState | None:
-        """The marks that cache keys are made with, or None while they are not known to be current."""
-        fresh = self._clock.monotonic() - self._confirmed <= GOOD_FOR_S
+        """The purge state that cache keys are made with, or None while it is not known to be current."""
+        fresh = self._clock.monotonic() - self._confirmed <= VALID_FOR_S
         return self._purge_state if fresh else None
 
     def namespace(self, name: str) -> Namespace | None:
-        """A namespace as it was at the last look; the store itself says so again before anything is added to it."""
+        """A namespace as of the last poll; the store itself decides again before anything is added to it."""
         return self._namespaces.get(name)
 
     async def poll_state_now(self) -> None:
-        """For somebody who names a namespace that is not known here: it may have been made a moment ago."""
+        """For a caller who names a namespace that is not known here: it may have been created a moment ago."""
         now = self._clock.monotonic()
-        if now - self._looked_once_more >= ONCE_MORE_S:
-            self._looked_once_more = now
-            await self._look_at_state()
+        if now - self._extra_poll >= EXTRA_POLL_S:
+            self._extra_poll = now
+            await self._poll_state()
 
     async def poll(self) -> None:
-        """One look at both stores; a lost one changes nothing but is counted."""
-        await self._look_at_state()
-        await self._look_at_cache()
+        """One poll of both stores; a lost one changes nothing but is counted."""
+        await self._poll_state()
+        await self._poll_cache()
 
-    async def _look_at_state(self) -> None:
+    async def _poll_state(self) -> None:
         try:
             epoch = await self._directory.epoch()
             if epoch != self._keys_epoch:
@@ -74,9 +74,9 @@ class InvalidationPoller:
             return
         if namespaces != self._namespaces:
             self._namespaces = namespaces
-            self._memory.forget()  # one that was dropped and made anew holds nothing of what it held
+            self._local_cache.clear()  # a namespace that was dropped and created again has none of its old entries
 
-    async def _look_at_cache(self) -> None:
+    async def _poll_cache(self) -> None:
         asked = self._clock.monotonic()
         try:
             purge_state = await self._purge_store.purge_state()
@@ -86,10 +86,10 @@ class InvalidationPoller:
             return
         if purge_state != self._purge_state:
             self._purge_state = purge_state
-            self._memory.forget()
+            self._local_cache.clear()
         self._confirmed = asked
 
     async def forever(self) -> None:
         while True:
             await self.poll()
-            await self._clock.sleep(EVERY_S)
+            await self._clock.sleep(INTERVAL_S)

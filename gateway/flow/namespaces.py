@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from gateway.core.audit import Event
-from gateway.core.cache_plan import DEFAULT
+from gateway.core.cache_plan import DEFAULT_NAMESPACE
 from gateway.core.types import Namespace
 from gateway.flow.admin_arguments import InvalidArgument, check_names, check_namespace, check_text
 from gateway.ports import AuditLog, Clock, NamespaceContents, NamespaceStore, NotStored
@@ -30,13 +30,13 @@ class NamespaceInfo:
     """A namespace, what it holds, and how it stands."""
 
     namespace: Namespace
-    held: NamespaceContents
+    contents: NamespaceContents
 
     @property
     def state(self) -> NamespaceState:
         if self.namespace.frozen is None:
-            return NamespaceState.UNFINISHED if self.held.closed else NamespaceState.LIVE
-        return NamespaceState.FROZEN if self.held.closed else NamespaceState.INCOMPLETE
+            return NamespaceState.UNFINISHED if self.contents.closed else NamespaceState.LIVE
+        return NamespaceState.FROZEN if self.contents.closed else NamespaceState.INCOMPLETE
 
 
 class NamespaceAdmin:
@@ -48,14 +48,14 @@ class NamespaceAdmin:
     async def infos(self) -> Sequence[NamespaceInfo]:
         """All namespaces, by name."""
         named = await self._namespace_store.namespaces()
-        return [NamespaceInfo(named[name], await self._namespace_store.held(name)) for name in sorted(named)]
+        return [NamespaceInfo(named[name], await self._namespace_store.contents(name)) for name in sorted(named)]
 
     async def info(self, name: str) -> NamespaceInfo:
         """One namespace; raises Refused where there is none."""
         namespace = (await self._namespace_store.namespaces()).get(name)
         if namespace is None:
             raise InvalidArgument("There is no namespace of that name; `cache namespaces` shows them.")
-        return NamespaceInfo(namespace, await self._namespace_store.held(name))
+        return NamespaceInfo(namespace, await self._namespace_store.contents(name))
 
     async def create(self, name: str, note: str, by: str) -> Namespace:
         """A live namespace, empty. Workers know it within a second."""
@@ -83,14 +83,14 @@ class NamespaceAdmin:
         """Forget a namespace, frozen or not, with all it holds; answers how many entries that were."""
         check_names(by=by)
         info = await self.info(name)
-        facts = {"entries": info.held.entries, "frozen": info.namespace.frozen}
+        facts = {"entries": info.contents.entries, "frozen": info.namespace.frozen}
         await self._record("namespace_dropped", by=by, namespace=name, **facts)
         return await self._namespace_store.drop(name)
 
     async def check_free(self, name: str) -> None:
         """Raises Refused for a name that cannot be had."""
         check_namespace(name)
-        if name == DEFAULT:
+        if name == DEFAULT_NAMESPACE:
             raise InvalidArgument("`default` is the cache that all callers share; choose another name.")
         if name in await self._namespace_store.namespaces():
             raise InvalidArgument("There is a namespace of that name already.")

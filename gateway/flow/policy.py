@@ -1,53 +1,56 @@
-"""Policy, before the cache and for every caller; what must be on record is on record before anything happens.
+"""Policy, before the cache and for every caller; audit records are durable before anything happens."""
 
-In `observe` a refusal is counted and recorded, and the call goes on: for finding out what `enforce` would refuse.
-"""
-
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Mapping, Sequence
 
 from gateway.core.audit import Event
 from gateway.core.metrics import AUDIT_FAILURES, AUDIT_RECORDS, POLICY
-from gateway.core.policies import POLICIES, Decision
+from gateway.core.policy import Decision, Policy
 from gateway.core.problems import AUDIT_UNAVAILABLE, Problem
 from gateway.core.types import Call, Principal
-from gateway.ports import AuditLog, AuditUnavailable, Clock, Meter
-
-Mode = Literal["enforce", "observe"]
+from gateway.flow.runtime import Runtime
+from gateway.ports import AuditLog, AuditUnavailable
 
 
 class PolicyEnforcer:
-    """The policies of this house with their modes; a policy without a mode is enforced."""
+    """Asks the policies in order."""
 
-    def __init__(self, audit: AuditLog, clock: Clock, meter: Meter, modes: Mapping[str, Mode]) -> None:
-        self._audit, self._clock, self._meter, self._modes = audit, clock, meter, modes
+    def __init__(self, audit: AuditLog, policies: Sequence[Policy], runtime: Runtime) -> None:
+        self._audit, self._policies = audit, tuple(policies)
+        self._clock, self._meter = runtime.clock, runtime.meter
 
-    async def check(self, call: Call, who: Principal, request_id: str) -> None:
-        """Returns if the call may go on; raises the policy's problem, or 503 if the record cannot be written."""
+    async def check(self, call: Call, who: Principal, request_id: str) -> bool:
+        """Returns if the call may go on, and whether a record was written about it.
+
+        Raises the policy's problem, or 503 if the record cannot be written.
+        """
         now = self._clock.now()
-        for name, decide in POLICIES:
-            decision = decide(call, who, now)
+        audited = False
+        for policy in self._policies:
+            decision = policy.decide(call, who, now)
             if decision is not None:
-                await self._apply(name, decision, call, who, request_id)
+                await self._apply(policy, decision, call, who, request_id)
+                audited = audited or policy.audited
+        return audited
 
-    async def _apply(self, name: str, decision: Decision, call: Call, who: Principal, request_id: str) -> None:
-        mode = self._modes.get(name, "enforce")
-        self._meter.count(POLICY, name, mode, "permitted" if decision.permitted else "refused")
-        if decision.on_record:
-            kind = "concern_permitted" if decision.permitted else "concern_refused"
-            facts = {"mode": mode, "reason": decision.reason, **decision.facts}
-            await self.record(kind, call, who, request_id, facts)
-        if not decision.permitted and mode == "enforce":
-            raise Problem(decision.kind, decision.reason)
+    async def _apply(self, policy: Policy, decision: Decision, call: Call, who: Principal, request_id: str) -> None:
+        self._meter.count(POLICY, policy.name, policy.mode, "permitted" if decision.permitted else "refused")
+        if policy.audited:
+            kind = "policy_permitted" if decision.permitted else "policy_refused"
+            facts = {"policy": policy.name, "mode": policy.mode, "reason": decision.reason, **decision.facts}
+            await self._record(kind, call, who, request_id, facts)
+        if not decision.permitted and policy.mode == "enforce":
+            raise Problem(decision.problem_type, decision.reason)
 
-    async def answered(self, call: Call, who: Principal, request_id: str, outcome: str) -> None:
-        """How a flagged call ended. The call has happened: a lost record is counted and alerted, not hidden."""
+    async def record_outcome(self, call: Call, who: Principal, request_id: str, outcome: str) -> None:
+        """How an audited call ended. It has happened: a lost record is counted and raises an alert, nothing more."""
         try:
-            await self.record("concern_answered", call, who, request_id, {"outcome": outcome})
+            await self._record("policy_answered", call, who, request_id, {"outcome": outcome})
         except Problem:
             return
 
-    async def record(self, kind: str, call: Call, who: Principal, request_id: str, facts: Mapping[str, object]) -> None:
+    async def _record(
+        self, kind: str, call: Call, who: Principal, request_id: str, facts: Mapping[str, object]
+    ) -> None:
         about = {
             "request": request_id,
             "user": who.user,
@@ -55,7 +58,7 @@ class PolicyEnforcer:
             "key": who.key.public_id,
             "endpoint": call.endpoint,
             "model": call.model,
-            "call": call.canonical.hex(),
+            "call": call.canonical_digest.hex(),
             **facts,
         }
         try:

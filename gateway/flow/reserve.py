@@ -1,27 +1,27 @@
-"""Units and concurrency: charged before the upstream call, settled or given back after it.
+"""Units and concurrency: reserved before the upstream call, settled or refunded after it.
 
-A lost reply from the ledger refuses the call and takes the reservation back under its id, whether or not it had
-been made. A worker that dies leaves its units charged (the upstream may have worked) and its leases to expire.
+After a lost reply from the ledger the call is refused and the reservation cancelled under its id, whether or not it
+had been made. A worker that dies leaves its units charged (the upstream may have worked) and its leases to expire.
 """
 
 from dataclasses import dataclass
 
 from gateway.core.metrics import QUOTA_REFUSALS, STORE_ERRORS, UNITS
 from gateway.core.problems import CONCURRENCY_EXCEEDED, QUOTA_EXHAUSTED, STATE_UNAVAILABLE, Problem
-from gateway.core.quota import Limit, LimitBook, Reservation, Verdict
-from gateway.core.ratelimit import policy_field, state_field
+from gateway.core.quota import Limit, LimitConfig, Reservation, Verdict
 from gateway.core.types import Call, Principal
 from gateway.flow.context import RequestContext
+from gateway.flow.runtime import Runtime
 from gateway.flow.wait_queue import POLL_S, WaitQueue
-from gateway.ports import Clock, Ledger, Meter, StoreUnavailable, Tasks
+from gateway.ports import Ledger, StoreUnavailable
 
 # About five minutes: a refund that is given up is lost to its holder until midnight.
-SETTLE_TRIES = 66
+SETTLE_ATTEMPTS = 66
 
 
 @dataclass(frozen=True, slots=True)
 class HeldReservation:
-    """A reservation that stands, with the ledger's verdict on it."""
+    """A reservation that was made, with the ledger's verdict on it."""
 
     call: Call
     reservation: Reservation
@@ -32,18 +32,18 @@ class Reserver:
     """Reserves and settles for one worker."""
 
     def __init__(
-        self, ledger: Ledger, book: LimitBook, line: WaitQueue, clock: Clock, tasks: Tasks, meter: Meter, lease_s: float
+        self, ledger: Ledger, limits: LimitConfig, queue: WaitQueue, runtime: Runtime, lease_s: float
     ) -> None:
-        self._ledger, self._book, self._line = ledger, book, line
-        self._clock, self._tasks, self._meter, self._lease_s = clock, tasks, meter, lease_s
+        self._ledger, self._limits, self._queue, self._lease_s = ledger, limits, queue, lease_s
+        self._clock, self._tasks, self._meter = runtime.clock, runtime.tasks, runtime.meter
 
     async def reserve(self, who: Principal, call: Call, context: RequestContext) -> HeldReservation:
         """Everything that the call will cost, or a problem: 403 units spent, 429 too many at once, 503 no ledger."""
-        limits = self._book.work(who)
+        limits = self._limits.upstream_limits(who)
         reservation = Reservation(self._clock.token(12).hex(), who.user, limits, call.units)
         if not limits:
             return HeldReservation(call, reservation, Verdict(None, 0.0, ()))
-        verdict = await self._line.acquire(
+        verdict = await self._queue.acquire(
             f"work {who.user}", lambda: self._attempt(reservation), waits_for=_is_concurrency
         )
         context.queue_s += verdict.waited_s
@@ -57,23 +57,23 @@ class Reserver:
         units = held.call.units if may_have_worked else 0
         self._meter.count(UNITS, held.call.endpoint, "settled" if may_have_worked else "refunded", by=held.call.units)
         if held.reservation.limits:
-            self._tasks.spawn(self._settle(held.reservation, units))
+            self._tasks.start(self._settle(held.reservation, units))
 
     async def _attempt(self, reservation: Reservation) -> Verdict:
         try:
             verdict = await self._ledger.reserve(reservation, self._lease_s)
         except StoreUnavailable:
             self._meter.count(STORE_ERRORS, "state", "reserve")
-            self._tasks.spawn(self._settle(reservation, 0))
+            self._tasks.start(self._settle(reservation, 0))
             raise Problem(STATE_UNAVAILABLE, headers={"Retry-After": "2"}) from None
         if _is_concurrency(verdict):
             # The store knows when a lease expires, not when a call ends; calls end sooner.
-            return Verdict(verdict.refused_by, min(POLL_S, verdict.retry_after_s or POLL_S), verdict.standings)
+            return Verdict(verdict.refused_by, min(POLL_S, verdict.retry_after_s or POLL_S), verdict.statuses)
         return verdict
 
     async def _settle(self, reservation: Reservation, units: int) -> None:
         wait = 0.05
-        for _ in range(SETTLE_TRIES):
+        for _ in range(SETTLE_ATTEMPTS):
             try:
                 return await self._ledger.settle(reservation, units)
             except StoreUnavailable:
@@ -86,12 +86,12 @@ class Reserver:
         self._meter.count(QUOTA_REFUSALS, limit.name)
         headers = {
             "Retry-After": str(max(1, round(verdict.retry_after_s + 0.499))),
-            "RateLimit-Policy": policy_field(self._book.all(who)),
-            "RateLimit": state_field(verdict.standings),
+            "RateLimit-Policy": ratelimit_policy(self._limits.all(who)),
+            "RateLimit": ratelimit_state(verdict.statuses),
         }
         if limit.kind == "concurrency":
             return Problem(CONCURRENCY_EXCEEDED, f"{limit.amount} calls at once are allowed.", (), headers)
-        left = next((standing.remaining for standing in verdict.standings if standing.limit == limit), 0)
+        left = next((status.remaining for status in verdict.statuses if status.limit == limit), 0)
         detail = f"The call costs {call.units} units; {left} of {limit.amount} are left until midnight UTC."
         return Problem(QUOTA_EXHAUSTED, detail, (), headers)
 

@@ -1,4 +1,4 @@
-"""From an answer or a problem to the response that a caller gets, and to what is counted and logged of it."""
+"""From an answer or a problem to the response that a caller gets, and to its metrics and its access-log line."""
 
 import re
 from collections.abc import Mapping
@@ -9,24 +9,33 @@ from gateway.core import cache_plan
 from gateway.core.cache_plan import CachePlan
 from gateway.core.metrics import LATENCY, REQUESTS
 from gateway.core.problems import Problem
-from gateway.core.types import Answer, Response
+from gateway.core.types import Answer, Call, Principal, Response
+from gateway.flow.caller_warnings import CallerWarnings
 from gateway.flow.context import RequestContext
 from gateway.flow.policy import PolicyEnforcer
-from gateway.ports import AccessLog, Clock, Meter, Tasks
+from gateway.flow.runtime import Runtime
+from gateway.flow.single_flight import COMPUTED, FlightSource
+from gateway.ports import AccessLog
 
-# Answers hold unpublished proteins: no cache but ours may keep them (RFC 9111 section 5.2.2).
+# Answers hold unpublished proteins: no cache but ours may store them (RFC 9111 section 5.2.2).
 PRIVATE = "private, no-store"
-
-
 _TAG = re.compile(r'"([^"]*)"')
 
 
 class Responder:
     """The way out of one worker."""
 
-    def __init__(self, permit: PolicyEnforcer, access: AccessLog, clock: Clock, tasks: Tasks, meter: Meter) -> None:
-        self._policy, self._access = permit, access
-        self._clock, self._tasks, self._meter = clock, tasks, meter
+    def __init__(
+        self, policy: PolicyEnforcer, caller_warnings: CallerWarnings, access_log: AccessLog, runtime: Runtime
+    ) -> None:
+        self._policy, self._warnings, self._access_log = policy, caller_warnings, access_log
+        self._clock, self._tasks, self._meter = runtime.clock, runtime.tasks, runtime.meter
+
+    async def with_warning(
+        self, answer: Answer, plan: CachePlan, call: Call, who: Principal, *, cached: bool
+    ) -> Answer:
+        """The answer, with a warning to the caller in it where one is due."""
+        return await self._warnings.add(answer, plan, call, who, cached=cached)
 
     def hit(self, answer: Answer, plan: CachePlan, rate: Mapping[str, str], context: RequestContext) -> Response:
         now = self._clock.now()
@@ -38,30 +47,30 @@ class Responder:
     def stale(self, answer: Answer, plan: CachePlan, rate: Mapping[str, str], context: RequestContext) -> Response:
         now = self._clock.now()
         context.outcome = "stale"
-        # A negative ttl says how long the answer's time has been over (RFC 9211 section 2.4).
+        # A negative ttl says for how long the answer has been stale (RFC 9211 section 2.4).
         left = min(-1.0, plan.freshness_left(answer, now))
         return self._response(answer, cache_plan.cache_status_hit(plan, left), now, rate, context)
 
-    def fresh(
+    def computed(
         self,
         answer: Answer,
+        source: FlightSource,
+        stored: bool,
         plan: CachePlan,
         rate: Mapping[str, str],
         context: RequestContext,
-        *,
-        stored: bool,
-        collapsed: bool,
     ) -> Response:
+        collapsed = source != COMPUTED
         context.outcome = "collapsed" if collapsed else "miss" if plan.storable else "bypass"
         status = cache_plan.cache_status_forwarded(plan, stored=stored, collapsed=collapsed)
         return self._response(answer, status, answer.created, rate, context)
 
     def problem(self, problem: Problem, context: RequestContext) -> Response:
-        """A refusal, as RFC 9457 has it."""
-        context.outcome = context.problem = problem.kind.slug
+        """A problem document (RFC 9457)."""
+        context.outcome = context.problem = problem.type.slug
         headers = {"X-Request-Id": context.request_id, "Cache-Control": "no-store", **problem.headers}
         body = orjson.dumps(problem.document(context.request_id))
-        return Response(problem.kind.status, body, headers, "application/problem+json")
+        return Response(problem.type.status, body, headers, "application/problem+json")
 
     def _response(
         self, answer: Answer, status: str, now: float, rate: Mapping[str, str], context: RequestContext
@@ -76,20 +85,20 @@ class Responder:
             **rate,
         }
         if not answer.etag:
-            return Response(200, answer.body, headers)  # with a sentence in it: it stands for no kept answer
-        packed = answer.packed if context.takes_zstd else None
+            return Response(200, answer.body, headers)  # with a warning in it: it is no stored answer
+        packed = answer.compressed if context.takes_zstd else None
         headers["ETag"] = f'"{answer.etag}"' if packed is None else f'"{answer.etag}-zstd"'
-        if answer.packed is not None:
+        if answer.compressed is not None:
             headers["Vary"] = "Accept-Encoding"
-        if context.known is not None and _names(context.known, answer.etag):
+        if context.if_none_match is not None and _matches(context.if_none_match, answer.etag):
             return Response(304, b"", headers)
         if packed is None:
             return Response(200, answer.body, headers)
         return Response(200, packed, {**headers, "Content-Encoding": "zstd"})
 
     def account(self, context: RequestContext, response: Response) -> None:
-        """Count and log one request that has been answered; record the end of a flagged one."""
-        took = self._clock.monotonic() - context.started
+        """Count and log one request that has been answered; write the outcome of an audited call to the audit record."""
+        took = context.elapsed_s()
         self._meter.count(REQUESTS, context.endpoint, context.outcome)
         self._meter.observe(LATENCY, took, context.endpoint, "total")
         self._meter.observe(LATENCY, max(0.0, took - context.upstream_s - context.queue_s), context.endpoint, "gateway")
@@ -97,10 +106,10 @@ class Responder:
             self._meter.observe(LATENCY, context.queue_s, context.endpoint, "queue")
         if context.store_s:
             self._meter.observe(LATENCY, context.store_s, context.endpoint, "store")
-        self._access.write(self._line(context, response, took))
-        if context.permitted and context.call is not None and context.call.flagged and context.who is not None:
+        self._access_log.write(self._line(context, response, took))
+        if context.audited and context.call is not None and context.who is not None:
             outcome = context.problem or context.outcome
-            self._tasks.spawn(self._policy.answered(context.call, context.who, context.request_id, outcome))
+            self._tasks.start(self._policy.record_outcome(context.call, context.who, context.request_id, outcome))
 
     def _line(self, context: RequestContext, response: Response, took: float) -> Mapping[str, object]:
         line: dict[str, object] = {
@@ -125,6 +134,6 @@ class Responder:
         return line
 
 
-def _names(known: str, etag: str) -> bool:
-    """Whether If-None-Match names this answer, in whichever coding it was sent (RFC 9110 section 13.1.2, weak)."""
-    return not {etag, f"{etag}-zstd"}.isdisjoint(_TAG.findall(known))
+def _matches(if_none_match: str, etag: str) -> bool:
+    """Whether If-None-Match has the ETag of this answer, in either coding (RFC 9110 section 13.1.2, weak)."""
+    return not {etag, f"{etag}-zstd"}.isdisjoint(_TAG.findall(if_none_match))

@@ -1,13 +1,11 @@
-"""A share of the hits, computed again in the background and compared: how an operator learns that a model changed.
+"""Spot checks: a share of the hits, computed again in the background and compared, to notice a model that changed.
 
-Nobody waits for it and nobody is charged: the units come from a daily budget of the whole fleet, reserved and settled
-in the ledger under a name of its own. What is asked upstream is the caller's own spelling, so with rules on that let
-spellings share answers, the rules are measured, too. Flagged calls are left alone (each needs its record), and so are
-pools and namespaces, where a first answer stands whatever a second one would be. An answer that has just been found
-right rests for a while, or the few questions that everybody asks would use the whole budget up.
+No caller waits for one and nobody is charged: the units come from a daily budget of all workers together, reserved and
+settled in the ledger under a name of its own. The caller's own spelling is sent upstream, so the rules by which
+spellings share answers are checked, too. Flagged calls are left out (each needs its audit record), and so are pools
+and namespaces, where the first answer counts in any case. An entry that was just confirmed is not checked again for a
+while; the few calls that everybody makes would otherwise use up the budget.
 """
-
-from collections.abc import Collection
 
 from gateway.core import spot_check
 from gateway.core.breaker import Breaker
@@ -16,100 +14,130 @@ from gateway.core.lru import Lru
 from gateway.core.metrics import DIVERGENCE, SPOT_CHECKS, STORE_ERRORS, UNITS
 from gateway.core.quota import Reservation
 from gateway.core.spot_check import BUDGET_HOLDER, SpotCheckConfig
-from gateway.core.types import Answer, Call, Class
-from gateway.flow.cache import AnswerCache
+from gateway.core.types import Answer, Call, DeterminismClass
 from gateway.flow.dispatch import Dispatcher
+from gateway.flow.local_cache import LocalCache
 from gateway.flow.reserve import HeldReservation, Reserver
-from gateway.ports import Clock, Ledger, Meter, PurgeStore, StoreUnavailable, Tasks
+from gateway.flow.runtime import Runtime
+from gateway.flow.shared_cache import SharedCache
+from gateway.ports import Ledger, PurgeStore, StoreUnavailable
 
-MOST_AT_ONCE = 2
+MAX_CONCURRENT = 2
 SPENT_FOR_S = 60.0
 """A spent budget is not asked about at every chosen hit."""
-TOUCH_TRIES = 5
-TOUCH_AGAIN_S = 1.0
+TOUCH_ATTEMPTS = 5
+TOUCH_PAUSE_S = 1.0
 RESULTS = ("same", "different", "failed", "no_budget", "busy", "recent")
-# What was found right lately, by address and spelling: some thousands.
-RECENT_BYTES = 4 * 2**20
+# Entries confirmed recently, by cache key and spelling: some thousands.
+CONFIRMED_BYTES = 4 * 2**20
+
+
+class SpotCheckBudget:
+    """The units of spot checks, of all workers together."""
+
+    def __init__(
+        self, ledger: Ledger, reserver: Reserver, config: SpotCheckConfig, runtime: Runtime, lease_s: float
+    ) -> None:
+        self._ledger, self._reserver, self._limit, self._lease_s = ledger, reserver, config.limit, lease_s
+        self._clock, self._meter = runtime.clock, runtime.meter
+
+    async def reserve(self, call: Call) -> HeldReservation | None:
+        """The units, reserved or refused; None where the ledger is lost."""
+        reservation = Reservation(self._clock.token(12).hex(), BUDGET_HOLDER, (self._limit,), call.units)
+        try:
+            verdict = await self._ledger.reserve(reservation, self._lease_s)
+        except StoreUnavailable:
+            self._meter.count(STORE_ERRORS, "state", "reserve")
+            await self._cancel(reservation)
+            return None
+        if verdict.admitted:
+            self._meter.count(UNITS, call.endpoint, "reserved", by=call.units)
+        return HeldReservation(call, reservation, verdict)
+
+    def settle(self, held: HeldReservation, may_have_worked: bool) -> None:
+        self._reserver.settle(held, may_have_worked)
+        if may_have_worked:
+            self._meter.count(UNITS, held.call.endpoint, "spot_check", by=held.call.units)
+
+    async def _cancel(self, reservation: Reservation) -> None:
+        # One attempt: what is lost here is a little of today's budget, and nobody's quota.
+        try:
+            await self._ledger.settle(reservation, 0)
+        except StoreUnavailable:
+            self._meter.count(STORE_ERRORS, "state", "settle")
 
 
 class SpotChecker:
-    """The second opinions of one worker. `rule_set` names the rules that make spellings share answers."""
+    """The spot checks of one worker."""
 
     def __init__(
         self,
-        *,
-        recall: AnswerCache,
+        cache: SharedCache,
+        local_cache: LocalCache,
         purge_store: PurgeStore,
         dispatcher: Dispatcher,
         breaker: Breaker,
-        ledger: Ledger,
-        reserver: Reserver,
-        clock: Clock,
-        tasks: Tasks,
-        meter: Meter,
-        terms: SpotCheckConfig,
-        lease_s: float,
-        models: Collection[str],
-        rule_set: str,
+        budget: SpotCheckBudget,
+        config: SpotCheckConfig,
+        runtime: Runtime,
     ) -> None:
-        self._recall, self._purge_store, self._dispatcher, self._breaker = recall, purge_store, dispatcher, breaker
-        self._ledger, self._reserver, self._lease_s = ledger, reserver, lease_s
-        self._clock, self._tasks, self._meter = clock, tasks, meter
-        self._terms, self._rule_set = terms, rule_set
-        self._under_way: set[str] = set()
-        self._rests: Lru[float] = Lru(RECENT_BYTES)
+        self._cache, self._local_cache, self._purge_store = cache, local_cache, purge_store
+        self._dispatcher, self._breaker, self._budget, self._config = dispatcher, breaker, budget, config
+        self._clock, self._tasks, self._meter = runtime.clock, runtime.tasks, runtime.meter
+        self._running: set[str] = set()
+        self._confirmed: Lru[float] = Lru(CONFIRMED_BYTES)
         self._spent = (0, float("-inf"))
-        self._left = spot_check.NEVER
-        self._draw()
-        self._begin(models)
+        self._hits_left = spot_check.NEVER
+        self._choose_next()
+        self._create_series()
 
-    def noticed(self, plan: CachePlan, call: Call, hit: Answer) -> None:
+    def consider(self, plan: CachePlan, call: Call, hit: Answer) -> None:
         """One hit, as its caller gets it. Costs a subtraction, but for the few that are chosen."""
-        self._left -= 1
-        if self._left > 0:
+        self._hits_left -= 1
+        if self._hits_left > 0:
             return
-        self._draw()
+        self._choose_next()
         cache_key, now = plan.cache_key, self._clock.monotonic()
-        if cache_key is None or not self._concerns(plan, call) or cache_key in self._under_way:
+        if cache_key is None or not self._concerns(plan, call) or cache_key in self._running:
             return
-        if now < (self._rests.get((cache_key, call.canonical)) or now):
+        if now < (self._confirmed.get((cache_key, call.canonical_digest)) or now):
             self._meter.count(SPOT_CHECKS, "recent")
             return
-        if len(self._under_way) >= MOST_AT_ONCE or self._breaker.state() != "closed":
+        if len(self._running) >= MAX_CONCURRENT or self._breaker.state() != "closed":
             self._meter.count(SPOT_CHECKS, "busy")
             return
-        self._under_way.add(cache_key)
-        self._tasks.spawn(self._again(cache_key, plan, call, hit))
+        self._running.add(cache_key)
+        self._tasks.start(self._check(cache_key, call, hit))
 
-    def _draw(self) -> None:
-        if self._terms.share > 0:
-            self._left = spot_check.hits_until_next(self._terms.share, self._clock.token(8))
+    def _choose_next(self) -> None:
+        if self._config.share > 0:
+            self._hits_left = spot_check.hits_until_next(self._config.share, self._clock.token(8))
 
-    def _begin(self, models: Collection[str]) -> None:
-        """Every series is there from the start: the first divergence must be seen as a rise."""
+    def _create_series(self) -> None:
+        """Every series exists from the start: the first divergence must be seen as a rise."""
         for result in RESULTS:
             self._meter.count(SPOT_CHECKS, result, by=0.0)
-        for model in models:
-            for cls in self._terms.classes:
-                self._meter.count(DIVERGENCE, model, cls, self._rule_set, by=0.0)
+        for model in self._config.models:
+            for cls in self._config.classes:
+                self._meter.count(DIVERGENCE, model, cls, self._config.rule_set, by=0.0)
 
     def _concerns(self, plan: CachePlan, call: Call) -> bool:
         shared = plan.namespace is None and plan.directives.pool is None and not call.flagged
-        return shared and call.determinism.cls in self._terms.classes
+        return shared and call.determinism.cls in self._config.classes
 
-    async def _again(self, cache_key: str, plan: CachePlan, call: Call, hit: Answer) -> None:
+    async def _check(self, cache_key: str, call: Call, hit: Answer) -> None:
         result = "failed"
         try:
-            result = await self._compared(plan, call, hit)
+            result = await self._compare(cache_key, call, hit)
         finally:
-            self._under_way.discard(cache_key)
+            self._running.discard(cache_key)
             self._meter.count(SPOT_CHECKS, result)
 
-    async def _compared(self, plan: CachePlan, call: Call, hit: Answer) -> str:
+    async def _compare(self, cache_key: str, call: Call, hit: Answer) -> str:
         units, until = self._spent
         if call.units >= units and self._clock.monotonic() < until:
             return "no_budget"
-        held = await self._reserve(call)
+        held = await self._budget.reserve(call)
         if held is None:
             return "failed"
         if held.verdict.refused_by is not None:
@@ -119,30 +147,10 @@ class SpotChecker:
         if answer is None:
             return "failed"
         if spot_check.same_outputs(hit.body, answer.body):
-            self._rests.put((plan.cache_key, call.canonical), self._clock.monotonic() + self._terms.again_s, 128)
+            self._confirmed.put((cache_key, call.canonical_digest), self._clock.monotonic() + self._config.interval_s, 128)
             return "same"
-        await self._diverged(plan, call)
+        await self._diverged(cache_key, call)
         return "different"
-
-    async def _reserve(self, call: Call) -> HeldReservation | None:
-        """The units, taken from the budget or refused; None where nobody can tell."""
-        reservation = Reservation(self._clock.token(12).hex(), BUDGET_HOLDER, (self._terms.limit,), call.units)
-        try:
-            verdict = await self._ledger.reserve(reservation, self._lease_s)
-        except StoreUnavailable:
-            self._meter.count(STORE_ERRORS, "state", "reserve")
-            await self._take_back(reservation)
-            return None
-        if verdict.admitted:
-            self._meter.count(UNITS, call.endpoint, "reserved", by=call.units)
-        return HeldReservation(call, reservation, verdict)
-
-    async def _take_back(self, reservation: Reservation) -> None:
-        # One try: what is lost here is a little of today's budget, and nobody's.
-        try:
-            await self._ledger.settle(reservation, 0)
-        except StoreUnavailable:
-            self._meter.count(STORE_ERRORS, "state", "settle")
 
     async def _compute(self, held: HeldReservation) -> Answer | None:
         may_have_worked = True  # as for a caller: whatever interrupts the computation, the upstream may have worked
@@ -150,21 +158,20 @@ class SpotChecker:
             computed = await self._dispatcher.compute(held.call)
             may_have_worked = computed.may_have_worked
         finally:
-            self._reserver.settle(held, may_have_worked)
-            if may_have_worked:
-                self._meter.count(UNITS, held.call.endpoint, "spot_check", by=held.call.units)
+            self._budget.settle(held, may_have_worked)
         return computed.answer
 
-    async def _diverged(self, plan: CachePlan, call: Call) -> None:
-        """Count it. An `exact` entry is wrong now and goes; of any other class the first answer is the lab's."""
-        self._meter.count(DIVERGENCE, call.model, call.determinism.cls, self._rule_set)
-        if call.determinism.cls is not Class.EXACT:
+    async def _diverged(self, cache_key: str, call: Call) -> None:
+        """Count it. A wrong `exact` entry is deleted everywhere; of any other class the first answer stays."""
+        self._meter.count(DIVERGENCE, call.model, call.determinism.cls, self._config.rule_set)
+        if call.determinism.cls is not DeterminismClass.EXACT:
             return
-        await self._recall.forget(plan, call)
-        for _ in range(TOUCH_TRIES):
+        self._local_cache.drop_answer(cache_key, call)
+        await self._cache.delete(cache_key)
+        for _ in range(TOUCH_ATTEMPTS):
             try:
                 await self._purge_store.touch()
                 return
             except StoreUnavailable:
                 self._meter.count(STORE_ERRORS, "cache", "touch")
-                await self._clock.sleep(TOUCH_AGAIN_S)
+                await self._clock.sleep(TOUCH_PAUSE_S)

@@ -1,34 +1,37 @@
-"""A fair, bounded line: who came first is tried first, and nobody waits longer than the settings say.
+"""A fair, bounded wait queue: first come, first served, and nobody waits longer than the settings say.
 
-The SDK's batch client starts 32 calls at once and tries again without waiting; a 429 held back for half a second
-loses none of its tasks, an instant one loses all (measured). One line a user and kind of limit.
+The SDK's batch client starts 32 calls at once and retries without waiting; a 429 held back for half a second loses
+none of its tasks, an immediate one loses all (measured). There is one queue per user and kind of limit.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Any
 
 from gateway.core.metrics import QUEUE_WAITS
 from gateway.core.quota import Verdict
-from gateway.ports import Clock, Meter, Promise, Tasks
+from gateway.flow.runtime import Runtime
 
 Attempt = Callable[[], Awaitable[Verdict]]
+Turn = asyncio.Future[None]
 POLL_S = 0.05
 
 
 class WaitQueue:
-    """Lines by name. `max_waiting` bounds all of them together; beyond it a refusal is passed on at once."""
+    """Queues by name. `max_waiting` bounds all of them together; beyond it a refusal is passed on at once."""
 
-    def __init__(self, clock: Clock, tasks: Tasks, meter: Meter, max_wait_s: float, max_waiting: int) -> None:
-        self._clock, self._tasks, self._meter = clock, tasks, meter
+    def __init__(self, runtime: Runtime, max_wait_s: float, max_waiting: int) -> None:
+        self._clock, self._meter = runtime.clock, runtime.meter
         self._max_wait_s, self._max_waiting = max_wait_s, max_waiting
-        self._lines: dict[str, deque[Promise[Any]]] = {}
+        self._queues: dict[str, deque[Turn]] = {}
         self._waiting = 0
 
-    async def acquire(self, name: str, attempt: Attempt, waits_for: Callable[[Verdict], bool] | None = None) -> Verdict:
-        """The verdict of `attempt`, tried again while it refuses for a reason that passes soon enough."""
-        if name not in self._lines:
+    async def acquire(
+        self, name: str, attempt: Attempt, waits_for: Callable[[Verdict], bool] | None = None
+    ) -> Verdict:
+        """The verdict of `attempt`, repeated while it refuses for a reason that passes soon enough."""
+        if name not in self._queues:
             verdict = await attempt()
             if verdict.admitted or not _may_wait(verdict, self._max_wait_s, waits_for) or self._is_full():
                 return verdict
@@ -38,25 +41,26 @@ class WaitQueue:
 
     async def _wait(self, name: str, attempt: Attempt, waits_for: Callable[[Verdict], bool] | None) -> Verdict:
         arrived = self._clock.monotonic()
-        line = self._lines.setdefault(name, deque())
-        turn = self._tasks.promise()
-        line.append(turn)
+        queue = self._queues.setdefault(name, deque())
+        turn: Turn = asyncio.get_running_loop().create_future()
+        queue.append(turn)
         self._waiting += 1
         try:
-            if line[0] is turn:
-                turn.set(None)
-            await self._turn(turn, arrived)
+            if queue[0] is turn:
+                turn.set_result(None)
+            await self._await_turn(turn, arrived)
             verdict = await self._try_until(attempt, arrived + self._max_wait_s, waits_for)
         finally:
             self._waiting -= 1
-            self._leave(name, line, turn)
+            self._leave(name, queue, turn)
         self._meter.count(QUEUE_WAITS, "admitted" if verdict.admitted else "refused")
         return replace(verdict, waited_s=self._clock.monotonic() - arrived)
 
-    async def _turn(self, turn: Promise[Any], arrived: float) -> None:
+    async def _await_turn(self, turn: Turn, arrived: float) -> None:
         left = arrived + self._max_wait_s - self._clock.monotonic()
         try:
-            await self._tasks.within(max(0.0, left), turn.wait())
+            async with asyncio.timeout(max(0.0, left)):
+                await turn
         except TimeoutError:
             return  # one attempt is left, and its refusal is the answer
 
@@ -71,16 +75,16 @@ class WaitQueue:
             await self._clock.sleep(min(left, max(0.005, verdict.retry_after_s)))
 
     def _is_full(self) -> bool:
-        # Asked of newcomers alone: whoever waits has their place.
+        # Asked of newcomers only: a caller who waits has their place.
         return self._waiting >= self._max_waiting
 
-    def _leave(self, name: str, line: deque[Promise[Any]], turn: Promise[Any]) -> None:
-        first = line[0] is turn
-        line.remove(turn)
-        if not line:
-            self._lines.pop(name, None)
-        elif first and not line[0].done():
-            line[0].set(None)
+    def _leave(self, name: str, queue: deque[Turn], turn: Turn) -> None:
+        first = queue[0] is turn
+        queue.remove(turn)
+        if not queue:
+            self._queues.pop(name, None)
+        elif first and not queue[0].done():
+            queue[0].set_result(None)
 
 
 def _may_wait(verdict: Verdict, left: float, waits_for: Callable[[Verdict], bool] | None) -> bool:

@@ -1,11 +1,11 @@
 """What the flow needs from the world: small protocols, each method saying what happens when its part is lost.
 
-Adapters implement them (`gateway/adapters`); `local_cache.py` implements all of them with a journal for tests. Foreign
-exceptions never cross this border: a lost store is `StoreUnavailable`, a lost audit `AuditUnavailable`.
+Adapters implement them (`gateway/adapters`; for tests, `tests/fakes`). Foreign exceptions never cross this border: a
+lost store is `StoreUnavailable`, a lost audit file `AuditUnavailable`.
 """
 
 from gateway.ports.cache_stores import CacheStore, LeaseClaim, NamespaceContents, NamespaceStore, NotStored, PurgeStore
-from gateway.ports.runtime import AccessLog, Clock, Meter, Promise, RawRequest, Tasks
+from gateway.ports.process import AccessLog, Clock, Meter, RawRequest
 from gateway.ports.state_stores import AuditLog, AuditUnavailable, Directory, Ledger, StoreUnavailable, Throttle, Usage
 from gateway.ports.upstream import Upstream, UpstreamLoss, UpstreamReply, UpstreamRequest
 
@@ -22,11 +22,9 @@ __all__ = [
     "NamespaceContents",
     "NamespaceStore",
     "NotStored",
-    "Promise",
     "PurgeStore",
     "RawRequest",
     "StoreUnavailable",
-    "Tasks",
     "Throttle",
     "Upstream",
     "UpstreamLoss",

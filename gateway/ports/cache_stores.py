@@ -1,47 +1,48 @@
-"""What is kept of answers: the cache that may be lost at any time, what was purged from it, and named records."""
+"""Where answers are stored: the cache, which may be lost at any time; its purges; and named namespaces."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.core.purge_state import Purge, PurgeState
 from gateway.core.types import Namespace
-from gateway.ports.runtime import Promise
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseClaim:
-    """What a claim found: the lease is ours now, or an entry stands, or another holds the lease for `left_s` more."""
+    """The result of a claim: the lease was acquired, or an entry exists, or another owner's lease expires in a while."""
 
-    ours: bool
+    acquired: bool
     entry: bytes | None = None
-    left_s: float = 0.0
+    expires_in_s: float = 0.0
 
 
 class CacheStore(Protocol):
-    """Sealed bytes by address (cache store). Lost: StoreUnavailable, and the flow goes on without it.
+    """Sealed bytes by cache key (cache store). Lost: StoreUnavailable, and the flow goes on without it.
 
-    A look-up says so within 50 ms; what saves upstream calls may wait ten times as long for a store that is busy.
+    A look-up fails within 50 ms; operations that save upstream calls may wait ten times as long for a busy store.
     """
 
     async def get(self, cache_key: str) -> bytes | None: ...
     async def put(
         self, cache_key: str, blob: bytes, ttl_s: float, first_write_wins: bool, owner: str | None = None
     ) -> bytes | None:
-        """Store; with `first_write_wins` an entry that stands already is kept and returned.
+        """Store; with `first_write_wins` an existing entry is left alone and returned.
 
-        With an `owner` it also ends his lease and tells who listens, all in one. An owner whose lease was lost comes
-        late: then an entry that stands is kept and returned, whatever `first_write_wins` says. Where one was kept the lease
-        goes on, so that its owner can replace one that will not do (`put` again, without `first_write_wins`).
+        With an `owner` the same operation also ends the owner's lease and publishes the entry to subscribers. An owner
+        whose lease was lost is late: then an existing entry is left alone and returned in any case. Where one was left
+        alone the lease goes on, so that its owner can replace an unusable one (`put` again without
+        `first_write_wins`).
         """
         ...
 
     async def delete(self, cache_key: str) -> None:
-        """Forget the entry, and the lease of the flight that made it."""
+        """Delete the entry, and the lease of the flight that computed it."""
         ...
 
     async def claim(self, cache_key: str, owner: str, lease_s: float, refused: bytes | None = None) -> LeaseClaim:
-        """Take the lease of a flight, unless an entry stands (other than `refused`) or another holds the lease."""
+        """Take the lease of a flight, unless an entry (other than `refused`) or another owner's lease exists."""
         ...
 
     async def renew(self, cache_key: str, owner: str, lease_s: float) -> bool:
@@ -49,36 +50,36 @@ class CacheStore(Protocol):
         ...
 
     async def release(self, cache_key: str, owner: str) -> None:
-        """End the lease, if it is the owner's, and tell who listens."""
+        """End the lease, if it is the owner's, and notify subscribers."""
         ...
 
-    async def listen(self, cache_key: str) -> Promise[bytes]:
-        """What is told of this address from now on, once: an entry, or nothing (b"") where it is to be claimed again.
+    async def subscribe(self, cache_key: str) -> "asyncio.Future[bytes]":
+        """The next message about this key: an entry, or b"" where the lease is to be claimed again.
 
-        Nothing is told after a lease that ended by itself, so nobody listens for longer than a lease has left. A
-        connection that is lost tells everybody to claim again. Whoever waits must claim once more after this.
+        Nothing is published when a lease expires, so a subscriber waits no longer than the lease has left. A lost
+        connection resolves every subscription with b"". A subscriber must claim once more after subscribing.
         """
         ...
 
-    def stop_listening(self, cache_key: str, news: Promise[bytes]) -> None: ...
+    def unsubscribe(self, cache_key: str, message: "asyncio.Future[bytes]") -> None: ...
     async def stats(self) -> Mapping[str, int]:
         """entries, bytes, evicted, expired, hits, misses: as the server counts them."""
         ...
 
 
 class PurgeStore(Protocol):
-    """The marks that purges leave (cache store). Lost: StoreUnavailable, and the cache has no part in any call.
+    """The state of purges (cache store). Lost: StoreUnavailable, and every call bypasses the cache.
 
-    No number of theirs ever becomes smaller. Of what is not soft, what is older than something is of all models.
+    No number in it ever becomes smaller. A hard purge by age concerns all models.
     """
 
     async def purge_state(self) -> PurgeState: ...
     async def purge(self, what: Purge) -> PurgeState:
-        """Forget kept answers, all that `what` describes; answers the marks as they are then."""
+        """Purge the cached answers that `what` describes; returns the new state."""
         ...
 
     async def touch(self) -> PurgeState:
-        """Let every worker forget what it has in memory: an entry has been deleted."""
+        """Make every worker clear its local cache: an entry has been deleted."""
         ...
 
 
@@ -88,7 +89,7 @@ class NotStored(Exception):
 
 @dataclass(frozen=True, slots=True)
 class NamespaceContents:
-    """What a namespace holds, and whether it is closed: nothing is ever added to it again."""
+    """How much a namespace holds, and whether it is closed: nothing is ever added to it again."""
 
     entries: int
     bytes: int
@@ -96,14 +97,14 @@ class NamespaceContents:
 
 
 class NamespaceStore(Protocol):
-    """Named namespaces and what they hold, sealed (state store). Lost: StoreUnavailable, and the call is a 503.
+    """Named namespaces and their entries, sealed (state store). Lost: StoreUnavailable, and the call is a 503.
 
-    What a namespace costs to use does not depend on how much it holds.
+    What an operation costs does not depend on how much a namespace holds.
     """
 
     async def namespaces(self) -> Mapping[str, Namespace]: ...
     async def create(self, namespace: Namespace) -> bool:
-        """False where one of that name exists. One that is `frozen` from the start is filled before it is closed."""
+        """False where the name is taken. One that is `frozen` from the start is filled before it is closed."""
         ...
 
     async def freeze(self, name: str, at: float) -> bool:
@@ -111,24 +112,24 @@ class NamespaceStore(Protocol):
         ...
 
     async def drop(self, name: str) -> int:
-        """Forget a namespace with all it holds; answers how many entries that were."""
+        """Delete a namespace with all its entries; returns how many there were."""
         ...
 
     async def empty(self, name: str) -> int:
-        """Forget what a namespace holds; answers how many entries that were. Raises NotKept for one that is closed."""
+        """Delete a namespace's entries; returns how many there were. Raises NotStored for one that is closed."""
         ...
 
     async def get(self, name: str, cache_key: str) -> bytes | None: ...
     async def put(self, name: str, cache_key: str, blob: bytes) -> bytes | None:
-        """Keep, unless an entry stands already: that one is answered. Raises NotKept."""
+        """Store, unless an entry exists already: that one is returned. Raises NotStored."""
         ...
 
     async def remove(self, name: str, cache_key: str) -> bool:
-        """Take one entry out, also of a closed namespace; whether it was there."""
+        """Delete one entry, also of a closed namespace; returns whether it existed."""
         ...
 
-    async def page(self, name: str, after: int = 0, most: int = 256) -> Sequence[tuple[int, str]]:
-        """Numbers and addresses of entries in the order in which they came, beginning after that number."""
+    async def page(self, name: str, after: int = 0, limit: int = 256) -> Sequence[tuple[int, str]]:
+        """Numbers and cache keys of entries in the order of their arrival, beginning after that number."""
         ...
 
-    async def held(self, name: str) -> NamespaceContents: ...
+    async def contents(self, name: str) -> NamespaceContents: ...

@@ -42,7 +42,7 @@ class QuietConnection(RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         kind = NOT_HTTP if 400 <= status < 500 else INTERNAL
-        body = orjson.dumps({"type": kind.type, "title": kind.title, "status": kind.status})
+        body = orjson.dumps({"type": kind.uri, "title": kind.title, "status": kind.status})
         response = web.Response(
             status=kind.status, body=body, headers={"Content-Type": "application/problem+json", "Server": "esm-gateway"}
         )

@@ -36,7 +36,7 @@ asyncio.run(main())
 
 
 def event(n: int = 0) -> Event:
-    return Event("concern_permitted", 12.5, {"n": n})
+    return Event("policy_permitted", 12.5, {"n": n})
 
 
 def opened(path: Path) -> FileAudit:
@@ -57,7 +57,7 @@ def kinds(path: Path) -> list[str]:
 def test_the_first_record_says_that_the_chain_starts(tmp_path: Path) -> None:
     path = tmp_path / "new" / "audit.jsonl"
     assert add(opened(path), 2) == [2, 3]
-    assert kinds(path) == ["chain_started", "concern_permitted", "concern_permitted"]
+    assert kinds(path) == ["chain_started", "policy_permitted", "policy_permitted"]
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     head = verify(SECRET, read_lines(path))
     assert isinstance(head, ChainHead)

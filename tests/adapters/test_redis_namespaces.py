@@ -71,7 +71,7 @@ def test_a_drop_that_was_cut_off_takes_nothing_and_is_ended_by_dropping_again(st
         await store.call("test", "UNLINK", "cut-drop:n:{paper}", "cut-drop:n:{paper}:order")
         with pytest.raises(NotStored, match="gone"):
             await namespace_store.put("paper", "b" * 64, b"x")
-        assert await namespace_store.held("paper") == NamespaceContents(0, 0, closed=True)
+        assert await namespace_store.contents("paper") == NamespaceContents(0, 0, closed=True)
         assert not await namespace_store.create(PAPER)
         await namespace_store.drop("paper")
         assert await namespace_store.create(PAPER)
@@ -122,7 +122,7 @@ def test_an_entry_whose_reply_is_lost_stands_and_is_found_by_the_next(stores: St
                 proxy.losing = None
             async with opened(url, prefix, FakeMeter()) as (namespace_store, _):
                 assert await namespace_store.put("paper", "a" * 64, b"second") == b"first"
-                assert await namespace_store.held("paper") == NamespaceContents(1, 5, closed=False)
+                assert await namespace_store.contents("paper") == NamespaceContents(1, 5, closed=False)
 
     asyncio.run(story())
 
@@ -145,7 +145,7 @@ def test_what_the_store_sends_does_not_depend_on_how_many_entries_there_are(stor
     async def cost(namespace_store: RedisNamespaces, store: RedisStore, name: str, entries: int) -> int:
         await filled(store, f"many:n:{{{name}}}", entries)
         before = await sent(store)
-        assert (await namespace_store.held(name)).entries == entries
+        assert (await namespace_store.contents(name)).entries == entries
         await namespace_store.get(name, f"{5:064x}")
         assert await namespace_store.put(name, "f" * 64, b"x") is None
         assert await namespace_store.put(name, f"{5:064x}", b"x") == b"x" * 100

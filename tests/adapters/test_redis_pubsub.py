@@ -21,15 +21,15 @@ def test_a_channel_is_left_with_its_last_listener_and_all_share_one_connection(s
     async def story() -> None:
         store = connect(stores.cache.url, timeout_s=5.0, name="listening")
         cache = RedisCache(store, SystemClock(), prefix="left:")
-        news = [(f"at{i % 10}", await cache.listen(f"at{i % 10}")) for i in range(20)]
+        news = [(f"at{i % 10}", await cache.subscribe(f"at{i % 10}")) for i in range(20)]
         assert await channels(store, "left:") == 10
         clients: bytes = await store.call("clients", "CLIENT", "LIST", "TYPE", "pubsub")
         assert clients.count(b" name=listening ") == 1
         for address, each in news[:10]:
-            cache.stop_listening(address, each)
+            cache.unsubscribe(address, each)
         assert await channels(store, "left:") == 10
         for address, each in news[10:]:
-            cache.stop_listening(address, each)
+            cache.unsubscribe(address, each)
 
         async def all_left() -> bool:
             return await channels(store, "left:") == 0
@@ -52,11 +52,11 @@ def test_who_listens_on_a_connection_that_breaks_is_woken_and_can_listen_anew(st
             sender = RedisCache(other, SystemClock(), prefix="cut:")
             for address in ("here", "there"):
                 await sender.claim(address, "ours", 60)
-            heard = [await cache.listen(address) for address in ("here", "there")]
+            heard = [await cache.subscribe(address) for address in ("here", "there")]
             await other.call("kill", "CLIENT", "KILL", "TYPE", "pubsub")
             async with asyncio.timeout(10.0):
                 assert [await each.wait() for each in heard] == [b"", b""]
-                again = await cache.listen("here")
+                again = await cache.subscribe("here")
                 await sender.put("here", b"answer", 60, False, "ours")
                 assert await again.wait() == b"answer"
             for each in (store, other):
@@ -74,12 +74,12 @@ def test_a_store_that_does_not_confirm_is_not_waited_for_and_is_asked_on_another
             cache = RedisCache(store, SystemClock(), prefix="silent:")
             proxy.losing = "swallow"
             with pytest.raises(StoreUnavailable, match="listen"):
-                await cache.listen("here")
+                await cache.subscribe("here")
             proxy.losing = None
 
             async def hears() -> bool:
                 try:
-                    return not (await cache.listen("here")).done()
+                    return not (await cache.subscribe("here")).done()
                 except StoreUnavailable:
                     return False
 
@@ -97,11 +97,11 @@ def test_a_user_of_the_store_who_may_not_publish_or_listen_keeps_the_cache(store
         async with Proxy(stores.cache.socket).listening() as proxy:
             store = connect(f"redis://mute:pass@127.0.0.1:{proxy.port}", timeout_s=5.0, name="mute")
             cache = RedisCache(store, SystemClock(), prefix="mute:")
-            assert (await cache.claim("here", "ours", 60)).ours
+            assert (await cache.claim("here", "ours", 60)).acquired
             assert await cache.put("here", b"x", 60, False, "ours") is None
             assert await cache.get("here") == b"x"
             with pytest.raises(StoreUnavailable, match="listen"):
-                await cache.listen("here")
+                await cache.subscribe("here")
             await store.close()
         await root.call("acl", "ACL", "DELUSER", "mute")
         await root.close()

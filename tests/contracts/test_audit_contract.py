@@ -71,7 +71,7 @@ def test_records_made_at_the_same_moment_each_get_a_number_of_their_own(chain: C
 def test_what_is_on_record_cannot_be_changed_unnoticed(chain: Chain) -> None:
     async def story() -> None:
         for i in range(4):
-            await chain.log.append(Event("concern_permitted", 1.0, {"user": f"user{i}"}))
+            await chain.log.append(Event("policy_permitted", 1.0, {"user": f"user{i}"}))
 
     asyncio.run(story())
     lines = list(chain.lines())

@@ -68,10 +68,10 @@ def test_a_deleted_entry_is_gone(world: Adapters) -> None:
 
 def test_deleting_an_entry_frees_the_lease_of_the_flight_that_made_it(world: Adapters) -> None:
     async def story(cache: CacheStore) -> None:
-        assert (await cache.claim("here", "one", 60)).ours
+        assert (await cache.claim("here", "one", 60)).acquired
         await cache.put("here", b"x", 60, first_write_wins=False)
         await cache.delete("here")
-        assert (await cache.claim("here", "two", 60)).ours
+        assert (await cache.claim("here", "two", 60)).acquired
 
     play(world.cache(), story)
 
@@ -79,10 +79,10 @@ def test_deleting_an_entry_frees_the_lease_of_the_flight_that_made_it(world: Ada
 def test_one_owner_at_a_time_holds_a_lease(world: Adapters) -> None:
     async def story(cache: CacheStore) -> None:
         claims = await asyncio.gather(*(cache.claim("here", f"owner{i}", 60) for i in range(20)))
-        winners = [i for i, claim in enumerate(claims) if claim.ours]
+        winners = [i for i, claim in enumerate(claims) if claim.acquired]
         assert len(winners) == 1
-        assert (await cache.claim("here", f"owner{winners[0]}", 60)).ours
-        assert (await cache.claim("there", "another", 60)).ours
+        assert (await cache.claim("here", f"owner{winners[0]}", 60)).acquired
+        assert (await cache.claim("there", "another", 60)).acquired
 
     play(world.cache(), story)
 
@@ -93,10 +93,10 @@ def test_a_lease_is_renewed_and_released_by_its_owner_alone(world: Adapters) -> 
         assert await cache.renew("here", "ours", 60)
         assert not await cache.renew("here", "theirs", 60)
         await cache.release("here", "theirs")
-        assert not (await cache.claim("here", "theirs", 60)).ours
+        assert not (await cache.claim("here", "theirs", 60)).acquired
         await cache.release("here", "ours")
         assert not await cache.renew("here", "ours", 60)
-        assert (await cache.claim("here", "theirs", 60)).ours
+        assert (await cache.claim("here", "theirs", 60)).acquired
 
     play(world.cache(), story)
 
@@ -105,10 +105,10 @@ def test_the_lease_of_a_dead_owner_ends_by_itself(world: Adapters) -> None:
     async def story(cache: CacheStore) -> None:
         await cache.claim("here", "dead", 0.05)
 
-        async def ours() -> bool:
-            return (await cache.claim("here", "alive", 60)).ours
+        async def acquired() -> bool:
+            return (await cache.claim("here", "alive", 60)).acquired
 
-        await eventually(ours, "the end of the lease")
+        await eventually(acquired, "the end of the lease")
         assert not await cache.renew("here", "dead", 60)
 
     play(world.cache(), story)
@@ -121,10 +121,10 @@ def test_a_renewed_lease_lasts_longer(world: Adapters) -> None:
         await cache.claim("marker", "dead", 0.06)
 
         async def passed() -> bool:
-            return (await cache.claim("marker", "alive", 60)).ours
+            return (await cache.claim("marker", "alive", 60)).acquired
 
         await eventually(passed, "the time of the first lease")
-        assert not (await cache.claim("here", "theirs", 60)).ours
+        assert not (await cache.claim("here", "theirs", 60)).acquired
 
     play(world.cache(), story)
 
@@ -135,7 +135,7 @@ def test_whoever_claims_after_the_answer_came_gets_the_answer(world: Adapters) -
         await cache.put("here", b"answer", 60, first_write_wins=True)
         await cache.release("here", "ours")
         claim = await cache.claim("here", "theirs", 60)
-        assert (claim.ours, claim.entry) == (False, b"answer")
+        assert (claim.acquired, claim.entry) == (False, b"answer")
 
     play(world.cache(), story)
 

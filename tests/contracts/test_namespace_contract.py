@@ -59,7 +59,7 @@ def test_the_first_entry_is_kept_and_told_to_whoever_comes_later(world: Adapters
         assert await namespace_store.put("paper-2026", cache_key(1), blob) is None
         assert await namespace_store.put("paper-2026", cache_key(1), b"second") == blob
         assert await namespace_store.get("paper-2026", cache_key(1)) == blob
-        assert await namespace_store.held("paper-2026") == NamespaceContents(1, len(blob), closed=False)
+        assert await namespace_store.contents("paper-2026") == NamespaceContents(1, len(blob), closed=False)
 
     play(world.namespace_store(), story)
 
@@ -71,7 +71,7 @@ def test_of_many_first_entries_all_get_the_same(world: Adapters) -> None:
         standing = await asyncio.gather(*(namespace_store.put("paper-2026", cache_key(1), blob) for blob in blobs))
         assert len({kept if kept is not None else blob for kept, blob in zip(standing, blobs, strict=True)}) == 1
         assert standing.count(None) == 1
-        assert (await namespace_store.held("paper-2026")).entries == 1
+        assert (await namespace_store.contents("paper-2026")).entries == 1
 
     play(world.namespace_store(), story)
 
@@ -82,7 +82,7 @@ def test_namespaces_do_not_see_each_other_s_entries(world: Adapters) -> None:
         await namespace_store.create(OTHER)
         await namespace_store.put("a", cache_key(1), b"of a")
         assert await namespace_store.get("paper-2026", cache_key(1)) is None
-        assert await namespace_store.held("paper-2026") == NamespaceContents(0, 0, closed=False)
+        assert await namespace_store.contents("paper-2026") == NamespaceContents(0, 0, closed=False)
         assert await namespace_store.page("paper-2026") == []
 
     play(world.namespace_store(), story)
@@ -97,7 +97,7 @@ def test_a_frozen_namespace_takes_nothing_and_gives_what_it_has(world: Adapters)
             await namespace_store.put("paper-2026", cache_key(2), b"late")
         assert await namespace_store.put("paper-2026", cache_key(1), b"late") == b"first"
         assert await namespace_store.get("paper-2026", cache_key(2)) is None
-        assert await namespace_store.held("paper-2026") == NamespaceContents(1, 5, closed=True)
+        assert await namespace_store.contents("paper-2026") == NamespaceContents(1, 5, closed=True)
         described = (await namespace_store.namespaces())["paper-2026"]
         assert described == Namespace("paper-2026", PAPER.created, 3000.123456, PAPER.note)
 
@@ -126,10 +126,10 @@ def test_while_many_write_a_freeze_draws_one_line(world: Adapters) -> None:
         writing = [asyncio.ensure_future(put(namespace_store, i)) for i in range(60)]
         await writing[5]
         await namespace_store.freeze("paper-2026", 3000.0)
-        held = await namespace_store.held("paper-2026")
+        contents = await namespace_store.contents("paper-2026")
         kept = await asyncio.gather(*writing)
-        assert await namespace_store.held("paper-2026") == held
-        assert sum(kept) == held.entries
+        assert await namespace_store.contents("paper-2026") == contents
+        assert sum(kept) == contents.entries
 
     play(world.namespace_store(), story)
 
@@ -141,9 +141,9 @@ def test_a_namespace_that_is_described_as_frozen_can_be_filled_until_it_is_close
         await namespace_store.create(imported)
         assert (await namespace_store.namespaces())["paper-2026"] == imported
         assert await namespace_store.put("paper-2026", cache_key(1), b"x") is None
-        assert not (await namespace_store.held("paper-2026")).closed
+        assert not (await namespace_store.contents("paper-2026")).closed
         assert await namespace_store.freeze("paper-2026", 2000.5)
-        assert (await namespace_store.held("paper-2026")).closed
+        assert (await namespace_store.contents("paper-2026")).closed
         assert (await namespace_store.namespaces())["paper-2026"] == imported
 
     play(world.namespace_store(), story)
@@ -158,7 +158,7 @@ def test_a_full_namespace_says_so_and_counts_what_it_gives_back(world: Adapters)
         await namespace_store.put("paper-2026", cache_key(3), b"x" * 40)
         assert await namespace_store.remove("paper-2026", cache_key(1))
         await namespace_store.put("paper-2026", cache_key(2), b"x" * 60)
-        assert await namespace_store.held("paper-2026") == NamespaceContents(2, 100, closed=False)
+        assert await namespace_store.contents("paper-2026") == NamespaceContents(2, 100, closed=False)
 
     play(world.namespace_store(max_bytes=100), story)
 
@@ -175,7 +175,7 @@ def test_what_was_dropped_is_gone_and_takes_nothing_also_from_who_comes_late(wor
         assert dict(await namespace_store.namespaces()) == {}
         assert await namespace_store.drop("paper-2026") == 0
         assert await namespace_store.create(PAPER)
-        assert await namespace_store.held("paper-2026") == NamespaceContents(0, 0, closed=False)
+        assert await namespace_store.contents("paper-2026") == NamespaceContents(0, 0, closed=False)
         assert await namespace_store.page("paper-2026") == []
 
     play(world.namespace_store(), story)
@@ -193,7 +193,7 @@ def test_one_entry_is_taken_out_also_of_a_frozen_namespace(world: Adapters) -> N
             assert not await namespace_store.remove("paper-2026", bookkeeping)
         assert not await namespace_store.remove("nowhere", cache_key(1))
         assert [at for _, at in await namespace_store.page("paper-2026")] == [cache_key(2)]
-        assert await namespace_store.held("paper-2026") == NamespaceContents(1, 1, closed=True)
+        assert await namespace_store.contents("paper-2026") == NamespaceContents(1, 1, closed=True)
 
     play(world.namespace_store(), story)
 
@@ -204,7 +204,7 @@ def test_a_live_namespace_can_be_emptied_and_a_frozen_one_cannot(world: Adapters
         for i in range(3):
             await namespace_store.put("paper-2026", cache_key(i), b"x")
         assert await namespace_store.empty("paper-2026") == 3
-        assert await namespace_store.held("paper-2026") == NamespaceContents(0, 0, closed=False)
+        assert await namespace_store.contents("paper-2026") == NamespaceContents(0, 0, closed=False)
         assert await namespace_store.put("paper-2026", cache_key(1), b"anew") is None
         await namespace_store.freeze("paper-2026", 3000.0)
         with pytest.raises(NotStored, match="frozen"):

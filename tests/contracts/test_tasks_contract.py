@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from gateway.adapters.clock import SystemClock
-from gateway.adapters.tasks import AsyncTasks
+from gateway.flow.runtime import BackgroundTasks
 from tests.fakes.world import FakeClock, FakeWorld
 
 
@@ -22,7 +22,7 @@ async def broken() -> int:
 
 def test_work_goes_on_when_its_caller_has_gone() -> None:
     async def story() -> None:
-        tasks, go, done = AsyncTasks(), asyncio.Event(), asyncio.Event()
+        tasks, go, done = background_tasks(), asyncio.Event(), asyncio.Event()
 
         async def work() -> None:
             await go.wait()
@@ -46,7 +46,7 @@ def test_work_goes_on_when_its_caller_has_gone() -> None:
 
 def test_a_stop_waits_for_work_that_started_more_work_and_cancels_what_never_ends() -> None:
     async def story() -> None:
-        tasks, order = AsyncTasks(), list[str]()
+        tasks, order = background_tasks(), list[str]()
 
         async def first() -> None:
             await asyncio.sleep(0)
@@ -69,7 +69,7 @@ def test_a_stop_waits_for_work_that_started_more_work_and_cancels_what_never_end
 
 def test_an_error_that_nobody_awaits_is_logged_without_its_text(caplog: pytest.LogCaptureFixture) -> None:
     async def story() -> None:
-        tasks = AsyncTasks()
+        tasks = background_tasks()
         tasks.spawn(broken())
         await tasks.drain(5.0)
         seen = tasks.spawn(broken())
@@ -83,7 +83,7 @@ def test_an_error_that_nobody_awaits_is_logged_without_its_text(caplog: pytest.L
 
 def test_both_gives_both_or_ends_the_other() -> None:
     async def story() -> None:
-        tasks, ended = AsyncTasks(), asyncio.Event()
+        tasks, ended = background_tasks(), asyncio.Event()
         assert await tasks.both(number(1, after=3), number(2)) == (1, 2)
 
         async def long() -> int:
@@ -102,7 +102,7 @@ def test_both_gives_both_or_ends_the_other() -> None:
 
 def test_work_that_takes_too_long_is_cancelled() -> None:
     async def story() -> None:
-        tasks = AsyncTasks()
+        tasks = background_tasks()
         assert await tasks.within(5.0, number(7)) == 7
         work = asyncio.ensure_future(asyncio.sleep(3600))
         with pytest.raises(TimeoutError):
@@ -114,7 +114,7 @@ def test_work_that_takes_too_long_is_cancelled() -> None:
 
 def test_a_promise_is_kept_once_for_all_who_wait() -> None:
     async def story() -> None:
-        promise = AsyncTasks().promise()
+        promise = background_tasks().promise()
         waiting = [asyncio.ensure_future(promise.wait()) for _ in range(3)]
         await asyncio.sleep(0)
         waiting[0].cancel()

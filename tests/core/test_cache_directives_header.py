@@ -96,7 +96,7 @@ def test_a_wish_far_back_in_a_long_header_counts_whole() -> None:
 def test_a_word_of_ours_that_says_nothing_is_refused_by_its_name(header: str, about: str) -> None:
     with pytest.raises(Problem) as refusal:
         parse_directives(header)
-    assert refusal.value.kind is CACHE_CONTROL_INVALID
+    assert refusal.value.type is CACHE_CONTROL_INVALID
     assert refusal.value.detail.startswith(about)
 
 
@@ -114,7 +114,7 @@ def test_a_key_uses_the_directives_of_its_scope_and_is_told_which_other_it_may_n
     others = tuple(other for other in DIRECTIVES if other != name)
     with pytest.raises(Problem) as refusal:
         parse_directives(header, others)
-    assert refusal.value.kind is CACHE_CONTROL_REFUSED
+    assert refusal.value.type is CACHE_CONTROL_REFUSED
     assert refusal.value.detail.endswith(f": {name}.")
     assert parse_directives(header, (name, "pool")) == parse_directives(header)
 

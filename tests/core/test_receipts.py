@@ -10,18 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.receipts import LONGEST, Receipt, mint, read
-from gateway.core.types import Class
+from gateway.core.types import DeterminismClass
 
 KEY = b"k" * 32
-RECEIPT = Receipt("esm3", b"c" * 32, Class.PINNED, 1_795_000_000.125, "https://up.example", b"a" * 32)
+RECEIPT = Receipt("esm3", b"c" * 32, DeterminismClass.PINNED, 1_795_000_000.125, "https://up.example", b"a" * 32)
 IDENTIFIER = mint(KEY, RECEIPT)
 NAMES = st.text(st.characters(blacklist_categories=["Cs"]), max_size=60)
 
 
-@given(NAMES, st.binary(min_size=32, max_size=32), st.sampled_from(list(Class)), st.floats(0, 4e9), NAMES)
+@given(NAMES, st.binary(min_size=32, max_size=32), st.sampled_from(list(DeterminismClass)), st.floats(0, 4e9), NAMES)
 @settings(max_examples=100, deadline=None)
 def test_a_receipt_says_later_what_it_said_at_first(
-    model: str, digest: bytes, cls: Class, computed: float, upstream: str
+    model: str, digest: bytes, cls: DeterminismClass, computed: float, upstream: str
 ) -> None:
     receipt = Receipt(model, digest, cls, computed, upstream, digest[::-1])
     identifier = mint(KEY, receipt)
@@ -33,7 +33,7 @@ def test_a_receipt_says_later_what_it_said_at_first(
 CHANGES: dict[str, Any] = {
     "model": "esm4",
     "call": b"d" * 32,
-    "cls": Class.EXACT,
+    "cls": DeterminismClass.EXACT,
     "computed": RECEIPT.computed + 0.001,
     "upstream": "https://other.example",
     "answer": b"b" * 32,

@@ -37,7 +37,7 @@ EVERY = [*map(of_status, range(100, 600)), *(of_loss(*loss) for loss in LOSSES),
 
 
 def row(outcome: UpstreamOutcome) -> tuple[str, bool, bool, bool, ProblemType]:
-    return outcome.name, outcome.retry, outcome.may_have_worked, outcome.counts_as_failure, outcome.kind
+    return outcome.name, outcome.retry, outcome.may_have_worked, outcome.counts_as_failure, outcome.problem_type
 
 
 @pytest.mark.parametrize("status", TABLE)

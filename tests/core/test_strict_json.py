@@ -28,7 +28,7 @@ def refused(raw: bytes) -> Problem:
     assert read_fast(raw) is None
     with pytest.raises(Problem) as caught:
         read_slow(raw)
-    assert caught.value.kind is BODY_UNREADABLE
+    assert caught.value.type is BODY_UNREADABLE
     return caught.value
 
 

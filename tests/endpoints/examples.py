@@ -55,7 +55,7 @@ def errors(name: str, body: Json, query: str = "", rules: ParseConfig = RULES) -
     try:
         call(name, body, query, rules)
     except Problem as problem:
-        if problem.kind is not CALL_INVALID or not problem.errors:
+        if problem.type is not CALL_INVALID or not problem.errors:
             raise
         return list(dict.fromkeys(error.pointer for error in problem.errors))
     return []

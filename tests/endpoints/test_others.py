@@ -118,7 +118,7 @@ def test_a_repeated_member_is_refused(name: str) -> None:
     members = json.dumps(least(name, **{FLAG: False}))[1:-1]
     with pytest.raises(Problem) as caught:
         call(name, f'{{"{FLAG}":true,{members}}}', query(name))
-    assert caught.value.kind is BODY_UNREADABLE
+    assert caught.value.type is BODY_UNREADABLE
 
 
 @pytest.mark.parametrize("name", LEAST)
@@ -131,7 +131,7 @@ def test_only_models_of_the_settings_are_taken(name: str) -> None:
 def test_no_query_parameters_are_taken(name: str) -> None:
     with pytest.raises(Problem) as caught:
         call(name, least(name), "use_env=true")
-    assert caught.value.kind is CALL_INVALID
+    assert caught.value.type is CALL_INVALID
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -4,10 +4,10 @@ It keeps the promises of the real one (one contract suite runs on both); what is
 the other stores of `stores.py`.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
 
-from gateway.adapters.tasks import AsyncPromise
-from gateway.ports import LeaseClaim, Promise
+from gateway.ports import LeaseClaim
 from tests.fakes.stores import Journal, Recorder
 
 # As in redis_cache.py: a longer answer is looked up by who is told.
@@ -22,7 +22,7 @@ class FakeCache(Recorder):
         self._now = now
         self.entries: dict[str, tuple[bytes, float]] = {}
         self.leases: dict[str, tuple[str, float]] = {}
-        self.listeners: dict[str, list[Promise[bytes]]] = {}
+        self.listeners: dict[str, list[asyncio.Future[bytes]]] = {}
 
     async def get(self, cache_key: str) -> bytes | None:
         with self.effect("get", cache_key):
@@ -51,11 +51,11 @@ class FakeCache(Recorder):
         with self.effect("claim", cache_key, owner):
             entry = self._entry(cache_key)
             if entry is not None and entry != refused:
-                return LeaseClaim(ours=False, entry=entry)
+                return LeaseClaim(acquired=False, entry=entry)
             if self._holder(cache_key) not in (None, owner):
-                return LeaseClaim(ours=False, left_s=self.leases[cache_key][1] - self._now())
+                return LeaseClaim(acquired=False, expires_in_s=self.leases[cache_key][1] - self._now())
             self.leases[cache_key] = (owner, self._now() + lease_s)
-            return LeaseClaim(ours=True, left_s=lease_s)
+            return LeaseClaim(acquired=True, expires_in_s=lease_s)
 
     async def renew(self, cache_key: str, owner: str, lease_s: float) -> bool:
         with self.effect("renew", cache_key, owner):
@@ -69,14 +69,14 @@ class FakeCache(Recorder):
             if self._end(cache_key, owner):
                 self._tell(cache_key, b"")
 
-    async def listen(self, cache_key: str) -> Promise[bytes]:
+    async def subscribe(self, cache_key: str) -> "asyncio.Future[bytes]":
         with self.effect("listen", cache_key):
-            news: Promise[bytes] = AsyncPromise()
-            self.listeners.setdefault(cache_key, []).append(news)
-            return news
+            message: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+            self.listeners.setdefault(cache_key, []).append(message)
+            return message
 
-    def stop_listening(self, cache_key: str, news: Promise[bytes]) -> None:
-        self.listeners[cache_key].remove(news)
+    def unsubscribe(self, cache_key: str, message: "asyncio.Future[bytes]") -> None:
+        self.listeners[cache_key].remove(message)
         if not self.listeners[cache_key]:
             del self.listeners[cache_key]
 
@@ -99,11 +99,12 @@ class FakeCache(Recorder):
         return owner if ends > self._now() else None
 
     def _end(self, cache_key: str, owner: str) -> bool:
-        ours = self._holder(cache_key) == owner
-        if ours:
+        acquired = self._holder(cache_key) == owner
+        if acquired:
             del self.leases[cache_key]
-        return ours
+        return acquired
 
     def _tell(self, cache_key: str, blob: bytes) -> None:
-        for news in self.listeners.get(cache_key, ()):
-            news.set(blob if len(blob) <= MESSAGE_BYTES else b"")
+        for message in self.listeners.get(cache_key, ()):
+            if not message.done():
+                message.set_result(blob if len(blob) <= MESSAGE_BYTES else b"")

@@ -26,18 +26,18 @@ class FakePurges(Recorder):
 
     async def purge(self, what: Purge) -> PurgeState:
         with self.effect("purge", what.model, what.soft, what.older_than_s):
-            held = replace(self.standing, serial=self.standing.serial + 1)
+            contents = replace(self.standing, serial=self.standing.serial + 1)
             moment = self._now() - (what.older_than_s or 0.0)
             if what.soft:
-                held = replace(held, stale={**held.stale, what.model: max(held.stale.get(what.model, 0.0), moment)})
+                contents = replace(contents, stale={**contents.stale, what.model: max(contents.stale.get(what.model, 0.0), moment)})
             elif what.older_than_s is not None:
-                held = replace(held, purged_before=max(held.purged_before, moment))
+                contents = replace(contents, purged_before=max(contents.purged_before, moment))
             elif what.model:
-                held = replace(held, models={**held.models, what.model: held.models.get(what.model, 0) + 1})
+                contents = replace(contents, models={**contents.models, what.model: contents.models.get(what.model, 0) + 1})
             else:
-                held = replace(held, epoch=held.epoch + 1)
-            self.standing = held
-            return held
+                contents = replace(contents, epoch=contents.epoch + 1)
+            self.standing = contents
+            return contents
 
     async def touch(self) -> PurgeState:
         with self.effect("touch"):
@@ -132,7 +132,7 @@ class FakeNamespaces(Recorder):
             rows = [(number, cache_key) for cache_key, (number, _) in self._entries(name).items() if number > after]
             return rows[:most]
 
-    async def held(self, name: str) -> NamespaceContents:
+    async def contents(self, name: str) -> NamespaceContents:
         with self.effect("held", name):
             record = self.records.get(name, Record(frozen=0.0))
             return NamespaceContents(len(record.entries), record.bytes, closed=record.frozen is not None)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any
 
-from gateway.adapters.tasks import AsyncTasks
+from gateway.flow.runtime import BackgroundTasks
 from gateway.core import sealing
 from gateway.core.problems import Problem
 from gateway.core.types import Answer
@@ -24,7 +24,7 @@ def sealed(body: bytes, cache_key: str = AT) -> bytes:
 class Process:
     """`outcomes`: what becomes of a computation, by who leads it; a Problem that is `his` is raised, others land."""
 
-    def __init__(self, parts: Parts, tasks: AsyncTasks, body: bytes = b"1", *, names_owner: bool = True) -> None:
+    def __init__(self, parts: Parts, tasks: BackgroundTasks, body: bytes = b"1", *, names_owner: bool = True) -> None:
         self.parts, self.body = parts, body
         self.flights = SingleFlight(parts.cache, parts.clock, tasks, parts.meter, self.check, LEASE_S, PATIENCE_S)
         self.led: list[str] = []
@@ -65,4 +65,4 @@ class Process:
 
 
 def source(outcomes: Iterable[Any]) -> list[str]:
-    return [outcome.kind.slug if isinstance(outcome, Problem) else outcome[1] for outcome in outcomes]
+    return [outcome.problem_type.slug if isinstance(outcome, Problem) else outcome[1] for outcome in outcomes]

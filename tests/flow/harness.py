@@ -8,14 +8,14 @@ from typing import Any
 
 import orjson
 
-from gateway.adapters.tasks import AsyncTasks
+from gateway.flow.runtime import BackgroundTasks
 from gateway.core import credentials
 from gateway.core.problems import Problem
 from gateway.core.types import (
     Answer,
     Approval,
     Call,
-    Class,
+    DeterminismClass,
     Determinism,
     KeyRecord,
     Limits,
@@ -94,7 +94,7 @@ class Harness:
         self.settings = Settings.model_validate({"upstream": {"url": "http://upstream"}, **(settings or {})})
         self.memory = FakeWorld()
         self.memory.upstream.answer = answering
-        self.tasks = AsyncTasks()
+        self.tasks = background_tasks()
         self.add_key(limits or Limits())
         self.upstream_keys = [UpstreamKey("plain", "up-plain"), UpstreamKey("marked", "up-marked", concern=True)]
         m = self.memory
@@ -233,11 +233,11 @@ class Parts(FakeWorld):
         self.cache = FakeCache(self.journal, self.clock.now)
         self.purge_store = FakePurges(self.journal, self.clock.now)
 
-    def play(self, act: Callable[[AsyncTasks], Awaitable[None]]) -> None:
+    def play(self, act: Callable[[BackgroundTasks], Awaitable[None]]) -> None:
         """Run `act`, then all that goes on behind it; none of that may be left an hour later."""
 
         async def whole() -> None:
-            tasks = AsyncTasks()
+            tasks = background_tasks()
             await act(tasks)
             assert await tasks.drain(3600.0) == 0
 
@@ -255,12 +255,12 @@ async def turns(count: int = 20) -> None:
         await asyncio.sleep(0)
 
 
-def a_call(units: int = 10, *, flagged: bool = False, name: str = "call", cls: Class = Class.EXACT) -> Call:
+def a_call(units: int = 10, *, flagged: bool = False, name: str = "call", cls: DeterminismClass = DeterminismClass.EXACT) -> Call:
     target, canonical = "/api/v1/generate_tensor", name.encode().ljust(32, b".")
     return Call("generate_tensor", target, "esm3", flagged, b"{}", canonical, units, 5, Determinism(cls, "rule"))
 
 
-def an_answer(body: bytes = b'{"outputs":{}}', created: float = 1_800_000_000.0, cls: Class = Class.EXACT) -> Answer:
+def an_answer(body: bytes = b'{"outputs":{}}', created: float = 1_800_000_000.0, cls: DeterminismClass = DeterminismClass.EXACT) -> Answer:
     return Answer(body, created, cls)
 
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.adapters.tasks import AsyncTasks
+from gateway.flow.runtime import BackgroundTasks
 from gateway.core.problems import STATE_UNAVAILABLE, Problem
-from gateway.core.quota import Limit, LimitBook, Verdict
+from gateway.core.quota import Limit, LimitConfig, Verdict
 from gateway.core.types import Limits, Principal
 from gateway.flow.admission import GOOD_FOR_S, MOST_IN_ADVANCE, Admission
 from gateway.flow.context import RequestContext
@@ -20,9 +20,9 @@ from tests.flow.harness import Parts, a_principal
 WIDE = Limits(requests_per_minute=6000, burst=3000)
 
 
-def a_desk(parts: Parts, tasks: AsyncTasks, max_wait_s: float = 0.0) -> Admission:
+def a_desk(parts: Parts, tasks: BackgroundTasks, max_wait_s: float = 0.0) -> Admission:
     line = WaitQueue(parts.clock, tasks, parts.meter, max_wait_s, 100)
-    return Admission(parts.ledger, LimitBook(), line, parts.clock, tasks, parts.meter)
+    return Admission(parts.ledger, LimitConfig(), line, parts.clock, tasks, parts.meter)
 
 
 async def admit(desk: Admission, who: Principal) -> Mapping[str, str]:
@@ -30,7 +30,7 @@ async def admit(desk: Admission, who: Principal) -> Mapping[str, str]:
 
 
 def left(parts: Parts, who: Principal) -> int:
-    return parts.ledger.rules.usage(who.user, LimitBook().rate(who))[0].used
+    return parts.ledger.rules.usage(who.user, LimitConfig().rate_limits(who))[0].used
 
 
 def in_store(parts: Parts) -> int:
@@ -40,7 +40,7 @@ def in_store(parts: Parts) -> int:
 def test_without_limits_nobody_is_asked() -> None:
     parts = Parts()
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         assert await admit(a_desk(parts, tasks), a_principal()) == {}
 
     parts.play(act)
@@ -50,7 +50,7 @@ def test_without_limits_nobody_is_asked() -> None:
 def test_a_single_request_is_charged_alone_and_one_at_leisure_too() -> None:
     parts, who = Parts(), a_principal(WIDE)
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         desk = a_desk(parts, tasks)
         for _ in range(3):
             await admit(desk, who)
@@ -64,7 +64,7 @@ def test_a_single_request_is_charged_alone_and_one_at_leisure_too() -> None:
 def test_a_busy_key_is_charged_in_advance_and_pays_every_request_once() -> None:
     parts, who = Parts(), a_principal(WIDE)
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         desk = a_desk(parts, tasks)
         for _ in range(100):
             await admit(desk, who)
@@ -83,7 +83,7 @@ def test_a_busy_key_is_charged_in_advance_and_pays_every_request_once() -> None:
 def test_what_is_not_used_in_time_is_given_back_and_not_used_later(admitted: int) -> None:
     parts, who = Parts(), a_principal(Limits(requests_per_minute=60, burst=3000))
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         desk = a_desk(parts, tasks)
         for _ in range(admitted):
             await admit(desk, who)
@@ -101,7 +101,7 @@ def test_what_is_not_used_in_time_is_given_back_and_not_used_later(admitted: int
 def test_giving_back_goes_on_by_itself() -> None:
     parts, who = Parts(), a_principal(Limits(requests_per_minute=60, burst=3000))
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         desk = a_desk(parts, tasks)
         sweeping = asyncio.ensure_future(desk.forever())
         await admit(desk, who)
@@ -117,7 +117,7 @@ def test_giving_back_goes_on_by_itself() -> None:
 def test_two_keys_of_one_user_have_an_allowance_each() -> None:
     parts, one, two = Parts(), a_principal(WIDE), a_principal(WIDE, public_id="k2")
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         desk = a_desk(parts, tasks)
         await admit(desk, one)
         await admit(desk, one)
@@ -131,10 +131,10 @@ def test_a_lost_store_is_a_503_that_says_when_to_come_again() -> None:
     parts = Parts()
     parts.ledger.lost.add("charge_rate")
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         with pytest.raises(Problem) as refused:
             await admit(a_desk(parts, tasks, max_wait_s=2.0), a_principal(WIDE))
-        assert (refused.value.kind.slug, refused.value.kind.status) == ("state-unavailable", 503)
+        assert (refused.value.type.slug, refused.value.type.status) == ("state-unavailable", 503)
         assert refused.value.headers == {"Retry-After": "2"}
 
     parts.play(act)
@@ -144,7 +144,7 @@ def test_a_lost_store_is_a_503_that_says_when_to_come_again() -> None:
 def test_a_store_lost_at_the_end_does_not_keep_the_worker_from_stopping() -> None:
     parts, who = Parts(), a_principal(WIDE)
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         desk = a_desk(parts, tasks)
         await admit(desk, who)
         await admit(desk, who)
@@ -158,14 +158,14 @@ def test_a_store_lost_at_the_end_does_not_keep_the_worker_from_stopping() -> Non
 def test_a_refusal_says_which_limit_and_never_a_time_that_is_too_early() -> None:
     parts, who = Parts(), a_principal(Limits(requests_per_minute=40, burst=1))
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         desk = a_desk(parts, tasks)
         shown = await admit(desk, who)
         assert shown == {"RateLimit-Policy": '"key-requests";q=40;w=60', "RateLimit": '"key-requests";r=0;t=2'}
         await parts.clock.sleep(0.3)
         with pytest.raises(Problem) as refused:
             await admit(desk, who)
-        assert (refused.value.kind.slug, refused.value.kind.status) == ("rate-exceeded", 429)
+        assert (refused.value.type.slug, refused.value.type.status) == ("rate-exceeded", 429)
         assert refused.value.headers == {**shown, "Retry-After": "2"}
         await parts.clock.sleep(float(refused.value.headers["Retry-After"]))
         await admit(desk, who)
@@ -177,7 +177,7 @@ def test_a_refusal_says_which_limit_and_never_a_time_that_is_too_early() -> None
 def test_a_moment_s_wait_is_in_the_trace_and_not_a_refusal() -> None:
     parts, who = Parts(), a_principal(Limits(requests_per_minute=60, burst=1))
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         desk, context = a_desk(parts, tasks, max_wait_s=2.0), RequestContext("r1", 0.0)
         await admit(desk, who)
         await desk.admit(who, context)
@@ -205,7 +205,7 @@ def test_three_workers_together_never_admit_more_than_the_limit(
         granted += verdict.granted
         return verdict
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         desks, admitted, start = [a_desk(parts, tasks) for _ in range(3)], 0, parts.clock.now()
         parts.ledger.charge_rate = counting  # type: ignore[assignment]
         for which, what, ms in steps:
@@ -242,7 +242,7 @@ def at_a_distance() -> Parts:
 def test_many_at_once_are_let_in_by_few_charges_and_each_has_been_charged() -> None:
     parts, who = at_a_distance(), a_principal(WIDE)
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         desk = a_desk(parts, tasks)
         for _ in range(10):
             await admit(desk, who)
@@ -258,7 +258,7 @@ def test_many_at_once_are_let_in_by_few_charges_and_each_has_been_charged() -> N
 def test_who_waits_for_a_charge_that_is_lost_is_told_so_and_nobody_waits_for_ever() -> None:
     parts, who = at_a_distance(), a_principal(WIDE)
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         desk = a_desk(parts, tasks)
         await admit(desk, who)
         await admit(desk, who)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.adapters.tasks import AsyncTasks
+from gateway.flow.runtime import BackgroundTasks
 from gateway.core import credentials
 from gateway.core.problems import Problem
 from gateway.core.types import Approval, KeyRecord, Principal
@@ -35,11 +35,11 @@ class Gate:
         """The principal, or how the refusal was counted."""
         outcome: list[Principal | str] = []
 
-        async def act(tasks: AsyncTasks) -> None:
+        async def act(tasks: BackgroundTasks) -> None:
             try:
                 outcome.append(await self.authenticator.principal(authorization))
             except Problem as problem:
-                outcome.append(f"{problem.kind.status} {problem.kind.slug}")
+                outcome.append(f"{problem.type.status} {problem.type.slug}")
 
         self.parts.play(act)
         return outcome[0]
@@ -119,7 +119,7 @@ def test_what_cannot_be_a_key_meets_no_store(authorization: str | None, reason: 
 def test_a_refusal_tells_the_way_to_authenticate_and_repeats_no_key() -> None:
     gate = Gate()
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         with pytest.raises(Problem) as refused:
             await gate.authenticator.principal(f"Bearer {TWIN.text}")
         assert refused.value.headers["WWW-Authenticate"].startswith("Bearer ")
@@ -164,7 +164,7 @@ def test_forgetting_during_a_look_up_is_not_undone_by_it() -> None:
 
     directory.find = slow  # type: ignore[method-assign]
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         asking = asyncio.ensure_future(gate.authenticator.principal(BEARER))
         await turns()
         gate.write(revoked=5.0)
@@ -194,7 +194,7 @@ def test_the_memory_of_keys_is_bounded_and_never_shown() -> None:
     gate = Gate()
     keys = [credentials.mint(i.to_bytes(4, "big") * 11).text for i in range(6000)]
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         for text in keys:
             with pytest.raises(Problem):
                 await gate.authenticator.principal(f"Bearer {text}")

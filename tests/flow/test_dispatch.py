@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.adapters.tasks import AsyncTasks
+from gateway.flow.runtime import BackgroundTasks
 from gateway.core.breaker import Breaker
 from gateway.core.types import Answer
 from gateway.flow.dispatch import DEAD_FOR_S, LONGEST_REST_S, Computed, Dispatcher, UpstreamConfig, UpstreamKey
@@ -44,7 +44,7 @@ class Desk:
         self.parts.upstream.replies.extend(replies)
         computed: list[Computed] = []
 
-        async def act(tasks: AsyncTasks) -> None:
+        async def act(tasks: BackgroundTasks) -> None:
             computed.append(await self.dispatcher.compute(a_call(flagged=flagged)))
 
         self.parts.play(act)
@@ -64,7 +64,7 @@ class Desk:
 def said(computed: Computed) -> tuple[str, int, bool]:
     assert computed.answer is None
     assert computed.problem is not None
-    return computed.problem.kind.slug, computed.problem.kind.status, computed.may_have_worked
+    return computed.problem.type.slug, computed.problem.type.status, computed.may_have_worked
 
 
 def retry_after(computed: Computed) -> str | None:
@@ -195,7 +195,7 @@ def test_the_key_with_the_least_under_way_goes_first() -> None:
 
     desk.parts.upstream.answer = held
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         going = []
         for _ in range(6):
             going.append(asyncio.ensure_future(desk.dispatcher.compute(a_call())))
@@ -224,7 +224,7 @@ def test_a_call_cut_off_is_no_longer_under_way() -> None:
 
     desk.parts.upstream.answer = never
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         going = asyncio.ensure_future(desk.dispatcher.compute(a_call()))
         await turns()
         going.cancel()
@@ -270,7 +270,7 @@ def test_only_one_call_tries_an_upstream_that_rested() -> None:
 
     desk.parts.upstream.answer = held
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         trial, other = (asyncio.ensure_future(desk.dispatcher.compute(a_call())) for _ in range(2))
         assert said(await other)[0] == "upstream-unavailable"
         gate.set()
@@ -320,7 +320,7 @@ def test_a_later_reply_that_asks_for_less_does_not_cut_an_earlier_rest_short() -
         waiting.append(asyncio.get_running_loop().create_future())
         return waiting[-1]
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         desk.parts.upstream.answer = slowly
         calls = [asyncio.ensure_future(desk.dispatcher.compute(a_call())) for _ in range(2)]
         await turns()
@@ -337,7 +337,7 @@ def test_a_later_reply_that_asks_for_less_does_not_cut_an_earlier_rest_short() -
 def test_a_rest_that_is_over_shows_without_a_call() -> None:
     desk = Desk()
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         forever = asyncio.ensure_future(desk.dispatcher.forever())
         await desk.parts.clock.sleep(20.0)
         forever.cancel()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.adapters.tasks import AsyncTasks
+from gateway.flow.runtime import BackgroundTasks
 from gateway.core.problems import CONCERN_REFUSED, QUOTA_EXHAUSTED, UPSTREAM_FAILED, Problem, ProblemType
 from gateway.core.types import Answer
 from gateway.flow.distributed_flight import UNSUBSCRIBED_POLL_S
@@ -27,7 +27,7 @@ def nobody_listens(parts: Parts) -> bool:
 def test_another_process_s_flight_is_listened_to_and_its_answer_taken(names_owner: bool) -> None:
     parts = Parts()
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         here = Process(parts, tasks, names_owner=names_owner)
         there = Process(parts, tasks, b"2", names_owner=names_owner)
         here.takes_s = 3 * LEASE_S  # the lease is kept for as long as the flight is under way
@@ -50,7 +50,7 @@ def test_another_process_s_flight_is_listened_to_and_its_answer_taken(names_owne
 def test_who_listens_asks_the_store_once_a_lease_and_gets_the_answer_without_a_look() -> None:
     parts = Parts()
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         here, there = Process(parts, tasks), Process(parts, tasks)
         here.takes_s = LEASE_S * 0.9
         outcomes = await asyncio.gather(here.ask("here"), there.ask("there"))
@@ -66,7 +66,7 @@ def test_who_listens_asks_the_store_once_a_lease_and_gets_the_answer_without_a_l
 def test_a_lonely_miss_costs_a_claim_and_a_put_and_nothing_else() -> None:
     parts = Parts()
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         assert (await Process(parts, tasks).ask("alone"))[1] == "led"
 
     parts.play(act)
@@ -76,17 +76,17 @@ def test_a_lonely_miss_costs_a_claim_and_a_put_and_nothing_else() -> None:
 
 def test_an_answer_that_lands_just_before_the_listening_begins_is_not_missed() -> None:
     parts = Parts()
-    listen = parts.cache.listen
+    subscribe = parts.cache.subscribe
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         there = Process(parts, tasks)
         await parts.cache.claim(AT, "leader", LEASE_S)
 
         async def late(cache_key: str) -> Any:
             await parts.cache.put(AT, sealed(b"landed"), 1e6, False, "leader")
-            return await listen(cache_key)
+            return await subscribe(cache_key)
 
-        parts.cache.listen = late  # type: ignore[method-assign]
+        parts.cache.subscribe = late  # type: ignore[method-assign]
         began = parts.clock.monotonic()
         answer, how, _ = await there.ask("there")
         assert (answer.body, how, parts.clock.monotonic() - began) == (b"landed", "distributed", 0.0)
@@ -98,7 +98,7 @@ def test_an_answer_that_lands_just_before_the_listening_begins_is_not_missed() -
 def test_a_refusal_of_a_leader_elsewhere_is_his_alone_and_the_next_leads_at_once(kind: ProblemType) -> None:
     parts = Parts()
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         here, there, third = (Process(parts, tasks) for _ in range(3))
         here.his, there.his = {"here": Problem(kind)}, {"there": Problem(kind)}
         began = parts.clock.monotonic()
@@ -115,7 +115,7 @@ def test_a_refusal_of_a_leader_elsewhere_is_his_alone_and_the_next_leads_at_once
 def test_a_flight_that_fails_lets_another_process_go_at_once() -> None:
     parts = Parts()
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         here, there = Process(parts, tasks), Process(parts, tasks)
         here.outcomes = {"here": FlightResult(failure=Problem(UPSTREAM_FAILED))}
         began = parts.clock.monotonic()
@@ -129,7 +129,7 @@ def test_a_flight_that_fails_lets_another_process_go_at_once() -> None:
 def test_a_caller_elsewhere_who_goes_away_takes_nobody_down() -> None:
     parts = Parts()
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         here, there = Process(parts, tasks), Process(parts, tasks)
         leader = here.ask("leader")
         await turns()
@@ -151,7 +151,7 @@ def test_an_answer_that_does_not_fit_is_computed_over_and_the_next_gets_the_new_
     def young(answer: Answer) -> bool:
         return answer.body != b"stale"
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         here, there = Process(parts, tasks), Process(parts, tasks)
         outcomes = await asyncio.gather(here.ask("here", fits=young), there.ask("there", fits=young))
         assert source(outcomes) == ["led", "distributed"]
@@ -163,7 +163,7 @@ def test_an_answer_that_does_not_fit_is_computed_over_and_the_next_gets_the_new_
 def test_the_lease_of_a_process_that_died_is_taken_over_when_it_expires() -> None:
     parts = Parts()
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         here = Process(parts, tasks)
         await parts.cache.claim(AT, "the dead", LEASE_S)
         began = parts.clock.monotonic()
@@ -177,7 +177,7 @@ def test_the_lease_of_a_process_that_died_is_taken_over_when_it_expires() -> Non
 def test_a_leader_that_stood_still_is_succeeded_once_and_takes_the_successor_s_answer() -> None:
     parts = Parts()
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         still, there, third = Process(parts, tasks, b"late"), Process(parts, tasks), Process(parts, tasks)
         still.takes_s = LEASE_S + 3
 
@@ -204,7 +204,7 @@ def test_a_process_that_stood_still_before_it_could_begin_asks_again_and_does_no
     parts = Parts()
     claim = parts.cache.claim
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         here = Process(parts, tasks)
 
         async def stopped(*asked: Any) -> LeaseClaim:
@@ -225,7 +225,7 @@ def test_a_process_that_stood_still_before_it_could_begin_asks_again_and_does_no
 def test_who_is_cut_off_from_the_news_claims_at_once_and_listens_anew() -> None:
     parts = Parts()
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         here, there = Process(parts, tasks), Process(parts, tasks)
         asked = here.ask("here"), there.ask("there")
         await turns()
@@ -242,7 +242,7 @@ def test_who_cannot_listen_claims_every_now_and_then() -> None:
     parts = Parts()
     parts.cache.lost.add("listen")
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         here, there = Process(parts, tasks), Process(parts, tasks)
         here.takes_s = 1.1
         assert source(await asyncio.gather(here.ask("here"), there.ask("there"))) == ["led", "distributed"]
@@ -255,7 +255,7 @@ def test_who_cannot_listen_claims_every_now_and_then() -> None:
 def test_a_lease_that_never_ends_is_not_waited_for_beyond_patience() -> None:
     parts = Parts()
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         here = Process(parts, tasks)
         await parts.cache.claim(AT, "the stuck", 1e6)
         began = parts.clock.monotonic()
@@ -271,7 +271,7 @@ def test_a_forged_entry_is_taken_out_of_the_way() -> None:
     parts = Parts()
     parts.cache.entries[AT] = (b"forged", 4e9)
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         here = Process(parts, tasks)
         answer, how, stored = await here.ask("here")
         assert (answer.body, how, stored) == (b"1", "led", True)
@@ -285,7 +285,7 @@ def test_without_the_store_a_process_goes_alone_at_once(lost: str) -> None:
     parts = Parts()
     parts.cache.lost.add(lost)
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         here = Process(parts, tasks)
         outcomes = await asyncio.gather(here.ask("one"), here.ask("two"))
         assert (here.led, source(outcomes)) == (["one"], ["led", "process"])
@@ -298,7 +298,7 @@ def test_without_the_store_a_process_goes_alone_at_once(lost: str) -> None:
 def test_a_store_lost_for_a_moment_does_not_cost_the_lease() -> None:
     parts = Parts()
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         here, there = Process(parts, tasks), Process(parts, tasks)
         here.takes_s = 2 * LEASE_S
         asked = here.ask("here"), there.ask("there")
@@ -316,7 +316,7 @@ def test_a_store_lost_under_way_does_not_touch_the_flight(lost: str, errors: int
     parts = Parts()
     parts.cache.lost |= {lost, "put"}
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         here = Process(parts, tasks)
         here.takes_s = LEASE_S * 0.9
         answer, how, stored = await here.ask("here")
@@ -329,7 +329,7 @@ def test_a_store_lost_under_way_does_not_touch_the_flight(lost: str, errors: int
 def test_out_of_the_fleet_s_sight_the_store_is_not_asked() -> None:
     parts = Parts()
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         await Process(parts, tasks).ask("alone", distributed=False)
 
     parts.play(act)

@@ -113,8 +113,8 @@ def test_the_same_is_refused_as_at_the_endpoint_itself() -> None:
         ):
             problem = await refused(harness, body, **headers)
             response = await harness.ask(body, **headers)
-            assert problem.kind.slug == slug
-            assert response.status == problem.kind.status
+            assert problem.type.slug == slug
+            assert response.status == problem.type.status
         assert [error.pointer for error in (await refused(harness, {"num_steps": 0})).errors] == ["/num_steps"]
 
     scope = CacheScope(directives=("pool", "sample", "namespace"))
@@ -124,7 +124,7 @@ def test_the_same_is_refused_as_at_the_endpoint_itself() -> None:
 def test_a_key_hears_of_its_own_models_only() -> None:
     async def act(harness: Harness) -> None:
         problem = await refused(harness)
-        assert (problem.kind.slug, problem.detail) == ("model-refused", "this key may use: other")
+        assert (problem.type.slug, problem.detail) == ("model-refused", "this key may use: other")
 
     play(act, models=("other",))
 
@@ -189,6 +189,6 @@ def test_receipts_need_a_key_and_unknown_ones_are_unknown() -> None:
                 await harness.flow.explain.receipt(
                     asking(harness, None, "", **headers), RequestContext("r1", 0.0), identifier
                 )
-            assert caught.value.kind.slug == slug
+            assert caught.value.type.slug == slug
 
     play(act)

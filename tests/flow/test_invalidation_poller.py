@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.adapters.tasks import AsyncTasks
+from gateway.flow.runtime import BackgroundTasks
 from gateway.core.purge_state import Purge, PurgeState
 from gateway.core.types import Namespace
 from gateway.flow.authenticate import Authenticator
@@ -38,7 +38,7 @@ class Post:
         return asyncio.run(self.parts.purge_store.purge(what))
 
     def poll(self) -> None:
-        async def act(tasks: AsyncTasks) -> None:
+        async def act(tasks: BackgroundTasks) -> None:
             await self.poller.poll()
 
         self.parts.play(act)
@@ -185,7 +185,7 @@ def test_a_purge_during_an_outage_is_seen_after_it() -> None:
 def test_the_watch_looks_twice_a_second_also_through_an_outage() -> None:
     post = Post()
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         watching = asyncio.ensure_future(post.poller.forever())
         await post.parts.clock.sleep(3 * EVERY_S + EVERY_S / 2)
         for part in (post.parts.purge_store, post.parts.directory, post.parts.namespace_store):

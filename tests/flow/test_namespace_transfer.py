@@ -79,7 +79,7 @@ class Lab(Harness):
         return self
 
     def receipt(self, answer: Any) -> Mapping[str, Any]:
-        found = receipts.read(derive_key(MASTER, "receipts"), answer.headers["X-Gateway-Receipt"])
+        found = receipts.decode(derive_key(MASTER, "receipts"), answer.headers["X-Gateway-Receipt"])
         assert found is not None
         return found.document()
 
@@ -96,7 +96,7 @@ def rewritten(
     assert isinstance(rows[0], ExportHeader)
     writer = ExportWriter()
     parts = [writer.begin(head or rows[0])]
-    parts += [writer.add(line.entry, line.call) for line in change([row for row in rows if isinstance(row, ExportRow)])]
+    parts += [writer.add(line.entry, line.call_digest) for line in change([row for row in rows if isinstance(row, ExportRow)])]
     return b"".join([*parts, writer.end(0)])
 
 
@@ -165,11 +165,11 @@ def test_flagged_calls_are_left_out_unless_asked_for_and_the_number_is_told() ->
     async def story() -> None:
         here = await Lab().recorded()
         content = await here.exported(flagged=False)
-        assert (here.carried.entries, here.carried.left_out) == (len(NOTEBOOK) - 1, 1)
+        assert (here.carried.entries, here.carried.omitted) == (len(NOTEBOOK) - 1, 1)
         lines = [row for row in export_format.read(chunks(content)) if isinstance(row, ExportRow)]
         assert not any(line.entry.flagged for line in lines)
         there = await Lab().loaded(content)
-        assert (there.carried.entries, there.carried.left_out) == (len(NOTEBOOK) - 1, 1)
+        assert (there.carried.entries, there.carried.omitted) == (len(NOTEBOOK) - 1, 1)
 
     play(story)
 
@@ -189,14 +189,14 @@ def test_only_a_frozen_namespace_is_exported() -> None:
 def test_a_forged_or_lost_entry_is_named_and_ends_the_export() -> None:
     async def story() -> None:
         here = await Lab().recorded()
-        held = here.memory.namespace_store.records["paper"].entries
-        cache_key = list(held)[3]
-        number, blob = held[cache_key]
-        held[cache_key] = (number, blob[:-1] + bytes([blob[-1] ^ 1]))
+        contents = here.memory.namespace_store.records["paper"].entries
+        cache_key = list(contents)[3]
+        number, blob = contents[cache_key]
+        contents[cache_key] = (number, blob[:-1] + bytes([blob[-1] ^ 1]))
         with pytest.raises(InvalidArgument, match=cache_key):
             await here.exported()
-        other = list(held)[4]
-        held[cache_key] = (number, held[other][1])  # a genuine entry in another's place
+        other = list(contents)[4]
+        contents[cache_key] = (number, contents[other][1])  # a genuine entry in another's place
         with pytest.raises(InvalidArgument, match=cache_key):
             await here.exported()
 

@@ -43,7 +43,7 @@ def office() -> Office:
 def test_a_namespace_begins_live_and_empty_with_its_note(office: Office) -> None:
     info = office.do(office.namespaces.info("paper"))
     assert info.namespace == Namespace("paper", office.memory.clock.now(), None, "Figure 3")
-    assert (info.state, info.held) == (NamespaceState.LIVE, NamespaceContents(0, 0, closed=False))
+    assert (info.state, info.contents) == (NamespaceState.LIVE, NamespaceContents(0, 0, closed=False))
 
 
 def test_every_step_is_on_record_before_it_takes_effect(office: Office) -> None:

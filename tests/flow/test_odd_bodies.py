@@ -75,7 +75,7 @@ def test_no_odd_body_is_a_fault_of_ours_or_is_quoted_back(seed: int) -> None:
             except Problem as problem:
                 refused.append(problem)
         await harness.tasks.drain(5.0)
-        assert all(400 <= problem.kind.status < 500 for problem in refused)
+        assert all(400 <= problem.type.status < 500 for problem in refused)
         assert not any(b"WWWW" in orjson.dumps(problem.document("r")) for problem in refused)
         assert answered + len(refused) == TIMES
         assert min(answered, len(refused)) > TIMES / 10

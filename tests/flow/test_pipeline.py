@@ -206,7 +206,7 @@ def test_an_unapproved_flag_is_recorded_and_meets_neither_cache_nor_upstream() -
         response = await harness.ask({"potential_sequence_of_concern": True})
         assert (response.status, problem(response)) == (403, "concern-refused")
         assert await harness.settled() == ["directory.find", "audit.append"]
-        assert harness.memory.audit.events[0].kind == "concern_refused"
+        assert harness.memory.audit.events[0].kind == "policy_refused"
 
     run(play, limits=LIMITS)
 
@@ -219,7 +219,7 @@ def test_an_approved_flag_is_on_record_before_it_is_sent_with_the_marked_key() -
         effects = await harness.settled()
         assert effects.index("audit.append") < effects.index("cache.get") < effects.index("upstream.send")
         assert harness.memory.upstream.requests[0].secret == "up-marked"
-        assert [event.kind for event in harness.memory.audit.events] == ["concern_permitted", "concern_answered"]
+        assert [event.kind for event in harness.memory.audit.events] == ["policy_permitted", "policy_answered"]
 
     run(play, limits=LIMITS)
 
@@ -252,7 +252,7 @@ def test_observing_records_the_refusal_and_lets_the_call_go_on() -> None:
         response = await harness.ask({"potential_sequence_of_concern": True})
         assert response.status == 200
         await harness.settled()
-        assert harness.memory.audit.events[0].kind == "concern_refused"
+        assert harness.memory.audit.events[0].kind == "policy_refused"
         assert harness.memory.audit.events[0].facts["mode"] == "observe"
 
     run(play, settings={"policy": {"concern": "observe"}}, limits=LIMITS)

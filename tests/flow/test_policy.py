@@ -5,7 +5,7 @@ from typing import Literal
 
 import pytest
 
-from gateway.adapters.tasks import AsyncTasks
+from gateway.flow.runtime import BackgroundTasks
 from gateway.core.problems import Problem
 from gateway.core.types import Approval, Call, Principal
 from gateway.flow.policy import PolicyEnforcer
@@ -20,11 +20,11 @@ def check(parts: Parts, call: Call, who: Principal, mode: Literal["enforce", "ob
     permit = PolicyEnforcer(parts.audit, parts.clock, parts.meter, {"concern": mode} if mode else {})
     outcome = ["on"]
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         try:
             await permit.check(call, who, "r1")
         except Problem as problem:
-            outcome[0] = f"{problem.kind.status} {problem.kind.slug}"
+            outcome[0] = f"{problem.type.status} {problem.type.slug}"
 
     parts.play(act)
     return outcome[0]
@@ -41,9 +41,9 @@ def test_an_approved_declaration_is_on_record_with_its_approval() -> None:
     call = replace(a_call(flagged=True), body=b'{"sequence":"MKTAYIAK"}')
     assert check(parts, call, APPROVED) == "on"
     event = parts.audit.events[0]
-    assert event.kind == "concern_permitted"
+    assert event.kind == "policy_permitted"
     assert (event.facts["approval"], event.facts["user"], event.facts["request"]) == ("g1", "ada", "r1")
-    assert event.facts["call"] == call.canonical.hex()
+    assert event.facts["call"] == call.canonical_digest.hex()
     assert b"MKTAYIAK" not in parts.audit.lines[0]
 
 
@@ -53,14 +53,14 @@ def test_an_unapproved_declaration_is_refused_and_on_record_also_where_no_mode_i
 ) -> None:
     parts = Parts()
     assert check(parts, a_call(flagged=True), a_principal(), mode) == "403 concern-refused"
-    assert [event.kind for event in parts.audit.events] == ["concern_refused"]
+    assert [event.kind for event in parts.audit.events] == ["policy_refused"]
     assert parts.meter.counts[("esmgw_policy_decisions_total", "concern", "enforce", "refused")] == 1
 
 
 def test_observing_lets_the_call_go_on_and_puts_the_refusal_on_record() -> None:
     parts = Parts()
     assert check(parts, a_call(flagged=True), a_principal(), "observe") == "on"
-    assert [(event.kind, event.facts["mode"]) for event in parts.audit.events] == [("concern_refused", "observe")]
+    assert [(event.kind, event.facts["mode"]) for event in parts.audit.events] == [("policy_refused", "observe")]
 
 
 @pytest.mark.parametrize("mode", ["enforce", "observe"])
@@ -86,7 +86,7 @@ def test_an_answer_that_could_not_be_recorded_is_counted_and_does_not_fail_the_a
     permit = PolicyEnforcer(parts.audit, parts.clock, parts.meter, {})
     parts.audit.lost.add("*")
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         await permit.answered(a_call(flagged=True), APPROVED, "r1", "miss")
 
     parts.play(act)

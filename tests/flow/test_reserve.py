@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from gateway.adapters.tasks import AsyncTasks
+from gateway.flow.runtime import BackgroundTasks
 from gateway.core.problems import Problem
-from gateway.core.quota import LimitBook
+from gateway.core.quota import LimitConfig
 from gateway.core.types import Limits, Principal
 from gateway.flow.context import RequestContext
 from gateway.flow.reserve import SETTLE_TRIES, HeldReservation, Reserver
@@ -18,13 +18,13 @@ LIMITS = Limits(concurrent=1, units_per_day=25)
 LEASE_S = 600.0
 
 
-def a_reserver(parts: Parts, tasks: AsyncTasks, max_wait_s: float = 2.0) -> Reserver:
+def a_reserver(parts: Parts, tasks: BackgroundTasks, max_wait_s: float = 2.0) -> Reserver:
     line = WaitQueue(parts.clock, tasks, parts.meter, max_wait_s, 100)
-    return Reserver(parts.ledger, LimitBook(), line, parts.clock, tasks, parts.meter, LEASE_S)
+    return Reserver(parts.ledger, LimitConfig(), line, parts.clock, tasks, parts.meter, LEASE_S)
 
 
 def run(parts: Parts, act: Callable[[Reserver], Awaitable[None]]) -> None:
-    async def whole(tasks: AsyncTasks) -> None:
+    async def whole(tasks: BackgroundTasks) -> None:
         await act(a_reserver(parts, tasks))
 
     parts.play(whole)
@@ -37,7 +37,7 @@ async def reserve(
 
 
 def used(parts: Parts, who: Principal) -> dict[str, int]:
-    usage = parts.ledger.rules.usage(who.user, LimitBook().work(who))
+    usage = parts.ledger.rules.usage(who.user, LimitConfig().upstream_limits(who))
     return {entry.limit.kind: entry.used for entry in usage}
 
 
@@ -130,7 +130,7 @@ def test_a_ledger_lost_in_the_middle_is_a_503_and_whatever_was_charged_is_taken_
         getattr(parts.ledger, which).add("reserve")
         with pytest.raises(Problem) as refused:
             await reserve(reserver, who)
-        assert (refused.value.kind.status, refused.value.kind.slug) == (503, "state-unavailable")
+        assert (refused.value.type.status, refused.value.type.slug) == (503, "state-unavailable")
         assert refused.value.headers == {"Retry-After": "2"}
         await turns()
         assert used(parts, who) == {"concurrency": 0, "units": 0}
@@ -164,7 +164,7 @@ def test_too_many_at_once_for_too_long_are_a_429_that_has_charged_nothing() -> N
         began = parts.clock.monotonic()
         with pytest.raises(Problem) as refused:
             await reserve(reserver, who)
-        assert (refused.value.kind.status, refused.value.kind.slug) == (429, "concurrency-exceeded")
+        assert (refused.value.type.status, refused.value.type.slug) == (429, "concurrency-exceeded")
         assert refused.value.detail == "1 calls at once are allowed."
         assert refused.value.headers["Retry-After"] == "1"
         assert 1.9 <= parts.clock.monotonic() - began <= 2.01
@@ -181,7 +181,7 @@ def test_spent_units_are_a_403_at_once_that_says_what_is_left_and_until_when() -
         await reserve(reserver, who)
         with pytest.raises(Problem) as refused:
             await reserve(reserver, who, units=16)
-        assert (refused.value.kind.status, refused.value.kind.slug) == (403, "quota-exhausted")
+        assert (refused.value.type.status, refused.value.type.slug) == (403, "quota-exhausted")
         assert refused.value.detail == "The call costs 16 units; 15 of 25 are left until midnight UTC."
         assert refused.value.headers["RateLimit-Policy"] == '"key-units";q=25;w=86400'
         until_midnight = 86_400 - int(parts.clock.now()) % 86_400
@@ -207,7 +207,7 @@ def test_many_at_once_are_never_more_than_the_limits_say_and_all_get_their_turn(
             reserver.settle(held, may_have_worked=True)
 
         outcomes = await asyncio.gather(*(one() for _ in range(14)), return_exceptions=True)
-        refused = [outcome.kind.slug for outcome in outcomes if isinstance(outcome, Problem)]
+        refused = [outcome.problem_type.slug for outcome in outcomes if isinstance(outcome, Problem)]
         assert (most, refused) == (3, ["quota-exhausted"] * 2)
         await turns()
         assert used(parts, who) == {"concurrency": 0, "units": 120}

@@ -7,12 +7,12 @@ import orjson
 import pytest
 import zstandard
 
-from gateway.adapters.tasks import AsyncTasks
+from gateway.flow.runtime import BackgroundTasks
 from gateway.core.cache_directives import NO_DIRECTIVES
 from gateway.core.cache_plan import CachePlan
 from gateway.core.entry_codec import compress
 from gateway.core.problems import CALL_INVALID, FieldError, Problem
-from gateway.core.types import Answer, Class, Response
+from gateway.core.types import Answer, DeterminismClass, Response
 from gateway.flow.context import RequestContext
 from gateway.flow.policy import PolicyEnforcer
 from gateway.flow.respond import Responder
@@ -24,7 +24,7 @@ BYPASS = CachePlan(None, "no-store", NO_DIRECTIVES, 0.0, first_write_wins=False,
 RATE = {"RateLimit": '"user-requests";r=1;t=1'}
 
 
-def a_deliver(parts: Parts, tasks: AsyncTasks) -> Responder:
+def a_deliver(parts: Parts, tasks: BackgroundTasks) -> Responder:
     permit = PolicyEnforcer(parts.audit, parts.clock, parts.meter, {})
     return Responder(permit, parts.access, parts.clock, tasks, parts.meter)
 
@@ -40,7 +40,7 @@ def test_a_hit_tells_its_age_and_how_long_it_lives_and_no_other_cache_may_keep_i
     parts = Parts()
     context = a_trace(parts)
     parts.clock.advance(30.7)
-    response = a_deliver(parts, AsyncTasks()).hit(an_answer(), PLAN, RATE, context)
+    response = a_deliver(parts, background_tasks()).hit(an_answer(), PLAN, RATE, context)
     assert response.headers["Age"] == "30"
     assert response.headers["Cache-Status"] == f"esm-gateway; hit; ttl=69; detail={DETAIL}"
     assert response.headers["Cache-Control"] == "private, no-store"
@@ -53,11 +53,11 @@ def test_a_hit_tells_its_age_and_how_long_it_lives_and_no_other_cache_may_keep_i
 def test_an_answer_made_by_a_clock_that_runs_ahead_has_no_age_below_nothing() -> None:
     parts = Parts()
     ahead = an_answer(created=parts.clock.now() + 5)
-    assert a_deliver(parts, AsyncTasks()).hit(ahead, PLAN, {}, a_trace(parts)).headers["Age"] == "0"
+    assert a_deliver(parts, background_tasks()).hit(ahead, PLAN, {}, a_trace(parts)).headers["Age"] == "0"
 
 
 LARGE = compress(
-    Answer(b'{"outputs":[%s]}' % (b"0," * 999 + b"0"), 1_800_000_000.0, Class.EXACT, etag="e" * 32, receipt="r-1")
+    Answer(b'{"outputs":[%s]}' % (b"0," * 999 + b"0"), 1_800_000_000.0, DeterminismClass.EXACT, etag="e" * 32, receipt="r-1")
 )
 
 
@@ -66,7 +66,7 @@ def told(answer: Answer = LARGE, **asked: Any) -> Response:
     parts = Parts()
     context = a_trace(parts)
     context.known, context.takes_zstd = asked.get("known"), asked.get("takes_zstd", False)
-    return a_deliver(parts, AsyncTasks()).hit(answer, PLAN, RATE, context)
+    return a_deliver(parts, background_tasks()).hit(answer, PLAN, RATE, context)
 
 
 def test_an_answer_has_its_tag_and_its_receipt() -> None:
@@ -76,7 +76,7 @@ def test_an_answer_has_its_tag_and_its_receipt() -> None:
 
 def test_whoever_reads_zstd_is_sent_the_bytes_that_are_stored_and_others_the_same_unpacked() -> None:
     packed, plain = told(takes_zstd=True), told()
-    assert packed.body == LARGE.packed
+    assert packed.body == LARGE.compressed
     assert zstandard.decompress(packed.body) == plain.body == LARGE.body
     assert packed.headers["Content-Encoding"] == "zstd"
     assert "Content-Encoding" not in plain.headers
@@ -144,7 +144,7 @@ def test_a_stale_answer_is_marked_by_how_long_its_time_has_been_over(plan: Cache
     parts = Parts()
     context = a_trace(parts)
     parts.clock.advance(150.0)
-    response = a_deliver(parts, AsyncTasks()).stale(LARGE, plan, RATE, context)
+    response = a_deliver(parts, background_tasks()).stale(LARGE, plan, RATE, context)
     assert response.headers["Cache-Status"] == f"esm-gateway; hit; ttl={ttl}; detail={DETAIL}"
     assert (response.status, response.headers["Age"], context.outcome) == (200, "150", "stale")
     assert response.body == LARGE.body
@@ -153,7 +153,7 @@ def test_a_stale_answer_is_marked_by_how_long_its_time_has_been_over(plan: Cache
 def test_an_answer_that_has_just_become_stale_does_not_pass_for_one_that_is_fresh() -> None:
     parts = Parts()
     parts.clock.advance(100.2)
-    response = a_deliver(parts, AsyncTasks()).stale(LARGE, PLAN, RATE, a_trace(parts))
+    response = a_deliver(parts, background_tasks()).stale(LARGE, PLAN, RATE, a_trace(parts))
     assert "ttl=-1;" in response.headers["Cache-Status"]
 
 
@@ -171,7 +171,7 @@ def test_a_fresh_answer_tells_how_it_came(
 ) -> None:
     parts = Parts()
     context = a_trace(parts)
-    deliver = a_deliver(parts, AsyncTasks())
+    deliver = a_deliver(parts, background_tasks())
     response = deliver.fresh(an_answer(), plan, {}, context, stored=stored, collapsed=collapsed)
     assert (response.headers["Cache-Status"], context.cache, context.outcome) == (status, status, outcome)
 
@@ -180,7 +180,7 @@ def test_a_refusal_is_a_problem_document_that_nobody_keeps() -> None:
     parts = Parts()
     context = a_trace(parts)
     problem = Problem(CALL_INVALID, "d", [FieldError("/model", "is missing")], {"Retry-After": "3"})
-    response = a_deliver(parts, AsyncTasks()).problem(problem, context)
+    response = a_deliver(parts, background_tasks()).problem(problem, context)
     assert (response.status, response.media_type) == (422, "application/problem+json")
     assert response.headers == {"X-Request-Id": "r1", "Cache-Control": "no-store", "Retry-After": "3"}
     assert orjson.loads(response.body) == {
@@ -195,7 +195,7 @@ def test_a_refusal_is_a_problem_document_that_nobody_keeps() -> None:
 
 
 def account(parts: Parts, context: RequestContext) -> dict[str, Any]:
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         a_deliver(parts, tasks).account(context, Response(200, b"12345", {}))
 
     parts.play(act)
@@ -230,7 +230,7 @@ def test_the_end_of_a_declared_call_that_was_permitted_is_on_record(
     context.outcome = "miss"
     assert account(parts, context)["flagged"] is flagged
     assert [event.facts["outcome"] for event in parts.audit.events] == recorded
-    assert {event.kind for event in parts.audit.events} <= {"concern_answered"}
+    assert {event.kind for event in parts.audit.events} <= {"policy_answered"}
 
 
 def test_a_declared_call_that_failed_is_on_record_with_its_problem() -> None:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.adapters.tasks import AsyncTasks
+from gateway.flow.runtime import BackgroundTasks
 from gateway.core.problems import QUOTA_EXHAUSTED, UPSTREAM_FAILED, Problem
 from gateway.core.types import Answer
 from gateway.flow.single_flight import FlightResult
@@ -15,7 +15,7 @@ from tests.flow.harness import Parts, an_answer, turns
 def test_the_first_computes_and_the_others_get_the_same_answer() -> None:
     parts = Parts()
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         here = Process(parts, tasks)
         outcomes = await asyncio.gather(*(here.ask(str(i)) for i in range(5)))
         assert here.led == ["0"]
@@ -31,7 +31,7 @@ def test_the_first_computes_and_the_others_get_the_same_answer() -> None:
 def test_a_leader_s_refusal_is_the_leader_s_alone_and_the_next_leads() -> None:
     parts = Parts()
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         here = Process(parts, tasks)
         here.his = {"0": Problem(QUOTA_EXHAUSTED), "1": Problem(QUOTA_EXHAUSTED)}
         outcomes = await asyncio.gather(*(here.ask(str(i)) for i in range(4)), return_exceptions=True)
@@ -45,7 +45,7 @@ def test_a_leader_s_refusal_is_the_leader_s_alone_and_the_next_leads() -> None:
 def test_the_upstream_s_failure_is_shared_and_nobody_tries_again() -> None:
     parts = Parts()
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         here = Process(parts, tasks)
         here.outcomes = {"0": FlightResult(failure=Problem(UPSTREAM_FAILED))}
         outcomes = await asyncio.gather(*(here.ask(str(i)) for i in range(3)), return_exceptions=True)
@@ -61,7 +61,7 @@ def test_the_upstream_s_failure_is_shared_and_nobody_tries_again() -> None:
 def test_a_follower_s_patience_ends_with_a_504_and_the_flight_goes_on() -> None:
     parts = Parts()
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         here = Process(parts, tasks)
         here.takes_s = PATIENCE_S + 20
         leader = here.ask("leader")
@@ -69,7 +69,7 @@ def test_a_follower_s_patience_ends_with_a_504_and_the_flight_goes_on() -> None:
         began = parts.clock.monotonic()
         with pytest.raises(Problem) as refused:
             await here.ask("follower")
-        assert (refused.value.kind.status, refused.value.kind.slug) == (504, "upstream-timeout")
+        assert (refused.value.type.status, refused.value.type.slug) == (504, "upstream-timeout")
         assert round(parts.clock.monotonic() - began) == PATIENCE_S
         assert (await leader)[1] == "led"
         assert (here.led, here.is_empty()) == (["leader"], True)
@@ -80,7 +80,7 @@ def test_a_follower_s_patience_ends_with_a_504_and_the_flight_goes_on() -> None:
 def test_patience_is_one_span_however_many_leaders_hand_over() -> None:
     parts = Parts()
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         here = Process(parts, tasks)
         here.takes_s = PATIENCE_S * 0.7
         here.his = {"0": Problem(QUOTA_EXHAUSTED)}
@@ -95,7 +95,7 @@ def test_patience_is_one_span_however_many_leaders_hand_over() -> None:
 def test_a_leader_s_caller_who_goes_away_takes_nobody_down(distributed: bool) -> None:
     parts = Parts()
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         here = Process(parts, tasks)
         leader, follower = here.ask("leader", distributed), here.ask("follower", distributed)
         await turns()
@@ -109,7 +109,7 @@ def test_a_leader_s_caller_who_goes_away_takes_nobody_down(distributed: bool) ->
 def test_a_follower_who_goes_away_leaves_the_flight_to_the_others() -> None:
     parts = Parts()
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         here = Process(parts, tasks)
         leader, gone, stays = here.ask("leader"), here.ask("gone"), here.ask("stays")
         await turns()
@@ -122,7 +122,7 @@ def test_a_follower_who_goes_away_leaves_the_flight_to_the_others() -> None:
 def test_a_fault_in_the_computation_reaches_its_caller_and_leaves_no_flight() -> None:
     parts = Parts()
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         here = Process(parts, tasks)
 
         async def faulty() -> FlightResult:
@@ -139,7 +139,7 @@ def test_a_fault_in_the_computation_reaches_its_caller_and_leaves_no_flight() ->
 def test_an_answer_for_one_spelling_alone_is_handed_to_that_one_and_the_others_compute_their_own() -> None:
     parts = Parts()
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         here = Process(parts, tasks)
         here.outcomes = {"mine": FlightResult(an_answer(b"mine"), only_for=b"this")}
         asked = [here.ask(who, canonical=spelt) for who, spelt in (("mine", b"this"), ("other", b"that"))]
@@ -155,7 +155,7 @@ def test_an_answer_for_one_spelling_alone_is_handed_to_that_one_and_the_others_c
 def test_an_answer_that_does_not_fit_a_follower_is_not_shared_with_him() -> None:
     parts = Parts()
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         here = Process(parts, tasks)
         here.outcomes = {"leader": FlightResult(an_answer(b"old"))}
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from gateway.adapters.tasks import AsyncTasks
+from gateway.flow.runtime import BackgroundTasks
 from gateway.core.quota import Limit, Verdict
 from gateway.flow.wait_queue import WaitQueue
 from tests.flow.harness import Parts, turns
@@ -44,7 +44,7 @@ class LazyGroup:
         return [who for who, _ in self.entered]
 
 
-def the_line(parts: Parts, tasks: AsyncTasks, max_wait_s: float = 1.0, max_waiting: int = 10) -> WaitQueue:
+def the_line(parts: Parts, tasks: BackgroundTasks, max_wait_s: float = 1.0, max_waiting: int = 10) -> WaitQueue:
     return WaitQueue(parts.clock, tasks, parts.meter, max_wait_s, max_waiting)
 
 
@@ -59,7 +59,7 @@ def nobody_waits(line: WaitQueue) -> bool:
 def test_an_open_door_costs_one_try_and_no_wait() -> None:
     parts = Parts()
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         line, door = the_line(parts, tasks), LazyGroup(parts, 0.0)
         assert await line.acquire("ada", door.attempt("a")) == ADMITTED
         assert (door.tried, parts.effects()) == (["a"], [])
@@ -71,7 +71,7 @@ def test_an_open_door_costs_one_try_and_no_wait() -> None:
 def test_who_came_first_gets_in_first() -> None:
     parts = Parts()
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         line, door = the_line(parts, tasks), LazyGroup(parts, 0.1, 0.2, 0.3, 0.4)
         going = [asyncio.ensure_future(line.acquire("ada", door.attempt(who))) for who in "abcd"]
         verdicts = await asyncio.gather(*going)
@@ -86,7 +86,7 @@ def test_who_came_first_gets_in_first() -> None:
 def test_a_newcomer_does_not_even_try_while_others_stand_in_line() -> None:
     parts = Parts()
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         line, door = the_line(parts, tasks), LazyGroup(parts, 0.05, 0.2, again_s=0.1)
         first = asyncio.ensure_future(line.acquire("ada", door.attempt("first")))
         await parts.clock.sleep(0.06)  # the door is open now, and the first in line sleeps for another 0.04 s
@@ -102,7 +102,7 @@ def test_a_newcomer_does_not_even_try_while_others_stand_in_line() -> None:
 def test_lines_of_two_users_do_not_hold_each_other_up() -> None:
     parts = Parts()
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         line, shut, open_door = the_line(parts, tasks), LazyGroup(parts), LazyGroup(parts, 0.0)
         ada = asyncio.ensure_future(line.acquire("ada", shut.attempt("ada")))
         await turns()
@@ -115,7 +115,7 @@ def test_lines_of_two_users_do_not_hold_each_other_up() -> None:
 def test_nobody_waits_longer_than_the_settings_say() -> None:
     parts = Parts()
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         line, door = the_line(parts, tasks, max_wait_s=0.5), LazyGroup(parts)
         going = [asyncio.ensure_future(line.acquire("ada", door.attempt(str(i)))) for i in range(5)]
         verdicts = await asyncio.gather(*going)
@@ -131,7 +131,7 @@ def test_nobody_waits_longer_than_the_settings_say() -> None:
 def test_a_wait_that_would_be_too_long_is_not_begun() -> None:
     parts = Parts()
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         line, door = the_line(parts, tasks), LazyGroup(parts, again_s=1.5)
         assert await line.acquire("ada", door.attempt("a")) == Verdict(RATE, 1.5, ())
         assert (door.tried, door.seconds()) == (["a"], 0.0)
@@ -143,7 +143,7 @@ def test_a_wait_that_would_be_too_long_is_not_begun() -> None:
 def test_no_more_wait_than_the_settings_say_and_they_are_those_who_came_first(most: int) -> None:
     parts = Parts()
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         line, door = the_line(parts, tasks, max_waiting=most), LazyGroup(parts, 0.1, 0.2, 0.3)
         going = [asyncio.ensure_future(line.acquire("ada", door.attempt(str(i)))) for i in range(most + 2)]
         verdicts = await asyncio.gather(*going)
@@ -157,7 +157,7 @@ def test_no_more_wait_than_the_settings_say_and_they_are_those_who_came_first(mo
 def test_where_the_line_is_full_one_try_is_made_and_its_refusal_passed_on() -> None:
     parts = Parts()
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         line, door = the_line(parts, tasks, max_waiting=1), LazyGroup(parts, 0.5)
         first = asyncio.ensure_future(line.acquire("ada", door.attempt("first")))
         await turns()
@@ -172,7 +172,7 @@ def test_a_refusal_that_time_does_not_mend_never_waits() -> None:
     parts = Parts()
     spent = Verdict(UNITS, 0.01, ())
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         async def attempt() -> Verdict:
             return spent
 
@@ -188,7 +188,7 @@ def test_a_refusal_that_time_does_not_mend_never_waits() -> None:
 def test_one_who_goes_away_lets_the_next_through_and_leaves_no_line_behind(who_leaves: int) -> None:
     parts = Parts()
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         line, door = the_line(parts, tasks), LazyGroup(parts, 0.3, 0.4)
         going = [asyncio.ensure_future(line.acquire("ada", door.attempt(who))) for who in "abc"]
         await turns()
@@ -204,7 +204,7 @@ def test_one_who_goes_away_lets_the_next_through_and_leaves_no_line_behind(who_l
 def test_a_try_that_fails_is_its_caller_s_alone() -> None:
     parts = Parts()
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         line, door = the_line(parts, tasks), LazyGroup(parts, 0.2)
         tries = 0
 
@@ -229,7 +229,7 @@ def test_a_try_that_fails_is_its_caller_s_alone() -> None:
 def test_a_first_in_line_whose_store_hangs_does_not_hold_the_others_beyond_their_time() -> None:
     parts = Parts()
 
-    async def act(tasks: AsyncTasks) -> None:
+    async def act(tasks: BackgroundTasks) -> None:
         line, door = the_line(parts, tasks, max_wait_s=1.0), LazyGroup(parts, 0.5)
         tries = 0
 

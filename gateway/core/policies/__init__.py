@@ -1,16 +1,22 @@
-"""Policies: who may send what. Each is one file with a `decide`; they are asked in this order, before the cache."""
+"""The policies, one file each: who may send what. A new policy is a new file here with a `from_settings` in it.
 
-from collections.abc import Callable
+`from_settings(settings)` gets the `[policy]` table of the settings by name and returns a `Policy`.
+"""
 
-from gateway.core.policies import concern, models
-from gateway.core.policies.decision import Decision
-from gateway.core.types import Call, Principal
+import pkgutil
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
 
-Policy = Callable[[Call, Principal, float], Decision | None]
+from gateway.core.policy import Policy
 
-POLICIES: tuple[tuple[str, Policy], ...] = (
-    ("models", models.decide),
-    ("concern", concern.decide),
-)
+MODULES = tuple(import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__))
 
-__all__ = ["POLICIES", "Decision", "Policy"]
+
+def policies(settings: Mapping[str, Any]) -> tuple[Policy, ...]:
+    """All policies in the order in which they are asked.
+
+    Those without audit records come first, so that no call is recorded as permitted that another one refuses anyway.
+    """
+    built: list[Policy] = [module.from_settings(settings) for module in MODULES]
+    return tuple(sorted(built, key=lambda policy: (policy.audited, policy.name)))

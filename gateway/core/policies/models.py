@@ -1,8 +1,15 @@
 """Which models a virtual key may use: those in its record, or all of the gateway's."""
 
-from gateway.core.policies.decision import Decision
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.core.policy import Decision, Policy
 from gateway.core.problems import MODEL_REFUSED
 from gateway.core.types import Call, Principal
+
+
+def from_settings(settings: Mapping[str, Any]) -> Policy:
+    return Policy("models", decide)
 
 
 def decide(call: Call, who: Principal, now: float) -> Decision | None:

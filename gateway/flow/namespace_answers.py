@@ -1,0 +1,63 @@
+"""Answers in named namespaces: the first answer of each call is stored for good, in the state store.
+
+Without that store a call in a namespace is refused with 503: what it would get must not depend on an outage.
+"""
+
+from gateway.core import entry_codec, namespace_entry
+from gateway.core.cache_plan import CachePlan
+from gateway.core.metrics import CACHE_BAD_ENTRIES, STORE_ERRORS
+from gateway.core.namespace_entry import NamespaceEntry
+from gateway.core.problems import STATE_UNAVAILABLE, Problem
+from gateway.core.types import Answer, Call
+from gateway.flow.answer_stores import NONCE_BYTES, Stored
+from gateway.flow.runtime import Runtime
+from gateway.ports import NamespaceStore, NotStored, StoreUnavailable
+
+
+class NamespaceAnswers:
+    """`AnswerStore` on the namespace store; `key` seals entries."""
+
+    def __init__(self, store: NamespaceStore, key: bytes, runtime: Runtime) -> None:
+        self._store, self._key = store, key
+        self._clock, self._meter = runtime.clock, runtime.meter
+
+    async def get(self, plan: CachePlan, call: Call) -> Answer | None:
+        name, cache_key = _place(plan)
+        try:
+            blob = await self._store.get(name, cache_key)
+        except StoreUnavailable:
+            self._meter.count(STORE_ERRORS, "state", "namespace")
+            raise Problem(STATE_UNAVAILABLE, headers={"Retry-After": "2"}) from None
+        return None if blob is None else self._open(name, cache_key, blob)
+
+    async def put(self, plan: CachePlan, call: Call, answer: Answer, owner: str | None) -> Stored:
+        if plan.directives.no_cache:
+            return Stored(answer, stored=False)
+        name, cache_key = _place(plan)
+        answer = entry_codec.compress(answer)
+        entry = NamespaceEntry.of(call, plan.directives, answer)
+        blob = namespace_entry.encode(self._key, f"{name} {cache_key}", entry, self._clock.token(NONCE_BYTES))
+        try:
+            first = await self._store.put(name, cache_key, blob)
+            existing = None if first is None else self._open(name, cache_key, first)
+            if first is not None and existing is None and await self._store.remove(name, cache_key):
+                first = await self._store.put(name, cache_key, blob)  # an entry that cannot be read is replaced
+        except NotStored:
+            return Stored(answer, stored=False)
+        except StoreUnavailable:
+            self._meter.count(STORE_ERRORS, "state", "namespace")
+            return Stored(answer, stored=False)
+        return Stored(existing or answer, stored=existing is not None or first is None)
+
+    def _open(self, name: str, cache_key: str, blob: bytes) -> Answer | None:
+        entry = namespace_entry.decode(self._key, f"{name} {cache_key}", blob)
+        if entry is None:
+            self._meter.count(CACHE_BAD_ENTRIES)
+            return None
+        return entry.answer
+
+
+def _place(plan: CachePlan) -> tuple[str, str]:
+    assert plan.namespace is not None
+    assert plan.cache_key is not None
+    return plan.namespace, plan.cache_key
