@@ -71,7 +71,7 @@ async def through_gateway(workload: Workload, level: str, connections: int, sett
     with tempfile.TemporaryDirectory(prefix="esmgw-lab-") as name:
         directory = Path(name)
         # Hits that are computed again on purpose are another matter.
-        asked_for = {**PATIENT, "listen.workers": 2, "cache.level": level, "cache.spot_check_share": 0.0, **settings}
+        asked_for = {**PATIENT, "listen.workers": 2, "cache.level": level, "cache.spot_check_fraction": 0.0, **settings}
         async with (
             sandbox(directory, "--latency", str(LATENCY_S)) as upstream,
             serving(directory, upstream.url, LABS, asked_for) as gateway,

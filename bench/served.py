@@ -25,7 +25,7 @@ AMPLE: Mapping[str, Any] = {
     "limits.default.concurrent": 10_000,
     "limits.default.units_per_day": 10**12,
     # Hits that are computed again would be upstream calls beyond the distinct ones.
-    "cache.spot_check_share": 0.0,
+    "cache.spot_check_fraction": 0.0,
 }
 # Where stores are not the subject, a busy machine should not pass for a lost store.
 PATIENT: Mapping[str, Any] = {"stores.cache_timeout_s": 5.0, "stores.state_timeout_s": 20.0, "cache.lease_s": 30.0}

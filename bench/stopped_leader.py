@@ -50,7 +50,7 @@ async def run(callers: int, workers: int, compute_s: float, stopped_s: float) ->
     with tempfile.TemporaryDirectory(prefix="esmgw-stopped-") as place:
         words = ("--port", "0", "--data-dir", f"{place}/demo", "--workers", str(workers), "--latency", str(compute_s))
         # Hits that are computed again would be upstream calls, too.
-        only = {"GATEWAY_CACHE__SPOT_CHECK_SHARE": "0"}
+        only = {"GATEWAY_CACHE__SPOT_CHECK_FRACTION": "0"}
         child = await Child.start("-m", "gateway", "demo", "--json", *words, log=Path(place) / "log", **only)
         try:
             # Every call has a connection of its own, so that the kernel spreads them over the workers.

@@ -8,7 +8,7 @@ it no longer says anything. A lost store is `StoreUnavailable`: nothing here gue
 from collections.abc import Callable, Sequence
 
 from gateway.adapters.redis_connect import RedisStore, Word, load_script
-from gateway.core.quota import Limit, Reservation, Standing, Verdict
+from gateway.core.quota import Limit, LimitStatus, Reservation, Verdict
 from gateway.ports import Usage
 
 # How long a settled reservation refuses its own late copies, and an open one outlives its lease.
@@ -38,8 +38,8 @@ class RedisLedger:
             words += _interval(limit), _burst(limit)
         keys = self._keys(subject, limits)
         row: list[int] = await self._store.run("charge_rate", self._charge_rate, keys, words)
-        standings = _standings(limits, row[3:], US)
-        return Verdict(limits[row[0] - 1] if row[0] else None, row[1] / US, standings, row[2])
+        statuses = _statuses(limits, row[3:], US)
+        return Verdict(limits[row[0] - 1] if row[0] else None, row[1] / US, statuses, row[2])
 
     async def return_rate(self, subject: str, limits: tuple[Limit, ...], count: int) -> None:
         if not limits or count <= 0:
@@ -57,7 +57,7 @@ class RedisLedger:
             words += limit.kind[0], limit.amount, limit.window_s * 1000
         row: list[int] = await self._store.run("reserve", self._reserve, self._record_keys(reservation), words)
         refused = limits[row[0] - 1] if row[0] else None
-        return Verdict(refused, row[1] / 1000, _standings(limits, row[2:], 1000), 0 if row[0] else 1)
+        return Verdict(refused, row[1] / 1000, _statuses(limits, row[2:], 1000), 0 if row[0] else 1)
 
     async def settle(self, reservation: Reservation, units: int) -> None:
         if not reservation.limits:
@@ -103,5 +103,5 @@ def _burst(limit: Limit) -> int:
     return limit.burst if limit.amount > 0 else 0
 
 
-def _standings(limits: tuple[Limit, ...], row: Sequence[int], unit: int) -> tuple[Standing, ...]:
-    return tuple(Standing(limit, row[2 * i], row[2 * i + 1] / unit) for i, limit in enumerate(limits))
+def _statuses(limits: tuple[Limit, ...], row: Sequence[int], unit: int) -> tuple[LimitStatus, ...]:
+    return tuple(LimitStatus(limit, row[2 * i], row[2 * i + 1] / unit) for i, limit in enumerate(limits))

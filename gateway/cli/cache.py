@@ -9,7 +9,7 @@ from gateway.cli.cache_namespaces import facts, namespace, namespaces, size
 from gateway.cli.explain import explain, receipt
 from gateway.cli.options import CommandOptions, run, system_user, with_options
 from gateway.cli.times import shown, span
-from gateway.core.cache_plan import DEFAULT
+from gateway.core.cache_plan import DEFAULT_NAMESPACE
 from gateway.core.purge_state import PurgeState
 from gateway.flow.namespaces import NamespaceInfo
 from gateway.flow.purge import PurgeRequest
@@ -40,7 +40,9 @@ def stats(options: CommandOptions) -> None:
 @click.option("--model", help="Only answers of this model.")
 @click.option("--older-than", type=span, help="Only answers computed longer ago than this: 12h, 30d, 4w.")
 @click.option("--key", "cache_key", help="Only the answer with this cache key, as `cache explain` shows it.")
-@click.option("--namespace", "name", default=DEFAULT, help="What a live namespace holds; with --key, of any namespace.")
+@click.option(
+    "--namespace", "name", default=DEFAULT_NAMESPACE, help="What a live namespace holds; with --key, of any namespace."
+)
 @click.option("--soft", is_flag=True, help="Compute anew, but keep the old answers for when the upstream is down.")
 @click.option("--by", default=system_user, help="Who does it, for the record; the system's user if left out.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -67,7 +69,7 @@ def purge(
 def _sentence(order: PurgeRequest) -> str:
     if order.key is not None:
         return f"Forget the answer with this key in {_place(order)}"
-    if order.namespace != DEFAULT:
+    if order.namespace != DEFAULT_NAMESPACE:
         return f"Forget all that {_place(order)} holds"
     act = "Count as stale" if order.soft else "Forget"
     what = "every kept answer" + (f" of {order.model}" if order.model else "")
@@ -76,7 +78,7 @@ def _sentence(order: PurgeRequest) -> str:
 
 
 def _place(order: PurgeRequest) -> str:
-    return "the cache" if order.namespace == DEFAULT else f"the namespace {order.namespace}"
+    return "the cache" if order.namespace == DEFAULT_NAMESPACE else f"the namespace {order.namespace}"
 
 
 def _of_store(counts: Mapping[str, int]) -> Iterator[str]:

@@ -94,8 +94,8 @@ def export(options: CommandOptions, name: str, file: Path, flagged: bool, by: st
     """Write a frozen namespace into FILE: calls, answers and receipts, with a checksum; readable by its owner alone."""
     carried = run(_export(options, name, file, flagged, by))
     lines = [f"{file} holds {carried.entries:,} calls of the namespace {name}.", f"sha256  {carried.sha256}"]
-    if carried.left_out:
-        lines.append(f"{carried.left_out:,} declared sequences of concern are not in it; --flagged takes them in.")
+    if carried.omitted:
+        lines.append(f"{carried.omitted:,} declared sequences of concern are not in it; --flagged takes them in.")
     options.show({"file": str(file), **_carried(carried)}, lines)
 
 
@@ -109,8 +109,8 @@ def load(options: CommandOptions, file: Path, name: str | None, by: str) -> None
     carried = run(_load(options, file, name, by))
     made = carried.namespace.name
     lines = [f"The namespace {made} holds {carried.entries:,} calls and is frozen.", f"sha256  {carried.sha256}"]
-    if carried.left_out:
-        lines.append(f"{carried.left_out:,} declared sequences of concern had been left out when it was exported.")
+    if carried.omitted:
+        lines.append(f"{carried.omitted:,} declared sequences of concern had been left out when it was exported.")
     options.show({"file": str(file), **_carried(carried)}, lines)
 
 
@@ -133,7 +133,7 @@ def _described(made: Namespace) -> Mapping[str, Any]:
 
 
 def _carried(carried: TransferResult) -> Mapping[str, Any]:
-    counts = {"entries": carried.entries, "left_out": carried.left_out, "sha256": carried.sha256}
+    counts = {"entries": carried.entries, "omitted": carried.omitted, "sha256": carried.sha256}
     return {**_described(carried.namespace), **counts}
 
 

@@ -59,7 +59,7 @@ def explain(
     find, who = around.namespaces.get, around.who
     plan = plan_for(what.call, who, terms, around.purge_state, find, endpoint.cacheable, cache_control)
     limit = settings.cache.max_entry_bytes
-    about = explanation(what, who, plan, terms, rules.canonical, limit, in_full=canonical)
+    about = explanation(what, who, plan, terms, rules.rule_set, limit, in_full=canonical)
     about["key"] = _cache_key(plan, who, terms)
     options.show(about, _lines(about))
 
@@ -69,7 +69,7 @@ def explain(
 @with_options
 def receipt(options: CommandOptions, identifier: str) -> None:
     """What the receipt of an answer says: model, call, class, when and where it was computed, digest of the answer."""
-    found = receipts.read(cache_keys(master_secret(options.settings())).receipts, identifier)
+    found = receipts.decode(cache_keys(master_secret(options.settings())).receipts, identifier)
     if found is None:
         raise CommandError("This gateway made no receipt with that identifier.")
     about = {"receipt": identifier, **found.document()}

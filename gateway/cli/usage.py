@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from gateway.cli.options import CommandOptions, run, table, with_options
-from gateway.core.quota import Limit, LimitBook
+from gateway.core.quota import Limit, LimitConfig
 from gateway.core.types import KeyRecord, Principal
 from gateway.flow.admin_arguments import InvalidArgument
 from gateway.wiring import CommandServices, open_services
@@ -27,11 +27,11 @@ def usage(options: CommandOptions, user: str | None) -> None:
     options.show(rows, lines)
 
 
-def limits_of(book: LimitBook, keys: Sequence[KeyRecord]) -> Iterator[Limit]:
+def limits_of(limit_config: LimitConfig, keys: Sequence[KeyRecord]) -> Iterator[Limit]:
     """The limits that stand above one user's keys, each once."""
     seen: set[tuple[str, str]] = set()
     for key in keys:
-        for limit in book.all(Principal(key)):
+        for limit in limit_config.all(Principal(key)):
             if (limit.holder, limit.name) not in seen:
                 seen.add((limit.holder, limit.name))
                 yield limit
@@ -47,7 +47,7 @@ async def _usage(options: CommandOptions, user: str | None) -> list[Mapping[str,
 
 
 async def _rows(parts: CommandServices, user: str, keys: Sequence[KeyRecord]) -> list[Mapping[str, Any]]:
-    counted = await parts.ledger.usage(user, tuple(limits_of(parts.book, keys)))
+    counted = await parts.ledger.usage(user, tuple(limits_of(parts.limit_config, keys)))
     return [
         {
             "user": user,

@@ -14,13 +14,13 @@ from typing import Literal
 from gateway.core.cache_directives import NO_DIRECTIVES, CacheDirectives, parse_directives
 from gateway.core.problems import NAMESPACE_FROZEN, UNKNOWN_NAMESPACE, Problem
 from gateway.core.purge_state import PurgeState
-from gateway.core.types import Answer, Call, Class, Namespace, Principal
+from gateway.core.types import Answer, Call, DeterminismClass, Namespace, Principal
 
 BYPASS_REASONS = ("disabled", "endpoint", "no-store", "exact", "pinned", "sampled", "unknown", "store")
 """Why the cache can have no part in a call. A class among them: the settings do not keep it, or nobody may."""
 Share = Literal["organisation", "team", "user"]
 FOREVER_S = 1e10
-DEFAULT = "default"
+DEFAULT_NAMESPACE = "default"
 """The name of what is no namespace: the shared cache. A key with a namespace of its own leaves it by this name."""
 
 
@@ -115,9 +115,9 @@ def plan_for(
     """Where the answer of this call to this caller belongs. Raises what is refused of a Cache-Control header."""
     scope = who.key.cache
     allowed, named = (None, None) if scope is None else (scope.directives, scope.namespace)
-    asked = parse_directives(cache_control, allowed, recorded=named is not None)
+    asked = parse_directives(cache_control, allowed, in_namespace=named is not None)
     name = asked.namespace or named
-    if name is None or name == DEFAULT:
+    if name is None or name == DEFAULT_NAMESPACE:
         return plan(call, who, cache_config, purge_state, cacheable, asked)
     found = namespace(name)
     if found is None:
@@ -148,7 +148,7 @@ def plan(
         cls,
         asked,
         cache_config.ttl_s,
-        first_write_wins=cls is not Class.EXACT and not asked.no_cache,
+        first_write_wins=cls is not DeterminismClass.EXACT and not asked.no_cache,
         purged_before=purge_state.purged_before,
         stale_before=purge_state.stale_before(call.model),
         stale_if_error_s=cache_config.stale_if_error_s,
@@ -167,7 +167,7 @@ def namespace_plan(call: Call, cache_config: CacheConfig, name: str, frozen: boo
     asked = replace(asked, max_age=None, min_fresh=None, max_stale=None)
     asked = NO_DIRECTIVES if asked == NO_DIRECTIVES else asked
     text = f"namespace {len(name)}:{name} {call.flagged} {_drawn(asked)}"
-    cache_key = hmac.new(cache_config.secret, text.encode() + call.canonical, sha256).hexdigest()
+    cache_key = hmac.new(cache_config.secret, text.encode() + call.canonical_digest, sha256).hexdigest()
     cls = call.determinism.cls
     return CachePlan(cache_key, cls, asked, FOREVER_S, True, namespace=name, frozen=frozen, detail=_detail(call, cls))
 
@@ -182,7 +182,7 @@ def _bypass(
     if asked.no_store:
         return "no-store"
     cls, scope = call.determinism.cls, who.key.cache
-    if cls is Class.SAMPLED:
+    if cls is DeterminismClass.SAMPLED:
         return cls if asked.pool is None else None
     kept = (
         cache_config.classes
@@ -216,8 +216,8 @@ def _cache_key(
 ) -> str:
     share, shared_by = sharing_scope(who, cache_config)
     model, upstream = call.model, cache_config.upstream
-    epoch = "" if purge_state is None else purge_state.of(model)
-    drawn = "" if call.determinism.cls is Class.EXACT else _drawn(asked)
+    epoch = "" if purge_state is None else purge_state.generation(model)
+    drawn = "" if call.determinism.cls is DeterminismClass.EXACT else _drawn(asked)
     # With its length before each part that somebody else writes, no two sets of parts make the same text.
     text = (
         f"{cache_config.rule_set} {epoch} {call.flagged} {share} "

@@ -16,13 +16,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gateway.core import strict_json
 from gateway.core.problems import BODY_UNREADABLE, CALL_INVALID, FieldError, Problem
-from gateway.core.rules import Form, RuleSet
+from gateway.core.rules import CanonicalForm, RuleSet
 from gateway.core.strict_json import MAX_ERRORS, pointer
-from gateway.core.types import Call, Class, Determinism
+from gateway.core.types import Call, Determinism, DeterminismClass
 
 M = TypeVar("M", bound=BaseModel)
 MAX_QUERY = 65536
-NOT_MODELLED = Determinism(Class.UNKNOWN, "the determinism of this endpoint is not modelled yet")
+NOT_MODELLED = Determinism(DeterminismClass.UNKNOWN, "the determinism of this endpoint is not modelled yet")
 
 
 class Body(BaseModel):
@@ -33,12 +33,12 @@ class Body(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class ParseConfig:
-    """What parsing needs to know of the settings; `canonical` are the rules by which calls share an answer."""
+    """What parsing needs to know of the settings; `rule_set` are the rules by which calls share an answer."""
 
     models: Mapping[str, float]
     max_tokens: int = 4096
     defaults: str = "2025-02-14"
-    canonical: RuleSet = RuleSet()
+    rule_set: RuleSet = RuleSet()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class NormalizedBody:
     bulk_free: Mapping[str, Any] | None = None
     bulk: Sequence[bytes] = ()
     query: str = ""
-    form: Form | None = None
+    form: CanonicalForm | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,18 +94,18 @@ class Endpoint(Generic[M]):
         asked = self._read(raw, self._query(query))
         model, weight = self._model(asked, rules)
         draft = self.draft(asked, rules)
-        shared = rules.canonical.shares and draft.form is not None
+        shared = rules.rule_set.shares and draft.form is not None
         return draft, Call(
             endpoint=self.name,
             target=self.path + draft.query,
             model=model,
             flagged=bool(getattr(asked, "potential_sequence_of_concern", None)),
             body=orjson.dumps(draft.body, option=orjson.OPT_SERIALIZE_NUMPY),
-            canonical=self._canonical(draft),
+            canonical_digest=self._canonical(draft),
             units=max(1, round(weight * draft.units)),
             length=draft.length,
             determinism=draft.determinism,
-            sharing_digest=sha256(self.keyed_form(draft, rules.canonical)).digest() if shared else b"",
+            sharing_digest=sha256(self.keyed_form(draft, rules.rule_set)).digest() if shared else b"",
             template_track=draft.body["track"] if shared else None,
         )
 

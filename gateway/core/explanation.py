@@ -16,7 +16,7 @@ from gateway.core import cache_plan, determinism
 from gateway.core.cache_plan import CacheConfig, CachePlan
 from gateway.core.coordinates import as_json
 from gateway.core.endpoint import Endpoint, NormalizedBody, ParseConfig
-from gateway.core.rules import RULES, Form, RuleSet
+from gateway.core.rules import RULES, CanonicalForm, RuleSet
 from gateway.core.tracks import TRACKS, effective_steps
 from gateway.core.types import Call, Principal
 
@@ -70,24 +70,24 @@ def explanation(
         "remedy": verdict.remedy,
         "determinism": list(_answers(draft.form)),
         **_keeping(call, who, plan, cache_config, max_bytes),
-        "call_sha256": call.canonical.hex(),
-        "shared_sha256": (call.canonical if plan.namespace is not None else call.cache_digest).hex(),
+        "call_sha256": call.canonical_digest.hex(),
+        "shared_sha256": (call.canonical_digest if plan.namespace is not None else call.cache_digest).hex(),
         "rule_set": canonical.name,
         "rules": list(_rules(draft.form, canonical)),
         "canonical": _shown(_form(draft, canonical), in_full),
     }
 
 
-def _answers(form: Form | None) -> Iterator[Mapping[str, Any]]:
+def _answers(form: CanonicalForm | None) -> Iterator[Mapping[str, Any]]:
     if form is None:
         return
     flag = form["condition_on_coordinates_only"]
     track = form["track"]
     steps = effective_steps(TRACKS[track], form["inputs"], num_steps=form["num_steps"], coordinates_only=flag)
-    asked = determinism.questions(track, form["temperature"], form["temperature_annealing"], form["strategy"], steps)
-    for question in asked:
-        change = None if question.holds else question.change
-        yield {"asks": question.asks, "holds": question.holds, "says": question.says, "change": change}
+    asked = determinism.conditions(track, form["temperature"], form["temperature_annealing"], form["strategy"], steps)
+    for condition in asked:
+        change = None if condition.holds else condition.remedy
+        yield {"asks": condition.asks, "holds": condition.holds, "says": condition.reason, "change": change}
 
 
 def _keeping(
@@ -118,9 +118,9 @@ def _why_not(call: Call, plan: CachePlan, cache_config: CacheConfig) -> str:
     return WHY_NOT[plan.reason]
 
 
-def _rules(form: Form | None, canonical: RuleSet) -> Iterator[Mapping[str, Any]]:
+def _rules(form: CanonicalForm | None, canonical: RuleSet) -> Iterator[Mapping[str, Any]]:
     """Every rule there is. What one that is not in force would change is found on the form under those that are."""
-    changed = {} if form is None else {rule.name: changes for rule, changes in canonical.context(form)}
+    changed = {} if form is None else {rule.name: changes for rule, changes in canonical.trace(form)}
     final = None if form is None else canonical.apply(form)
     for rule in RULES:
         in_force = rule.apply is None or rule.name in changed

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 
-class Class(StrEnum):
+class DeterminismClass(StrEnum):
     """What a repeat of the same call would answer, by the rules of the published sampler."""
 
     EXACT = "exact"
@@ -21,7 +21,7 @@ class Class(StrEnum):
 class Determinism:
     """A class, the one rule that decided it, and what the caller could change to make the call `exact`."""
 
-    cls: Class
+    cls: DeterminismClass
     reason: str
     remedy: str | None = None
 
@@ -30,9 +30,9 @@ class Determinism:
 class Call:
     """What was asked, validated and normalised.
 
-    `body` is what goes upstream, `canonical` the SHA-256 of the canonical form: two calls with the same meaning have
-    the same one. `sharing_digest` is the digest under the rule set in force, by which answers are shared; empty: `canonical`
-    is. With `template_track` (the generated track) what is shared is a frame, and each caller's inputs go around it.
+    `body` is what goes upstream, `canonical_digest` the SHA-256 of the canonical form: two calls with the same meaning have
+    the same one. `sharing_digest` is the digest under the rule set in force, by which answers are
+    shared; empty: `canonical_digest` is. With `template_track` (the generated track) what is shared is a frame, and each caller's inputs go around it.
     `units` is the cost (model weight x effective steps x tokens), `length` the number of tokens.
     """
 
@@ -41,7 +41,7 @@ class Call:
     model: str
     flagged: bool
     body: bytes = field(repr=False)
-    canonical: bytes = field(repr=False)
+    canonical_digest: bytes = field(repr=False)
     units: int
     length: int
     determinism: Determinism
@@ -51,24 +51,24 @@ class Call:
     @property
     def cache_digest(self) -> bytes:
         """The digest that calls have in common which share an answer."""
-        return self.sharing_digest or self.canonical
+        return self.sharing_digest or self.canonical_digest
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A complete JSON success of the upstream, as bytes that are never unpickled.
 
-    `took_s` is how long the upstream worked, `upstream` which one it was. `packed` is the body in zstd, where it is
+    `compute_s` is how long the upstream worked, `upstream` which one it was. `compressed` is the body in zstd, where it is
     stored so. A `is_template` body lacks the caller's inputs and goes to nobody as it is. `etag` and `receipt` are made
     when an answer is presented to a caller.
     """
 
     body: bytes = field(repr=False)
     created: float
-    cls: Class
-    took_s: float = 0.0
+    cls: DeterminismClass
+    compute_s: float = 0.0
     upstream: str = ""
-    packed: bytes | None = field(default=None, repr=False)
+    compressed: bytes | None = field(default=None, repr=False)
     is_template: bool = False
     etag: str = ""
     receipt: str = ""

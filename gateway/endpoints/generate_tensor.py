@@ -86,7 +86,7 @@ def draft(asked: GenerateTensor, rules: ParseConfig) -> NormalizedBody:
         bulk=_bulk(inputs["coordinates"]),
         units=steps * n,
         length=n,
-        determinism=determinism.of_generation(
+        determinism=determinism.classify(
             body["track"], body["temperature"], body["temperature_annealing"], body["strategy"], steps
         ),
         form={**body, "length": n, "inputs": inputs},

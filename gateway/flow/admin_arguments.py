@@ -2,7 +2,7 @@
 
 import re
 
-from gateway.core.cache_directives import NAME as NAMESPACE
+from gateway.core.cache_directives import NAME_PATTERN as NAMESPACE
 
 MAX_TEXT = 500
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}")

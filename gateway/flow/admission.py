@@ -8,10 +8,9 @@ always been charged before, so the limit holds exactly over any number of proces
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gateway.core import ratelimit
 from gateway.core.metrics import QUOTA_REFUSALS, STORE_ERRORS
 from gateway.core.problems import RATE_EXCEEDED, STATE_UNAVAILABLE, Problem
-from gateway.core.quota import Limit, LimitBook, Verdict
+from gateway.core.quota import Limit, LimitConfig, Verdict, ratelimit_fields
 from gateway.core.types import Principal
 from gateway.flow.context import RequestContext
 from gateway.flow.wait_queue import WaitQueue
@@ -40,9 +39,9 @@ class Admission:
     """The rate desk of one worker."""
 
     def __init__(
-        self, ledger: Ledger, book: LimitBook, line: WaitQueue, clock: Clock, tasks: Tasks, meter: Meter
+        self, ledger: Ledger, limit_config: LimitConfig, line: WaitQueue, clock: Clock, tasks: Tasks, meter: Meter
     ) -> None:
-        self._ledger, self._book, self._line = ledger, book, line
+        self._ledger, self._limit_config, self._line = ledger, limit_config, line
         self._clock, self._tasks, self._meter = clock, tasks, meter
         self._allowances: dict[str, _Allowance] = {}
 
@@ -54,7 +53,7 @@ class Admission:
         shown = self.in_advance(who)
         if shown is not None:
             return shown
-        limits = self._book.rate(who)
+        limits = self._limit_config.rate_limits(who)
         if not limits:
             return NO_LIMITS
         shown = await self._with_another(who)
@@ -111,7 +110,7 @@ class Admission:
         return verdict
 
     def _shown(self, who: Principal, verdict: Verdict) -> Mapping[str, str]:
-        return ratelimit.fields(self._book.all(who), verdict.standings)
+        return ratelimit_fields(self._limit_config.all(who), verdict.statuses)
 
     async def sweep(self) -> None:
         """Give back what was charged in advance and not used in time, and forget idle allowances."""

@@ -113,12 +113,12 @@ class AnswerCache:
         With the `owner` of a lease, that ends as the answer is stored.
         """
         if plan.cache_key is None or not plan.store_reachable or len(answer.body) > self._max_bytes:
-            return Stored(answer, False, call.canonical if call.template_track else None)
+            return Stored(answer, False, call.canonical_digest if call.template_track else None)
         if plan.namespace is not None:
             return await self._record(plan, call, answer, plan.namespace, plan.cache_key)
         shared = _framed(call, answer)
         if shared is None:
-            return Stored(answer, False, call.canonical)
+            return Stored(answer, False, call.canonical_digest)
         blob = entry_codec.encode(self._keys.entries, plan.cache_key, shared, self._clock.token(NONCE_BYTES))
         ttl_s = plan.ttl_s + plan.stale_if_error_s
         try:
@@ -162,7 +162,7 @@ class AnswerCache:
         ):
             return known[0]
         if answer.is_template:
-            answer = replace(answer, body=echo_template.fill(call, answer.body), packed=None, is_template=False)
+            answer = replace(answer, body=echo_template.fill(call, answer.body), compressed=None, is_template=False)
         if not answer.etag:
             answer = self._certified(call, answer)
         if plan.cache_key is not None and remember:
@@ -171,8 +171,8 @@ class AnswerCache:
 
     def _certified(self, call: Call, answer: Answer) -> Answer:
         digest = sha256(answer.body).digest()
-        receipt = Receipt(call.model, call.canonical, answer.cls, answer.created, answer.upstream, digest)
-        return replace(answer, etag=digest.hex()[:32], receipt=receipts.mint(self._keys.receipts, receipt))
+        receipt = Receipt(call.model, call.canonical_digest, answer.cls, answer.created, answer.upstream, digest)
+        return replace(answer, etag=digest.hex()[:32], receipt=receipts.encode(self._keys.receipts, receipt))
 
     async def forget(self, plan: CachePlan, call: Call) -> None:
         """Take an entry out that turned out to be wrong; other workers' memory of it ends with their next look."""
@@ -196,7 +196,7 @@ class AnswerCache:
 
     def receipt(self, identifier: str) -> Mapping[str, object] | None:
         """What a receipt says, or None for one that this gateway did not make."""
-        receipt = receipts.read(self._keys.receipts, identifier)
+        receipt = receipts.decode(self._keys.receipts, identifier)
         return None if receipt is None else receipt.document()
 
 

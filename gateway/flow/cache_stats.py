@@ -32,7 +32,7 @@ class CacheStats:
         """An answer from before was good enough, fresh or stale."""
         meter = self._meter
         meter.count(CACHE_BYTES, "served", by=len(answer.body))
-        meter.count(SECONDS_SAVED, call.endpoint, by=answer.took_s)
+        meter.count(SECONDS_SAVED, call.endpoint, by=answer.compute_s)
         meter.observe(CACHE_AGE, max(0.0, self._clock.now() - answer.created), answer.cls)
 
     def kept(self, answer: Answer, *, stored: bool) -> None:
@@ -40,7 +40,7 @@ class CacheStats:
         self._meter.count(CACHE_WRITES, "stored" if stored else "not_stored")
         if stored:
             self._meter.count(CACHE_BYTES, "stored", by=len(answer.body))
-            self._meter.count(CACHE_BYTES, "compressed", by=len(answer.packed or answer.body))
+            self._meter.count(CACHE_BYTES, "compressed", by=len(answer.compressed or answer.body))
 
     async def poll(self) -> None:
         """Ask the cache server how it is; of a lost one nothing is known, so nothing is shown."""

@@ -7,12 +7,11 @@ packed form; its receipt is that of the answer as it is kept, without the senten
 
 from dataclasses import replace
 
-from gateway.core import advice
 from gateway.core.cache_plan import CachePlan
 from gateway.core.lru import Lru
 from gateway.core.metrics import STORE_ERRORS, WARNINGS
 from gateway.core.types import Answer, Call, Principal
-from gateway.core.warning_messages import with_warning
+from gateway.core.warning_messages import warning_text, warning_topic, with_warning
 from gateway.ports import Clock, Meter, StoreUnavailable, Throttle
 
 EVERY_S = 3600.0
@@ -30,14 +29,14 @@ class CallerWarnings:
 
     async def advised(self, answer: Answer, plan: CachePlan, call: Call, who: Principal, *, kept: bool) -> Answer:
         """The answer, with a sentence in it where one is due; `kept` is whether it is one from before."""
-        about = advice.topic(plan, call, kept=kept)
+        about = warning_topic(plan, call, from_cache=kept)
         if about is None or not await self._due(about, who.key.public_id):
             return answer
-        body = with_warning(answer.body, advice.sentence(about, plan, call))
+        body = with_warning(answer.body, warning_text(about, plan, call))
         if body is None:
             return answer
         self._meter.count(WARNINGS, about)
-        return replace(answer, body=body, packed=None, etag="")
+        return replace(answer, body=body, compressed=None, etag="")
 
     async def _due(self, about: str, key: str) -> bool:
         now = self._clock.monotonic()

@@ -80,11 +80,11 @@ class Dispatcher:
         problem = Problem(NO_UPSTREAM_KEY)
         for _ in range(1 + self._terms.retries):
             now = self._clock.monotonic()
-            if not self._breaker.allows(now):
+            if not self._breaker.try_acquire(now):
                 return Computed(None, self._resting(now), may_have_worked=False)
             key = self._pick(call.flagged, now)
             if key is None:
-                self._breaker.abandoned()
+                self._breaker.release()
                 return Computed(None, self._nobody(call.flagged, now), may_have_worked=False)
             outcome, result = await self._try(call, key)
             if isinstance(result, Answer):
@@ -107,15 +107,15 @@ class Dispatcher:
             key.in_flight -= 1
             self._under_way -= 1
             self._meter.gauge(IN_FLIGHT, self._under_way, "upstream")
-        took_s = self._clock.monotonic() - started
-        self._meter.observe(LATENCY, took_s, call.endpoint, "upstream")
-        outcome, result = self._classify(call, reply, took_s)
+        compute_s = self._clock.monotonic() - started
+        self._meter.observe(LATENCY, compute_s, call.endpoint, "upstream")
+        outcome, result = self._classify(call, reply, compute_s)
         self._meter.count(UPSTREAM_REQUESTS, call.endpoint, outcome.name)
         self._record_outcome(key, outcome, reply)
         return outcome, result
 
     def _classify(
-        self, call: Call, reply: UpstreamReply | UpstreamLoss, took_s: float
+        self, call: Call, reply: UpstreamReply | UpstreamLoss, compute_s: float
     ) -> tuple[UpstreamOutcome, Answer | Problem]:
         if isinstance(reply, UpstreamLoss):
             outcome = retry.of_loss(reply.sent, reply.timed_out, reply.reason)
@@ -129,7 +129,7 @@ class Dispatcher:
             return outcome, Problem(outcome.kind, f"The upstream answered with status {reply.status}.")
         if reply.status != 200 or reply.media_type != "application/json" or not _is_success(call, reply.body):
             return retry.BAD_ANSWER, Problem(UPSTREAM_ANSWER_BAD)
-        return outcome, Answer(reply.body, self._clock.now(), call.determinism.cls, took_s, self._terms.upstream)
+        return outcome, Answer(reply.body, self._clock.now(), call.determinism.cls, compute_s, self._terms.upstream)
 
     def _record_outcome(self, key: UpstreamKey, outcome: UpstreamOutcome, reply: UpstreamReply | UpstreamLoss) -> None:
         now = self._clock.monotonic()
@@ -145,7 +145,7 @@ class Dispatcher:
         elif outcome is retry.OK:
             self._breaker.succeeded()
         else:
-            self._breaker.abandoned()
+            self._breaker.release()
         self.show()
 
     def _pick(self, flagged: bool, now: float) -> UpstreamKey | None:

@@ -66,7 +66,7 @@ class Explainer:
             endpoint.cacheable,
             raw.header("Cache-Control"),
         )
-        canonical = self._rules.canonical
+        canonical = self._rules.rule_set
         context.outcome = "answered"
         return explanation(what, who, plan, self._cache_config, canonical, self._max_entry_bytes, in_full=in_full)
 

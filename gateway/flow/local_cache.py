@@ -40,22 +40,22 @@ class LocalCache:
 
     def plan(self, call: Call, holder: Hashable) -> CachePlan | None:
         """The plan of this call for those who share, where nothing special was asked for."""
-        return self._plans.get((call.canonical, call.endpoint, call.model, call.flagged, holder))
+        return self._plans.get((call.canonical_digest, call.endpoint, call.model, call.flagged, holder))
 
     def put_plan(self, call: Call, holder: Hashable, plan: CachePlan) -> None:
-        self._plans.put((call.canonical, call.endpoint, call.model, call.flagged, holder), plan, 768)
+        self._plans.put((call.canonical_digest, call.endpoint, call.model, call.flagged, holder), plan, 768)
 
     def answer(self, cache_key: str, call: Call) -> tuple[Answer, float] | None:
         """An answer as this call's caller gets it, and until when it is fresh (seconds since the epoch)."""
-        return self._answers.get((cache_key, call.canonical))
+        return self._answers.get((cache_key, call.canonical_digest))
 
     def put_answer(self, cache_key: str, call: Call, answer: Answer, fresh_until: float) -> None:
-        size = len(answer.body) + len(answer.packed or b"")
-        self._answers.put((cache_key, call.canonical), (answer, fresh_until), size)
+        size = len(answer.body) + len(answer.compressed or b"")
+        self._answers.put((cache_key, call.canonical_digest), (answer, fresh_until), size)
         self._meter.gauge(LOCAL_CACHE_BYTES, self._answers.bytes, "answers")
 
     def drop_answer(self, cache_key: str, call: Call) -> None:
-        self._answers.drop((cache_key, call.canonical))
+        self._answers.drop((cache_key, call.canonical_digest))
 
     def forget(self) -> None:
         """Everything: something was purged."""

@@ -33,11 +33,11 @@ Open = Callable[[], Iterable[bytes]]
 
 @dataclass(frozen=True, slots=True)
 class TransferResult:
-    """How a transport ended. `left_out` are flagged calls that are not in the file."""
+    """How a transport ended. `omitted` are flagged calls that are not in the file."""
 
     namespace: Namespace
     entries: int
-    left_out: int
+    omitted: int
     sha256: str
 
 
@@ -68,22 +68,22 @@ class NamespaceTransfer:
                 "Only a frozen namespace can be exported, so that the file is the whole of it; freeze it first."
             )
         await self._record("namespace_exported", by=by, namespace=name, flagged=flagged)
-        writer, left_out, written = export_format.ExportWriter(), 0, 0
+        writer, omitted, written = export_format.ExportWriter(), 0, 0
         write(writer.begin(ExportHeader(info.namespace, self._version)))
         async for entry in self._entries(name):
             if entry.flagged and not flagged:
-                left_out += 1
+                omitted += 1
                 continue
             written += 1
             write(writer.add(entry, self._digest(entry)))
-        write(writer.end(left_out))
-        return TransferResult(info.namespace, written, left_out, writer.sha256)
+        write(writer.end(omitted))
+        return TransferResult(info.namespace, written, omitted, writer.sha256)
 
     async def load(self, file: Open, name: str | None, by: str) -> TransferResult:
         """Read a file into a new namespace, under its own name or another. All of it or nothing; it is frozen."""
         check_names(by=by)
         try:
-            digest = export_format.check(file())
+            digest = export_format.verify(file())
             head, end = self._checked(file)
             namespace = replace(head.namespace, name=name or head.namespace.name)
             await self._curator.check_free(namespace.name)
@@ -93,7 +93,7 @@ class NamespaceTransfer:
             await self._fill(namespace, file)
         except ExportUnreadable as reason:
             raise InvalidArgument(f"The file cannot be imported. {reason}") from None
-        return TransferResult(namespace, end.entries, end.left_out, digest)
+        return TransferResult(namespace, end.entries, end.omitted, digest)
 
     async def _entries(self, name: str) -> AsyncIterator[NamespaceEntry]:
         after = 0
@@ -112,7 +112,7 @@ class NamespaceTransfer:
     def _digest(self, entry: NamespaceEntry) -> bytes:
         """The digest of the call as this gateway reads it, whatever models it has now."""
         anything = ParseConfig({entry.model: 1.0}, max_tokens=2**31)
-        return _parsed(entry, anything).canonical
+        return _parsed(entry, anything).canonical_digest
 
     def _checked(self, file: Open) -> tuple[ExportHeader, ExportTrailer]:
         """The first and the last line of a file whose calls are all calls of this gateway; nothing is stored."""
@@ -150,8 +150,8 @@ class NamespaceTransfer:
             raise ExportUnreadable(
                 f"Call {line.number} in it is not valid here: {problem.kind.title} {problem.detail} {where}".rstrip()
             ) from None
-        told = (entry.target, entry.model, entry.flagged, line.call)
-        if (call.target, call.model, call.flagged, call.canonical) != told:
+        told = (entry.target, entry.model, entry.flagged, line.call_digest)
+        if (call.target, call.model, call.flagged, call.canonical_digest) != told:
             raise ExportUnreadable(f"Call {line.number} in it is not the call that its receipt names.")
         return call
 

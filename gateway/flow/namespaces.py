@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from gateway.core.audit import Event
-from gateway.core.cache_plan import DEFAULT
+from gateway.core.cache_plan import DEFAULT_NAMESPACE
 from gateway.core.types import Namespace
 from gateway.flow.admin_arguments import InvalidArgument, check_names, check_namespace, check_text
 from gateway.ports import AuditLog, Clock, NamespaceContents, NamespaceStore, NotStored
@@ -90,7 +90,7 @@ class NamespaceAdmin:
     async def check_free(self, name: str) -> None:
         """Raises Refused for a name that cannot be had."""
         check_namespace(name)
-        if name == DEFAULT:
+        if name == DEFAULT_NAMESPACE:
             raise InvalidArgument("`default` is the cache that all callers share; choose another name.")
         if name in await self._namespace_store.namespaces():
             raise InvalidArgument("There is a namespace of that name already.")

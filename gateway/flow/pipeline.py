@@ -17,7 +17,7 @@ from gateway.core.problems import (
     WRONG_METHOD,
     Problem,
 )
-from gateway.core.types import Answer, Call, Class, Principal, Response
+from gateway.core.types import Answer, Call, DeterminismClass, Principal, Response
 from gateway.flow.admission import Admission
 from gateway.flow.authenticate import Authenticator
 from gateway.flow.cache import AnswerCache
@@ -80,7 +80,7 @@ class Pipeline:
         plan = await self._planned(endpoint, call, who, raw)  # 400 403 404: where the answer lives, and why
         rate, found, satisfies = await self._enter(plan, call, who, context)  # 429: rate, fair line
         if found is not None and satisfies:
-            exact = call.determinism.cls is Class.EXACT  # then there is never anything to say
+            exact = call.determinism.cls is DeterminismClass.EXACT  # then there is never anything to say
             told = found if exact else await self._warnings.advised(found, plan, call, who, kept=True)
             return self._hit(found, told, plan, call, rate, context)
         if plan.frozen:
@@ -187,7 +187,7 @@ class Pipeline:
                 plan.cache_key,
                 partial(self._compute, plan, call, who, context, owner),
                 distributed=plan.store_reachable and plan.namespace is None,
-                canonical=call.canonical,
+                canonical=call.canonical_digest,
                 fits=partial(self._fits, plan, self._clock.now()),
                 owner=owner,
             )

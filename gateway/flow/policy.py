@@ -55,7 +55,7 @@ class PolicyEnforcer:
             "key": who.key.public_id,
             "endpoint": call.endpoint,
             "model": call.model,
-            "call": call.canonical.hex(),
+            "call": call.canonical_digest.hex(),
             **facts,
         }
         try:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from gateway.core.audit import Event
-from gateway.core.cache_plan import DEFAULT
+from gateway.core.cache_plan import DEFAULT_NAMESPACE
 from gateway.core.purge_state import Purge
 from gateway.flow.admin_arguments import InvalidArgument, check_names
 from gateway.ports import AuditLog, CacheStore, Clock, NamespaceStore, NotStored, PurgeStore
@@ -29,7 +29,7 @@ class PurgeRequest:
     model: str | None = None
     older_than_s: float | None = None
     key: str | None = None
-    namespace: str = DEFAULT
+    namespace: str = DEFAULT_NAMESPACE
     soft: bool = False
 
 
@@ -53,7 +53,7 @@ class Purger:
         """Forget; answers how many entries that were, where they are counted. Raises Refused."""
         check_names(by=by)
         self._check(order)
-        if order.namespace != DEFAULT:
+        if order.namespace != DEFAULT_NAMESPACE:
             return await self._of_namespace(order, by)
         await self._record(order, by)
         if order.key is not None:
@@ -88,7 +88,7 @@ class Purger:
         others = order.model is not None or order.older_than_s is not None or order.soft
         if order.key is not None and not _CACHE_KEY.fullmatch(order.key):
             raise InvalidArgument("A key is 64 digits from 0 to f, as `cache explain` shows it.")
-        if others and (order.key is not None or order.namespace != DEFAULT):
+        if others and (order.key is not None or order.namespace != DEFAULT_NAMESPACE):
             raise InvalidArgument(
                 "One entry, or what a namespace holds, is forgotten whatever its model and age, and for good."
             )

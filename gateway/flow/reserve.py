@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from gateway.core.metrics import QUOTA_REFUSALS, STORE_ERRORS, UNITS
 from gateway.core.problems import CONCURRENCY_EXCEEDED, QUOTA_EXHAUSTED, STATE_UNAVAILABLE, Problem
-from gateway.core.quota import Limit, LimitBook, Reservation, Verdict
-from gateway.core.ratelimit import policy_field, state_field
+from gateway.core.quota import Limit, LimitConfig, Reservation, Verdict, ratelimit_policy, ratelimit_state
 from gateway.core.types import Call, Principal
 from gateway.flow.context import RequestContext
 from gateway.flow.wait_queue import POLL_S, WaitQueue
@@ -32,14 +31,21 @@ class Reserver:
     """Reserves and settles for one worker."""
 
     def __init__(
-        self, ledger: Ledger, book: LimitBook, line: WaitQueue, clock: Clock, tasks: Tasks, meter: Meter, lease_s: float
+        self,
+        ledger: Ledger,
+        limit_config: LimitConfig,
+        line: WaitQueue,
+        clock: Clock,
+        tasks: Tasks,
+        meter: Meter,
+        lease_s: float,
     ) -> None:
-        self._ledger, self._book, self._line = ledger, book, line
+        self._ledger, self._limit_config, self._line = ledger, limit_config, line
         self._clock, self._tasks, self._meter, self._lease_s = clock, tasks, meter, lease_s
 
     async def reserve(self, who: Principal, call: Call, context: RequestContext) -> HeldReservation:
         """Everything that the call will cost, or a problem: 403 units spent, 429 too many at once, 503 no ledger."""
-        limits = self._book.work(who)
+        limits = self._limit_config.upstream_limits(who)
         reservation = Reservation(self._clock.token(12).hex(), who.user, limits, call.units)
         if not limits:
             return HeldReservation(call, reservation, Verdict(None, 0.0, ()))
@@ -68,7 +74,7 @@ class Reserver:
             raise Problem(STATE_UNAVAILABLE, headers={"Retry-After": "2"}) from None
         if _is_concurrency(verdict):
             # The store knows when a lease expires, not when a call ends; calls end sooner.
-            return Verdict(verdict.refused_by, min(POLL_S, verdict.retry_after_s or POLL_S), verdict.standings)
+            return Verdict(verdict.refused_by, min(POLL_S, verdict.retry_after_s or POLL_S), verdict.statuses)
         return verdict
 
     async def _settle(self, reservation: Reservation, units: int) -> None:
@@ -86,12 +92,12 @@ class Reserver:
         self._meter.count(QUOTA_REFUSALS, limit.name)
         headers = {
             "Retry-After": str(max(1, round(verdict.retry_after_s + 0.499))),
-            "RateLimit-Policy": policy_field(self._book.all(who)),
-            "RateLimit": state_field(verdict.standings),
+            "RateLimit-Policy": ratelimit_policy(self._limit_config.all(who)),
+            "RateLimit": ratelimit_state(verdict.statuses),
         }
         if limit.kind == "concurrency":
             return Problem(CONCURRENCY_EXCEEDED, f"{limit.amount} calls at once are allowed.", (), headers)
-        left = next((standing.remaining for standing in verdict.standings if standing.limit == limit), 0)
+        left = next((status.remaining for status in verdict.statuses if status.limit == limit), 0)
         detail = f"The call costs {call.units} units; {left} of {limit.amount} are left until midnight UTC."
         return Problem(QUOTA_EXHAUSTED, detail, (), headers)
 

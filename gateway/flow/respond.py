@@ -77,9 +77,9 @@ class Responder:
         }
         if not answer.etag:
             return Response(200, answer.body, headers)  # with a sentence in it: it stands for no kept answer
-        packed = answer.packed if context.takes_zstd else None
+        packed = answer.compressed if context.takes_zstd else None
         headers["ETag"] = f'"{answer.etag}"' if packed is None else f'"{answer.etag}-zstd"'
-        if answer.packed is not None:
+        if answer.compressed is not None:
             headers["Vary"] = "Accept-Encoding"
         if context.known is not None and _names(context.known, answer.etag):
             return Response(304, b"", headers)

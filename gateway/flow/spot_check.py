@@ -16,7 +16,7 @@ from gateway.core.lru import Lru
 from gateway.core.metrics import DIVERGENCE, SPOT_CHECKS, STORE_ERRORS, UNITS
 from gateway.core.quota import Reservation
 from gateway.core.spot_check import BUDGET_HOLDER, SpotCheckConfig
-from gateway.core.types import Answer, Call, Class
+from gateway.core.types import Answer, Call, DeterminismClass
 from gateway.flow.cache import AnswerCache
 from gateway.flow.dispatch import Dispatcher
 from gateway.flow.reserve import HeldReservation, Reserver
@@ -72,7 +72,7 @@ class SpotChecker:
         cache_key, now = plan.cache_key, self._clock.monotonic()
         if cache_key is None or not self._concerns(plan, call) or cache_key in self._under_way:
             return
-        if now < (self._rests.get((cache_key, call.canonical)) or now):
+        if now < (self._rests.get((cache_key, call.canonical_digest)) or now):
             self._meter.count(SPOT_CHECKS, "recent")
             return
         if len(self._under_way) >= MOST_AT_ONCE or self._breaker.state() != "closed":
@@ -82,8 +82,8 @@ class SpotChecker:
         self._tasks.spawn(self._again(cache_key, plan, call, hit))
 
     def _draw(self) -> None:
-        if self._terms.share > 0:
-            self._left = spot_check.hits_until_next(self._terms.share, self._clock.token(8))
+        if self._terms.fraction > 0:
+            self._left = spot_check.hits_until_next(self._terms.fraction, self._clock.token(8))
 
     def _begin(self, models: Collection[str]) -> None:
         """Every series is there from the start: the first divergence must be seen as a rise."""
@@ -119,7 +119,9 @@ class SpotChecker:
         if answer is None:
             return "failed"
         if spot_check.same_outputs(hit.body, answer.body):
-            self._rests.put((plan.cache_key, call.canonical), self._clock.monotonic() + self._terms.again_s, 128)
+            self._rests.put(
+                (plan.cache_key, call.canonical_digest), self._clock.monotonic() + self._terms.interval_s, 128
+            )
             return "same"
         await self._diverged(plan, call)
         return "different"
@@ -158,7 +160,7 @@ class SpotChecker:
     async def _diverged(self, plan: CachePlan, call: Call) -> None:
         """Count it. An `exact` entry is wrong now and goes; of any other class the first answer is the lab's."""
         self._meter.count(DIVERGENCE, call.model, call.determinism.cls, self._rule_set)
-        if call.determinism.cls is not Class.EXACT:
+        if call.determinism.cls is not DeterminismClass.EXACT:
             return
         await self._recall.forget(plan, call)
         for _ in range(TOUCH_TRIES):

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from gateway.core.quota import LimitBook
+from gateway.core.quota import LimitConfig
 from gateway.core.types import Limits
 
 UNLIMITED = "unlimited"
@@ -134,14 +134,14 @@ class LimitsSettings(SettingsTable):
         description="For one user, by name: the same four; those left out are as in limits.default.",
     )
 
-    def book(self) -> LimitBook:
+    def limit_config(self) -> LimitConfig:
         """Who has which ceilings, as the flow reads it."""
         plain = self.default.model_dump()
         own = {
             user: Limits(**{**plain, **table.model_dump(include=table.model_fields_set)})
             for user, table in self.users.items()
         }
-        return LimitBook(self.default.limits(), own)
+        return LimitConfig(self.default.limits(), own)
 
 
 class CacheSettings(SettingsTable):
@@ -169,7 +169,7 @@ class CacheSettings(SettingsTable):
         268435456, description="Most bytes that one namespace holds; in the state store."
     )
     share: Literal["organisation", "team", "user"] = Field("organisation", description="Who shares kept answers.")
-    spot_check_share: Annotated[float, Field(ge=0, le=1)] = Field(
+    spot_check_fraction: Annotated[float, Field(ge=0, le=1)] = Field(
         0.01, description="Share of hits that are computed again in the background and compared; 0 for none."
     )
     spot_check_units_per_day: Annotated[int, Field(ge=0)] = Field(

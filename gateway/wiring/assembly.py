@@ -85,19 +85,19 @@ def key_pepper(master: bytes) -> bytes:
 def assemble(world: Adapters, settings: Settings, master: bytes, upstream_keys: list[UpstreamKey]) -> Flow:
     """The flow on this world. Opens nothing."""
     w, s = world, settings
-    book = s.limits.book()
+    limit_config = s.limits.limit_config()
     memory = LocalCache(w.meter, s.cache.local_calls_bytes, s.cache.local_answers_bytes)
     authenticator = Authenticator(w.directory, w.clock, w.meter, key_pepper(master))
     watch = InvalidationPoller(w.directory, w.purge_store, w.namespace_store, authenticator, memory, w.clock, w.meter)
     line = WaitQueue(w.clock, w.tasks, w.meter, s.admission.max_wait_s, s.admission.max_waiting)
-    admission = Admission(w.ledger, book, line, w.clock, w.tasks, w.meter)
+    admission = Admission(w.ledger, limit_config, line, w.clock, w.tasks, w.meter)
     permit = PolicyEnforcer(w.audit, w.clock, w.meter, {"concern": s.policy.concern})
     deliver = Responder(permit, w.access, w.clock, w.tasks, w.meter)
     breaker = Breaker(s.breaker.failures, s.breaker.open_s)
     sealing = cache_config.cache_keys(master)
     recall = AnswerCache(w.cache, w.namespace_store, memory, w.clock, w.meter, sealing, s.cache.max_entry_bytes)
     dispatcher = Dispatcher(w.upstream, upstream_keys, breaker, _terms(s), w.clock, w.meter, log.warning)
-    reserver = Reserver(w.ledger, book, line, w.clock, w.tasks, w.meter, s.admission.reservation_lease_s)
+    reserver = Reserver(w.ledger, limit_config, line, w.clock, w.tasks, w.meter, s.admission.reservation_lease_s)
     config, rules, seen = (
         cache_config.cache_config(s, master),
         cache_config.parsing_rules(s),
@@ -180,7 +180,7 @@ def _spot_checker(
         tasks=w.tasks,
         meter=w.meter,
         terms=spot_check.SpotCheckConfig(
-            cache.spot_check_share,
+            cache.spot_check_fraction,
             cache.spot_check_units_per_day,
             cache.spot_check_classes,
             cache.spot_check_interval_s,

@@ -26,7 +26,7 @@ def cache_config(settings: Settings, master: bytes) -> CacheConfig:
         share=cache.share,
         ttl_s=cache.ttl_s,
         stale_if_error_s=cache.stale_if_error_s,
-        rule_set=parsing_rules(settings).canonical.name,
+        rule_set=parsing_rules(settings).rule_set.name,
     )
 
 

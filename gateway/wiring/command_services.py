@@ -14,7 +14,7 @@ from gateway.adapters.redis_ledger import RedisLedger
 from gateway.adapters.redis_namespaces import RedisNamespaces
 from gateway.adapters.redis_purges import RedisPurges
 from gateway.core import sealing
-from gateway.core.quota import LimitBook
+from gateway.core.quota import LimitConfig
 from gateway.flow.key_admin import KeyAdmin
 from gateway.flow.namespace_transfer import NamespaceTransfer
 from gateway.flow.namespaces import NamespaceAdmin
@@ -53,7 +53,7 @@ class CommandServices:
     purger: Purger
     namespaces: NamespaceAdmin
     transfer: NamespaceTransfer
-    book: LimitBook
+    limit_config: LimitConfig
 
 
 @asynccontextmanager
@@ -114,5 +114,5 @@ def _parts(
         ),
         namespaces=namespaces,
         transfer=transfer,
-        book=settings.limits.book(),
+        limit_config=settings.limits.limit_config(),
     )

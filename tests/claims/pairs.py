@@ -25,7 +25,7 @@ from tests.claims.table import TRACKS, Json
 from tests.endpoints.examples import ESM3, ESMC, call
 from tests.endpoints.meanings import Meaning, said
 
-LEVELS = {level: ParseConfig({ESM3: 1.0, ESMC: 0.5}, canonical=rule_set(level, {})) for level in ("wire", "sampler")}
+LEVELS = {level: ParseConfig({ESM3: 1.0, ESMC: 0.5}, rule_set=rule_set(level, {})) for level in ("wire", "sampler")}
 
 
 @dataclass(frozen=True)

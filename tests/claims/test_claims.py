@@ -15,12 +15,12 @@ FROM = {"wire": 0, "sampler": 1, "optional": 2, "never": 3}
 
 
 def asked(body: Json, canonical: RuleSet) -> Call:
-    return call("generate_tensor", body, rules=ParseConfig({ESM3: 1.0, ESMC: 0.5}, canonical=canonical))
+    return call("generate_tensor", body, rules=ParseConfig({ESM3: 1.0, ESMC: 0.5}, rule_set=canonical))
 
 
 def are_one(claim: Claim, canonical: RuleSet) -> bool:
     one, other = asked(claim.one, canonical), asked(claim.other, canonical)
-    assert one.cache_digest == (one.sharing_digest if canonical.shares else one.canonical)
+    assert one.cache_digest == (one.sharing_digest if canonical.shares else one.canonical_digest)
     return one.cache_digest == other.cache_digest
 
 

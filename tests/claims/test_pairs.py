@@ -43,7 +43,7 @@ def test_there_is_a_move_for_every_rule_that_is_on_by_default() -> None:
 @pytest.mark.parametrize("name", OPTIONAL)
 def test_an_optional_rule_sees_its_pairs_where_it_is_named_and_only_there(name: str) -> None:
     named, default = (
-        ParseConfig({ESM3: 1.0}, canonical=rule_set("sampler", switches)) for switches in ({name: True}, {})
+        ParseConfig({ESM3: 1.0}, rule_set=rule_set("sampler", switches)) for switches in ({name: True}, {})
     )
     seen = 0
     for number in range(300):

@@ -30,7 +30,7 @@ class Started:
             [sys.executable, "-m", "gateway", *words],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={"GATEWAY_CACHE__SPOT_CHECK_SHARE": "0", **os.environ, name: value},
+            env={"GATEWAY_CACHE__SPOT_CHECK_FRACTION": "0", **os.environ, name: value},
         )
         self.told: Mapping[str, Any] = {}
         self.home = words[words.index("--data-dir") + 1] if "--data-dir" in words else None

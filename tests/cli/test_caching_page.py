@@ -10,10 +10,10 @@ from gateway.cli import rules_page
 from gateway.cli.cache import cache
 from gateway.cli.keys import create
 from gateway.core.cache_directives import DIRECTIVES
-from gateway.core.determinism import of_generation
+from gateway.core.determinism import classify
 from gateway.core.receipts import Receipt
 from gateway.core.rules import RULES, Rule
-from gateway.core.types import Class
+from gateway.core.types import DeterminismClass
 from gateway.settings.names import leaves
 from tests.core.test_explanation import explained
 
@@ -44,7 +44,7 @@ def test_every_directive_is_explained_and_no_other() -> None:
 
 
 def test_every_member_of_a_receipt_is_explained_and_no_other() -> None:
-    receipt = Receipt("m", b"c" * 32, Class.EXACT, 0.0, "u", b"a" * 32)
+    receipt = Receipt("m", b"c" * 32, DeterminismClass.EXACT, 0.0, "u", b"a" * 32)
     assert sorted(cell.strip("`") for cell in table("member")) == sorted(receipt.document())
 
 
@@ -89,4 +89,4 @@ def test_the_table_of_classes_agrees_with_the_rules() -> None:
         strict=True,
     ):
         line = next(line for line in PAGE.splitlines() if line.startswith(f"| {cell} |"))
-        assert line.split("|")[2].strip().startswith(f"`{of_generation(*call).cls}`")
+        assert line.split("|")[2].strip().startswith(f"`{classify(*call).cls}`")

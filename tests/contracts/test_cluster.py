@@ -87,13 +87,13 @@ def test_the_scripts_of_one_user_keep_to_one_node_and_users_are_spread(cluster: 
 def test_a_client_with_an_old_map_is_redirected_and_nothing_is_charged_twice(cluster: str) -> None:
     async def story() -> None:
         async with opened(cluster) as (_, ledger), Move(cluster, "moved") as move:
-            assert (await ledger.charge_rate("moved", RATE, 0)).standings[0].remaining == 9
+            assert (await ledger.charge_rate("moved", RATE, 0)).statuses[0].remaining == 9
             await move.begin()
             await move.carry()
             await move.end(move.target_id)
             # The client still asks the node that had it: MOVED.
-            assert (await ledger.charge_rate("moved", RATE, 0)).standings[0].remaining == 8
-            assert (await ledger.charge_rate("moved", RATE, 0)).standings[0].remaining == 7
+            assert (await ledger.charge_rate("moved", RATE, 0)).statuses[0].remaining == 8
+            assert (await ledger.charge_rate("moved", RATE, 0)).statuses[0].remaining == 7
             await move.target.execute_command("FLUSHDB")
             await move.end(move.source_id)
 
@@ -103,15 +103,15 @@ def test_a_client_with_an_old_map_is_redirected_and_nothing_is_charged_twice(clu
 def test_a_user_who_is_just_being_moved_is_found_where_he_goes(cluster: str) -> None:
     async def story() -> None:
         async with opened(cluster) as (_, ledger), Move(cluster, "moving") as move:
-            assert (await ledger.charge_rate("moving", RATE, 0)).standings[0].remaining == 9
+            assert (await ledger.charge_rate("moving", RATE, 0)).statuses[0].remaining == 9
             await move.begin()
             # Still here: answered here.
-            assert (await ledger.charge_rate("moving", RATE, 0)).standings[0].remaining == 8
+            assert (await ledger.charge_rate("moving", RATE, 0)).statuses[0].remaining == 8
             await move.carry()
             # Gone already, and the move not over: ASK.
-            assert (await ledger.charge_rate("moving", RATE, 0)).standings[0].remaining == 7
+            assert (await ledger.charge_rate("moving", RATE, 0)).statuses[0].remaining == 7
             await move.end(move.target_id)
-            assert (await ledger.charge_rate("moving", RATE, 0)).standings[0].remaining == 6
+            assert (await ledger.charge_rate("moving", RATE, 0)).statuses[0].remaining == 6
             await move.target.execute_command("FLUSHDB")
             await move.end(move.source_id)
 

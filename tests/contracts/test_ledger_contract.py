@@ -31,8 +31,8 @@ def test_a_burst_is_admitted_at_once_and_then_one_each_interval(world: Adapters)
     async def story(ledger: Ledger) -> None:
         verdicts = [await ledger.charge_rate("ada", limits, 0) for _ in range(4)]
         assert [verdict.admitted for verdict in verdicts] == [True, True, True, False]
-        assert [verdict.standings[0].remaining for verdict in verdicts] == [2, 1, 0, 0]
-        assert [verdict.standings[0].reset_s for verdict in verdicts] == [10, 20, 30, 30]
+        assert [verdict.statuses[0].remaining for verdict in verdicts] == [2, 1, 0, 0]
+        assert [verdict.statuses[0].reset_s for verdict in verdicts] == [10, 20, 30, 30]
         assert verdicts[3].refused_by == limits[0]
         assert verdicts[3].retry_after_s == 10
         assert [verdict.granted for verdict in verdicts] == [1, 1, 1, 0]
@@ -52,7 +52,7 @@ def test_a_refused_request_is_charged_to_no_limit(world: Adapters) -> None:
         assert (await ledger.charge_rate("ada", (wide, narrow), 0)).admitted
         refused = await ledger.charge_rate("ada", (wide, narrow), 0)
         assert refused.refused_by == narrow
-        assert [standing.remaining for standing in refused.standings] == [5, 0]
+        assert [status.remaining for status in refused.statuses] == [5, 0]
         assert [usage.used for usage in await ledger.usage("ada", (wide, narrow))] == [5, 0]
 
     play(world.ledger(), story)
@@ -145,7 +145,7 @@ def test_requests_not_used_can_be_given_back_but_never_more_than_the_burst(world
         assert (await ledger.usage("ada", limits))[0].used == 58
         await ledger.return_rate("ada", limits, 1000)
         assert (await ledger.usage("ada", limits))[0].used == 64
-        assert (await ledger.charge_rate("ada", limits, 0)).standings[0].remaining == 63
+        assert (await ledger.charge_rate("ada", limits, 0)).statuses[0].remaining == 63
 
     play(world.ledger(), story)
 
@@ -178,10 +178,10 @@ def test_a_reservation_takes_a_lease_and_units_together_or_neither(world: Adapte
     async def story(ledger: Ledger) -> None:
         first = await ledger.reserve(call("one", lease, budget, cost=60), 60)
         assert first.admitted
-        assert [standing.remaining for standing in first.standings] == [1, 40]
+        assert [status.remaining for status in first.statuses] == [1, 40]
         refused = await ledger.reserve(call("two", lease, budget, cost=41), 60)
         assert refused.refused_by == budget
-        assert [standing.remaining for standing in refused.standings] == [1, 40]
+        assert [status.remaining for status in refused.statuses] == [1, 40]
         assert (await ledger.reserve(call("three", lease, budget, cost=40), 60)).admitted
         assert (await ledger.reserve(call("four", lease, budget, cost=0), 60)).refused_by == lease
         assert [usage.used for usage in await ledger.usage("ada", (lease, budget))] == [2, 100]
@@ -196,7 +196,7 @@ def test_a_reservation_sent_twice_is_charged_once(world: Adapters) -> None:
         for _ in range(3):
             verdict = await ledger.reserve(call("one", *limits, cost=60), 60)
             assert verdict.admitted
-            assert [standing.remaining for standing in verdict.standings] == [1, 40]
+            assert [status.remaining for status in verdict.statuses] == [1, 40]
 
     play(world.ledger(), story)
 
@@ -266,7 +266,7 @@ def test_units_are_whole_again_at_midnight_utc(world: Adapters) -> None:
 
     async def story(ledger: Ledger) -> None:
         verdict = await ledger.reserve(call("one", limit, cost=100), 60)
-        assert verdict.standings[0].reset_s == 10
+        assert verdict.statuses[0].reset_s == 10
         refused = await ledger.reserve(call("two", limit, cost=1), 60)
         assert (refused.refused_by, refused.retry_after_s) == (limit, 10)
         world.clock.advance(10)

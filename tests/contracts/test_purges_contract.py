@@ -62,11 +62,11 @@ def test_a_hard_purge_moves_every_address_and_one_of_a_model_only_that_model_s(w
     async def story(purge_store: PurgeStore) -> None:
         first = await purge_store.purge_state()
         of_model = await purge_store.purge(Purge(model=MODEL))
-        assert of_model.of(MODEL) != first.of(MODEL)
-        assert of_model.of(OTHER) == first.of(OTHER)
+        assert of_model.generation(MODEL) != first.generation(MODEL)
+        assert of_model.generation(OTHER) == first.generation(OTHER)
         of_all = await purge_store.purge(Purge())
-        assert of_all.of(MODEL) != of_model.of(MODEL)
-        assert of_all.of(OTHER) != of_model.of(OTHER)
+        assert of_all.generation(MODEL) != of_model.generation(MODEL)
+        assert of_all.generation(OTHER) != of_model.generation(OTHER)
 
     play(world.purge_store(), story)
 
@@ -75,7 +75,7 @@ def test_a_soft_purge_moves_no_address_and_makes_stale_what_it_names(world: Adap
     async def story(purge_store: PurgeStore) -> None:
         first = await purge_store.purge_state()
         one = await purge_store.purge(Purge(model=OTHER, soft=True))
-        assert (one.of(OTHER), one.of(MODEL)) == (first.of(OTHER), first.of(MODEL))
+        assert (one.generation(OTHER), one.generation(MODEL)) == (first.generation(OTHER), first.generation(MODEL))
         assert one.stale_before(OTHER) > 0 == one.stale_before(MODEL)
         both = await purge_store.purge(Purge(soft=True))
         assert both.stale_before(MODEL) >= one.stale_before(OTHER)
@@ -120,7 +120,7 @@ def test_marks_that_the_store_lost_are_replaced_by_larger_ones(server: Adapters)
             await store.call("test", "DEL", f"{server.prefix}marks")
         after = await purge_store.purge_state()
         assert (after.epoch > before.epoch, after.serial > before.serial) == (True, True)
-        assert after.of(MODEL) != before.of(MODEL)
+        assert after.generation(MODEL) != before.generation(MODEL)
 
     play(server.purge_store(), story)
 

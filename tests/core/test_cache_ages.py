@@ -6,10 +6,10 @@ import pytest
 
 from gateway.core.cache_directives import NO_DIRECTIVES, CacheDirectives
 from gateway.core.cache_plan import CachePlan
-from gateway.core.types import Answer, Class
+from gateway.core.types import Answer, DeterminismClass
 
 CREATED, TTL_S, NOW = 1_000_000.0, 1000.0, 1_000_600.0
-ANSWER = Answer(b"{}", CREATED, Class.EXACT)
+ANSWER = Answer(b"{}", CREATED, DeterminismClass.EXACT)
 
 
 def a_plan(**changes: object) -> CachePlan:

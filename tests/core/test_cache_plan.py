@@ -21,14 +21,22 @@ from gateway.core.cache_plan import (
     plan,
     plan_scope,
 )
-from gateway.core.determinism import of_generation
+from gateway.core.determinism import classify
 from gateway.core.endpoint import NOT_MODELLED
 from gateway.core.purge_state import PurgeState
-from gateway.core.types import Answer, CacheScope, Call, Class, Determinism, KeyRecord, Principal
+from gateway.core.types import Answer, CacheScope, Call, Determinism, DeterminismClass, KeyRecord, Principal
 
 SCHEME = CacheConfig(b"s" * 32, "https://upstream.example")
 CALL = Call(
-    "generate", "/api/v1/generate", "small", False, b"{}", b"c" * 32, 7, 7, Determinism(Class.EXACT, "one step")
+    "generate",
+    "/api/v1/generate",
+    "small",
+    False,
+    b"{}",
+    b"c" * 32,
+    7,
+    7,
+    Determinism(DeterminismClass.EXACT, "one step"),
 )
 ADA = Principal(KeyRecord("k1", "d1", "ada", "red", 0.0))
 ALL_CLASSES = ("exact", "pinned", "sampled", "unknown")
@@ -39,7 +47,7 @@ VALUE = r"-?\d{1,15}|[A-Za-z*][\w.-]*|\"[ !#-\[\]-~]*\""
 CACHE_STATUS = re.compile(rf"[A-Za-z*][\w!#$%&'*+.^`|~:/-]*(; [a-z*][a-z0-9_.*-]*(=({VALUE}))?)+")
 
 
-def of_class(cls: Class) -> Call:
+def of_class(cls: DeterminismClass) -> Call:
     return replace(CALL, determinism=Determinism(cls, "a rule"))
 
 
@@ -85,11 +93,15 @@ def test_whatever_may_set_two_answers_apart_sets_their_addresses_apart() -> None
         "another user": cache_key(cache_config=user, who=person("bob", "red")),
         "flag": cache_key(replace(CALL, flagged=True)),
         "model": cache_key(replace(CALL, model="large")),
-        "canonical": cache_key(replace(CALL, canonical=b"d" * 32)),
+        "canonical": cache_key(replace(CALL, canonical_digest=b"d" * 32)),
         "keyed": cache_key(replace(CALL, sharing_digest=b"e" * 32)),
-        "pinned, a sample": cache_key(of_class(Class.PINNED), asked=CacheDirectives(pool="lab", sample=1)),
-        "pinned, another sample": cache_key(of_class(Class.PINNED), asked=CacheDirectives(pool="lab", sample=2)),
-        "pinned, of another pool": cache_key(of_class(Class.PINNED), asked=CacheDirectives(pool="lab2", sample=1)),
+        "pinned, a sample": cache_key(of_class(DeterminismClass.PINNED), asked=CacheDirectives(pool="lab", sample=1)),
+        "pinned, another sample": cache_key(
+            of_class(DeterminismClass.PINNED), asked=CacheDirectives(pool="lab", sample=2)
+        ),
+        "pinned, of another pool": cache_key(
+            of_class(DeterminismClass.PINNED), asked=CacheDirectives(pool="lab2", sample=1)
+        ),
         "secret": cache_key(cache_config=replace(SCHEME, secret=b"t" * 32)),
     }
     same = [(a, b) for a, b in combinations(different, 2) if different[a] == different[b]]
@@ -98,7 +110,9 @@ def test_whatever_may_set_two_answers_apart_sets_their_addresses_apart() -> None
 
 
 def test_calls_with_one_meaning_meet_at_one_address_whatever_else_differs() -> None:
-    spelled = replace(CALL, body=b'{"a": 1}', units=9, length=9, determinism=Determinism(Class.PINNED, "other"))
+    spelled = replace(
+        CALL, body=b'{"a": 1}', units=9, length=9, determinism=Determinism(DeterminismClass.PINNED, "other")
+    )
     assert cache_key(spelled) == cache_key()
     assert cache_key(cache_config=replace(SCHEME, ttl_s=5.0, classes=("exact",))) == cache_key()
     assert (
@@ -106,7 +120,7 @@ def test_calls_with_one_meaning_meet_at_one_address_whatever_else_differs() -> N
         == cache_key()
     )
     # Under rules that let spellings share, the digest under those rules is what counts.
-    one, other = (replace(CALL, canonical=letter * 32, sharing_digest=b"k" * 32) for letter in (b"x", b"y"))
+    one, other = (replace(CALL, canonical_digest=letter * 32, sharing_digest=b"k" * 32) for letter in (b"x", b"y"))
     assert cache_key(one) == cache_key(other)
 
 
@@ -173,7 +187,7 @@ def test_a_plan_that_is_remembered_is_remembered_for_those_alone_who_share_it() 
     ]
     for share in ("organisation", "team", "user"):
         cache_config = replace(SCHEME, share=share)
-        for (one, other), cls in product(combinations(people, 2), (Class.EXACT, Class.PINNED)):
+        for (one, other), cls in product(combinations(people, 2), (DeterminismClass.EXACT, DeterminismClass.PINNED)):
             if plan_scope(one, cache_config) == plan_scope(other, cache_config):
                 assert planned(of_class(cls), one, cache_config) == planned(of_class(cls), other, cache_config)
 
@@ -216,18 +230,20 @@ def test_nothing_of_a_call_can_be_read_from_its_plan() -> None:
 @pytest.mark.parametrize(
     ("cls", "classes", "reason"),
     [
-        (Class.EXACT, ("exact", "pinned"), None),
-        (Class.PINNED, ("exact", "pinned"), None),
-        (Class.EXACT, ("exact",), None),
-        (Class.PINNED, ("exact",), "pinned"),
-        (Class.EXACT, (), "exact"),
-        (Class.UNKNOWN, ("exact", "pinned"), "unknown"),
-        (Class.SAMPLED, ("exact", "pinned"), "sampled"),
+        (DeterminismClass.EXACT, ("exact", "pinned"), None),
+        (DeterminismClass.PINNED, ("exact", "pinned"), None),
+        (DeterminismClass.EXACT, ("exact",), None),
+        (DeterminismClass.PINNED, ("exact",), "pinned"),
+        (DeterminismClass.EXACT, (), "exact"),
+        (DeterminismClass.UNKNOWN, ("exact", "pinned"), "unknown"),
+        (DeterminismClass.SAMPLED, ("exact", "pinned"), "sampled"),
         # A setting that names it does not make chance repeatable.
-        (Class.SAMPLED, ALL_CLASSES, "sampled"),
+        (DeterminismClass.SAMPLED, ALL_CLASSES, "sampled"),
     ],
 )
-def test_only_the_classes_that_the_settings_name_are_kept(cls: Class, classes: tuple[str, ...], reason: str) -> None:
+def test_only_the_classes_that_the_settings_name_are_kept(
+    cls: DeterminismClass, classes: tuple[str, ...], reason: str
+) -> None:
     made = planned(of_class(cls), cache_config=replace(SCHEME, classes=classes))
     assert (made.cache_key is None, made.storable, made.readable) == (bool(reason), not reason, not reason)
     assert made.reason == (reason or cls)
@@ -248,11 +264,11 @@ def test_a_key_keeps_no_class_that_the_settings_do_not(
     of_settings: tuple[str, ...], of_key: tuple[str, ...] | None, kept: set[str]
 ) -> None:
     who, cache_config = person("ada", "red", CacheScope(classes=of_key)), replace(SCHEME, classes=of_settings)
-    assert {cls.value for cls in Class if planned(of_class(cls), who, cache_config).storable} == kept
+    assert {cls.value for cls in DeterminismClass if planned(of_class(cls), who, cache_config).storable} == kept
 
 
 def test_a_sample_of_a_pool_is_kept_for_everybody_who_asks_for_the_same() -> None:
-    sampled, third = of_class(Class.SAMPLED), CacheDirectives(pool="lab", sample=3)
+    sampled, third = of_class(DeterminismClass.SAMPLED), CacheDirectives(pool="lab", sample=3)
     made = planned(sampled, asked=third)
     assert (made.storable, made.readable, made.first_write_wins, made.reason) == (True, True, True, "sampled")
     assert made.cache_key == planned(sampled, person("bob", "blue"), asked=third).cache_key
@@ -273,7 +289,11 @@ def test_of_an_exact_call_every_sample_is_the_one_answer() -> None:
 
 
 def test_the_reason_of_a_bypass_is_the_first_that_holds() -> None:
-    sampled, off, no_store = of_class(Class.SAMPLED), replace(SCHEME, enabled=False), CacheDirectives(no_store=True)
+    sampled, off, no_store = (
+        of_class(DeterminismClass.SAMPLED),
+        replace(SCHEME, enabled=False),
+        CacheDirectives(no_store=True),
+    )
     assert plan(sampled, ADA, off, None, False, no_store).reason == "disabled"
     assert plan(sampled, ADA, SCHEME, None, False, no_store).reason == "endpoint"
     assert plan(sampled, ADA, SCHEME, None, True, no_store).reason == "no-store"
@@ -283,7 +303,9 @@ def test_the_reason_of_a_bypass_is_the_first_that_holds() -> None:
 
 def test_every_reason_that_is_given_for_a_bypass_is_on_the_list() -> None:
     switch = (True, False)
-    for cls, enabled, cacheable, no_store, purge_state in product(Class, switch, switch, switch, (MARKS, None)):
+    for cls, enabled, cacheable, no_store, purge_state in product(
+        DeterminismClass, switch, switch, switch, (MARKS, None)
+    ):
         cache_config = replace(SCHEME, enabled=enabled, classes=("exact",))
         made = plan(of_class(cls), ADA, cache_config, purge_state, cacheable, CacheDirectives(no_store=no_store))
         assert made.storable or made.reason in BYPASS_REASONS
@@ -303,7 +325,7 @@ def test_without_sight_of_the_store_equal_calls_still_find_each_other() -> None:
 
 
 def test_the_first_of_several_pinned_answers_is_kept_unless_a_new_one_was_asked_for() -> None:
-    pinned = of_class(Class.PINNED)
+    pinned = of_class(DeterminismClass.PINNED)
     assert planned(pinned).first_write_wins
     assert not planned(pinned, asked=CacheDirectives(no_cache=True)).first_write_wins
     assert not planned().first_write_wins
@@ -327,8 +349,8 @@ def in_namespace(
     return namespace_plan(call, cache_config, name, False, asked)
 
 
-@pytest.mark.parametrize("cls", list(Class))
-def test_a_namespace_keeps_the_first_answer_to_calls_of_any_class_for_ever(cls: Class) -> None:
+@pytest.mark.parametrize("cls", list(DeterminismClass))
+def test_a_namespace_keeps_the_first_answer_to_calls_of_any_class_for_ever(cls: DeterminismClass) -> None:
     made = in_namespace(of_class(cls))
     assert (made.storable, made.readable, made.first_write_wins) == (True, True, True)
     answer = Answer(b"{}", 1.0, cls)
@@ -342,7 +364,7 @@ def test_records_lie_apart_by_namespace_flag_call_sample_and_secret_and_by_nothi
         "itself": in_namespace().cache_key,
         "another namespace": in_namespace(name="paper2").cache_key,
         "flag": in_namespace(replace(CALL, flagged=True)).cache_key,
-        "canonical": in_namespace(replace(CALL, canonical=b"d" * 32)).cache_key,
+        "canonical": in_namespace(replace(CALL, canonical_digest=b"d" * 32)).cache_key,
         "sample": in_namespace(asked=CacheDirectives(sample=2)).cache_key,
         "pool": in_namespace(asked=CacheDirectives(pool="p", sample=2)).cache_key,
         "secret": in_namespace(cache_config=replace(SCHEME, secret=b"t" * 32)).cache_key,
@@ -370,8 +392,10 @@ def members(status: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("ttl", "shown"), [(60.9, "60"), (0.0, "0"), (-5.0, "-5"), (2_592_000.0, "2592000")])
-@pytest.mark.parametrize("cls", [Class.EXACT, Class.PINNED])
-def test_a_hit_is_told_with_what_is_left_of_it_its_class_and_the_rule(cls: Class, ttl: float, shown: str) -> None:
+@pytest.mark.parametrize("cls", [DeterminismClass.EXACT, DeterminismClass.PINNED])
+def test_a_hit_is_told_with_what_is_left_of_it_its_class_and_the_rule(
+    cls: DeterminismClass, ttl: float, shown: str
+) -> None:
     said = members(cache_status_hit(planned(of_class(cls)), ttl))
     assert said == {"": "esm-gateway", "hit": "", "ttl": shown, "detail": f'"{cls.value}: a rule"'}
 
@@ -380,15 +404,23 @@ def test_a_hit_is_told_with_what_is_left_of_it_its_class_and_the_rule(cls: Class
     ("made", "why", "detail"),
     [
         (planned(), "miss", '"exact: one step"'),
-        (planned(of_class(Class.PINNED)), "miss", '"pinned: a rule"'),
+        (planned(of_class(DeterminismClass.PINNED)), "miss", '"pinned: a rule"'),
         (planned(asked=CacheDirectives(no_cache=True)), "request", '"exact: one step"'),
         (planned(asked=CacheDirectives(no_store=True)), "bypass", "no-store"),
-        (planned(of_class(Class.SAMPLED), asked=CacheDirectives(no_cache=True)), "bypass", '"sampled: a rule"'),
-        (planned(of_class(Class.SAMPLED), asked=CacheDirectives(pool="lab", sample=1)), "miss", '"sampled: a rule"'),
+        (
+            planned(of_class(DeterminismClass.SAMPLED), asked=CacheDirectives(no_cache=True)),
+            "bypass",
+            '"sampled: a rule"',
+        ),
+        (
+            planned(of_class(DeterminismClass.SAMPLED), asked=CacheDirectives(pool="lab", sample=1)),
+            "miss",
+            '"sampled: a rule"',
+        ),
         (planned(purge_state=None, asked=CacheDirectives(no_cache=True)), "bypass", "store"),
         (plan(CALL, ADA, SCHEME, MARKS, False, NO_DIRECTIVES), "bypass", "endpoint"),
         (planned(cache_config=replace(SCHEME, enabled=False)), "bypass", "disabled"),
-        (in_namespace(of_class(Class.UNKNOWN)), "miss", '"unknown: a rule"'),
+        (in_namespace(of_class(DeterminismClass.UNKNOWN)), "miss", '"unknown: a rule"'),
         (in_namespace(asked=CacheDirectives(no_store=True)), "bypass", "no-store"),
     ],
 )
@@ -406,7 +438,7 @@ def test_every_rule_that_may_decide_a_class_can_be_told_in_a_header() -> None:
     for track, temperature, annealing, strategy, steps in product(
         tracks, (0.0, 0.5), (True, False), ("random", "entropy"), (1, 4)
     ):
-        told = of_generation(track, temperature, annealing, strategy, steps)
+        told = classify(track, temperature, annealing, strategy, steps)
         members(cache_status_hit(planned(replace(CALL, determinism=told)), 5.0))
     members(cache_status_hit(in_namespace(replace(CALL, determinism=NOT_MODELLED)), 5.0))
 

@@ -5,10 +5,10 @@ from itertools import product
 
 import pytest
 
-from gateway.core.determinism import of_generation, questions
-from gateway.core.types import Class
+from gateway.core.determinism import classify, conditions
+from gateway.core.types import DeterminismClass
 
-EXACT, PINNED, SAMPLED = Class.EXACT, Class.PINNED, Class.SAMPLED
+EXACT, PINNED, SAMPLED = DeterminismClass.EXACT, DeterminismClass.PINNED, DeterminismClass.SAMPLED
 ORDINARY = ("sequence", "structure", "secondary_structure", "sasa")
 STRATEGIES, SWITCH, TEMPERATURES, STEPS = ("random", "entropy"), (False, True), (0.0, 1e-6, 0.5, 1.0), (1, 2, 8, 100)
 
@@ -45,8 +45,8 @@ FUNCTION_TABLE = {
 }
 
 
-def cell(track: str, temperature: float, annealing: bool, strategy: str, steps: int) -> Class:
-    return of_generation(track, temperature, annealing, strategy, steps).cls
+def cell(track: str, temperature: float, annealing: bool, strategy: str, steps: int) -> DeterminismClass:
+    return classify(track, temperature, annealing, strategy, steps).cls
 
 
 @pytest.mark.parametrize("track", ORDINARY)
@@ -76,11 +76,11 @@ def test_sampled_is_never_said_of_temperature_zero_nor_pinned_above_it() -> None
 @pytest.mark.parametrize("track", [*ORDINARY, "function"])
 def test_following_the_remedy_makes_the_call_exact(track: str) -> None:
     for temperature, annealing, strategy, steps in product(TEMPERATURES, SWITCH, STRATEGIES, STEPS):
-        said = of_generation(track, temperature, annealing, strategy, steps)
+        said = classify(track, temperature, annealing, strategy, steps)
         assert (said.remedy is None) == (said.cls is EXACT)
         changes = dict(re.findall(r'"(\w+)": ("?\w+"?)', said.remedy or ""))
         assert set(changes) <= {"temperature", "temperature_annealing", "strategy"}
-        after = of_generation(
+        after = classify(
             track,
             0.0 if "temperature" in changes else temperature,
             False if "temperature_annealing" in changes else annealing,
@@ -91,30 +91,30 @@ def test_following_the_remedy_makes_the_call_exact(track: str) -> None:
 
 
 def test_the_reason_names_what_decided() -> None:
-    assert "temperature" in of_generation("sasa", 0.5, False, "entropy", 5).reason
-    assert "order" in of_generation("sasa", 0.0, False, "random", 5).reason
-    assert "annealing" in of_generation("sasa", 0.0, True, "entropy", 5).reason
-    assert of_generation("sasa", 0.0, False, "random", 1).reason == "one step"
-    assert "entropy" in of_generation("sasa", 0.0, False, "entropy", 5).reason
-    assert "arg max" in of_generation("function", 0.7, True, "entropy", 5).reason
+    assert "temperature" in classify("sasa", 0.5, False, "entropy", 5).reason
+    assert "order" in classify("sasa", 0.0, False, "random", 5).reason
+    assert "annealing" in classify("sasa", 0.0, True, "entropy", 5).reason
+    assert classify("sasa", 0.0, False, "random", 1).reason == "one step"
+    assert "entropy" in classify("sasa", 0.0, False, "entropy", 5).reason
+    assert "arg max" in classify("function", 0.7, True, "entropy", 5).reason
 
 
 @pytest.mark.parametrize("track", [*ORDINARY, "function"])
 def test_the_class_is_that_of_the_first_question_which_does_not_hold(track: str) -> None:
     for temperature, annealing, strategy, steps in product(TEMPERATURES, SWITCH, STRATEGIES, STEPS):
-        said = of_generation(track, temperature, annealing, strategy, steps)
-        missed = [each for each in questions(track, temperature, annealing, strategy, steps) if not each.holds]
+        said = classify(track, temperature, annealing, strategy, steps)
+        missed = [each for each in conditions(track, temperature, annealing, strategy, steps) if not each.holds]
         if not missed:
             assert (said.cls, said.remedy) == (EXACT, None)
             continue
-        assert (said.cls, said.reason) == (missed[0].otherwise, missed[0].says)
-        assert said.remedy == "set " + ", ".join(each.change for each in missed)
+        assert (said.cls, said.reason) == (missed[0].class_if_not, missed[0].reason)
+        assert said.remedy == "set " + ", ".join(each.remedy for each in missed)
 
 
 def test_every_question_says_why_in_either_case() -> None:
     for track, temperature, annealing, strategy, steps in product(
         (*ORDINARY, "function"), TEMPERATURES, SWITCH, STRATEGIES, STEPS
     ):
-        asked = questions(track, temperature, annealing, strategy, steps)
+        asked = conditions(track, temperature, annealing, strategy, steps)
         assert len({each.name for each in asked}) == len(asked) == (2 if track == "function" else 3)
-        assert all(each.asks.endswith("?") and each.says for each in asked)
+        assert all(each.asks.endswith("?") and each.reason for each in asked)

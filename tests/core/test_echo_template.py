@@ -16,7 +16,7 @@ from gateway.sandbox.answers import Asked, generate_tensor
 from tests.endpoints.examples import ESM3, TOKENS, WIRE, Json, call, generation
 
 NAME = "generate_tensor"
-SAMPLER = ParseConfig(models={ESM3: 1.0}, canonical=rule_set("sampler", {}))
+SAMPLER = ParseConfig(models={ESM3: 1.0}, rule_set=rule_set("sampler", {}))
 
 
 def asked(track: str = "sasa", **changes: Any) -> Call:
@@ -64,7 +64,7 @@ def test_each_caller_gets_their_own_inputs_around_one_frame() -> None:
         residue[5] = [9.0, 9.0, 9.0]
     one, other = asked(), asked(inputs={**TOKENS, "coordinates": full, "structure": None})
     assert one.sharing_digest == other.sharing_digest
-    assert one.canonical != other.canonical
+    assert one.canonical_digest != other.canonical_digest
     body = answered(one)
     theirs = json.loads(echo_template.fill(other, stripped(one, body)))["outputs"]
     assert theirs == {**json.loads(other.body)["inputs"], "sasa": json.loads(body)["outputs"]["sasa"]}

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from gateway.core.endpoint import NOT_MODELLED, Body, Endpoint, NormalizedBody, ParseConfig
 from gateway.core.problems import BODY_UNREADABLE, CALL_INVALID, Problem
-from gateway.core.types import Call, Class
+from gateway.core.types import Call, DeterminismClass
 
 RULES = ParseConfig(models={"small": 1.0, "large": 2.5, "tiny": 0.001})
 
@@ -80,7 +80,7 @@ def test_a_call_says_where_it_goes_for_whom_it_counts_and_how_much() -> None:
     call = parse(BODY)
     assert (call.endpoint, call.target, call.model, call.flagged) == ("toy", "/api/v1/toy", "small", False)
     assert (call.units, call.length, call.determinism) == (10, 10, NOT_MODELLED)
-    assert call.determinism.cls is Class.UNKNOWN
+    assert call.determinism.cls is DeterminismClass.UNKNOWN
     assert orjson.loads(call.body) == BODY
 
 
@@ -107,8 +107,8 @@ def test_the_order_of_members_does_not_change_the_canonical_form() -> None:
     one, other = ({"a": 1, "b": {"c": 2, "d": 3}}, {"b": {"d": 3, "c": 2}, "a": 1})
     forms = {TOY.canonical_form(NormalizedBody(body=body, units=1, length=1)) for body in (one, other)}
     assert len(forms) == 1
-    assert parse(BODY).canonical == parse(dict(reversed(BODY.items()))).canonical
-    assert len(parse(BODY).canonical) == 32
+    assert parse(BODY).canonical_digest == parse(dict(reversed(BODY.items()))).canonical_digest
+    assert len(parse(BODY).canonical_digest) == 32
 
 
 def test_the_endpoint_and_the_query_are_part_of_the_canonical_form() -> None:
@@ -131,8 +131,8 @@ def test_an_array_in_a_body_is_forwarded_as_numbers_and_counts_in_the_canonical_
 
     array = np.array([[0.5, np.nan], [1.0, 2.0]])
     assert orjson.loads(call(array).body) == {"c": [[0.5, None], [1.0, 2.0]]}
-    assert call(array).canonical == call(array.copy()).canonical
-    seen = {call(a).canonical for a in (array, array.T.copy(), array.reshape(4), np.nextafter(array, 9))}
+    assert call(array).canonical_digest == call(array.copy()).canonical_digest
+    seen = {call(a).canonical_digest for a in (array, array.T.copy(), array.reshape(4), np.nextafter(array, 9))}
     assert len(seen) == 4
 
 

@@ -8,42 +8,44 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core import sealing
-from gateway.core.entry_codec import PACKED_FROM, compress, decode, encode, from_bytes, to_bytes
-from gateway.core.types import Answer, Class
+from gateway.core.entry_codec import COMPRESS_FROM_BYTES, compress, decode, encode, from_bytes, to_bytes
+from gateway.core.types import Answer, DeterminismClass
 
 KEY, OTHER_KEY, NONCE = b"k" * 32, b"l" * 32, bytes(range(12))
-ANSWER = Answer(b'{"outputs":{}}', 1_795_000_000.25, Class.PINNED)
+ANSWER = Answer(b'{"outputs":{}}', 1_795_000_000.25, DeterminismClass.PINNED)
 ENTRY = encode(KEY, "a" * 64, ANSWER, NONCE)
-LARGE = Answer(b'{"outputs":{"sequence":[%s]}}' % (b"0," * 2000), 5.5, Class.SAMPLED, 1.25, "https://up.example")
+LARGE = Answer(
+    b'{"outputs":{"sequence":[%s]}}' % (b"0," * 2000), 5.5, DeterminismClass.SAMPLED, 1.25, "https://up.example"
+)
 
 
 @given(
     st.binary(max_size=3000),
     st.floats(0, 1e11),
-    st.sampled_from(list(Class)),
+    st.sampled_from(list(DeterminismClass)),
     st.floats(0, 1e5),
     st.text(max_size=40),
     st.booleans(),
 )
 @settings(max_examples=100, deadline=None)
 def test_an_answer_comes_back_with_all_that_is_known_of_it(
-    body: bytes, created: float, cls: Class, took_s: float, upstream: str, framed: bool
+    body: bytes, created: float, cls: DeterminismClass, compute_s: float, upstream: str, framed: bool
 ) -> None:
-    answer = compress(Answer(body, created, cls, took_s, upstream, is_template=framed))
+    answer = compress(Answer(body, created, cls, compute_s, upstream, is_template=framed))
     assert decode(KEY, "here", encode(KEY, "here", answer, NONCE)) == answer
 
 
-@pytest.mark.parametrize(("size", "packed"), [(PACKED_FROM - 1, False), (PACKED_FROM, True)])
+@pytest.mark.parametrize(("size", "packed"), [(COMPRESS_FROM_BYTES - 1, False), (COMPRESS_FROM_BYTES, True)])
 def test_bodies_that_are_worth_it_are_kept_in_zstd_and_are_the_same_bytes_again(size: int, packed: bool) -> None:
     body = b"0," * (size // 2) + b"0" * (size % 2)
     answer = compress(replace(LARGE, body=body))
-    assert (answer.packed is not None) is packed
-    if answer.packed is not None:
-        assert zstandard.decompress(answer.packed) == body
+    assert (answer.compressed is not None) is packed
+    if answer.compressed is not None:
+        assert zstandard.decompress(answer.compressed) == body
         assert len(to_bytes(answer)) < len(body) / 5
     again = from_bytes(to_bytes(answer))
     assert again is not None
-    assert (again.body, again.packed) == (body, answer.packed)
+    assert (again.body, again.compressed) == (body, answer.compressed)
 
 
 def test_what_is_packed_is_not_packed_again() -> None:
@@ -54,7 +56,7 @@ def test_what_is_packed_is_not_packed_again() -> None:
 def claiming(size: int) -> bytes:
     """An entry whose zstd frame says, truly or not, that it holds so many bytes."""
     packed = zstandard.ZstdCompressor(level=1).compress(bytes(size))
-    return to_bytes(replace(LARGE, packed=packed))
+    return to_bytes(replace(LARGE, compressed=packed))
 
 
 def test_an_entry_that_would_be_larger_than_may_be_kept_is_no_answer() -> None:
@@ -68,7 +70,7 @@ def test_an_entry_that_would_be_larger_than_may_be_kept_is_no_answer() -> None:
 @pytest.mark.parametrize("with_size", [True, False])
 def test_a_zstd_frame_that_is_cut_broken_or_of_unknown_size_is_no_answer(with_size: bool) -> None:
     packed = zstandard.ZstdCompressor(write_content_size=with_size, write_checksum=True).compress(LARGE.body)
-    whole = to_bytes(replace(LARGE, packed=packed))
+    whole = to_bytes(replace(LARGE, compressed=packed))
     assert (from_bytes(whole) is not None) is with_size
     head = len(whole) - len(packed)
     for length in range(head, len(whole)):

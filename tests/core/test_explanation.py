@@ -43,14 +43,14 @@ def explained(
 ) -> dict[str, Any]:
     found = endpoints.find(f"/api/v1/{endpoint}")
     assert found is not None
-    rules = ParseConfig({MODEL: 2.0}, canonical=canonical or RuleSet())
+    rules = ParseConfig({MODEL: 2.0}, rule_set=canonical or RuleSet())
     what = ExplainedCall.of(
         found, orjson.dumps(changes if endpoint != "generate_tensor" else BODY | (changes or {})), "", rules
     )
     who = Principal(KeyRecord("k", "d", "ada", "lab", 0.0, cache=scope))
-    terms = CacheConfig(SECRET, "http://upstream", rule_set=rules.canonical.name, **cache_config)
+    terms = CacheConfig(SECRET, "http://upstream", rule_set=rules.rule_set.name, **cache_config)
     plan = plan_for(what.call, who, terms, purge_state, NAMESPACES.get, found.cacheable, asked)
-    return explanation(what, who, plan, terms, rules.canonical, 2**24, in_full=in_full)
+    return explanation(what, who, plan, terms, rules.rule_set, 2**24, in_full=in_full)
 
 
 def test_everything_that_is_said_is_json() -> None:

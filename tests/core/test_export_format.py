@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from gateway.core import export_format
 from gateway.core.export_format import (
+    CHECKSUM_FRAME_BYTES,
     MAGIC,
-    SEAL_BYTES,
     ExportHeader,
     ExportRow,
     ExportTrailer,
@@ -23,10 +23,12 @@ from gateway.core.export_format import (
     ExportWriter,
 )
 from gateway.core.namespace_entry import NamespaceEntry
-from gateway.core.types import Answer, Class, Namespace
+from gateway.core.types import Answer, DeterminismClass, Namespace
 
 HEAD = ExportHeader(Namespace("paper-2026", 1000.125, 2000.25, "Figure 3 \N{BUTTERFLY}"), "0.1.0")
-ANSWER = Answer(b'{"outputs": {"sequence": [0, 5,  2]}}\n', 1_800_000_000.123456, Class.SAMPLED, 1.5, "http://up")
+ANSWER = Answer(
+    b'{"outputs": {"sequence": [0, 5,  2]}}\n', 1_800_000_000.123456, DeterminismClass.SAMPLED, 1.5, "http://up"
+)
 ENTRY = NamespaceEntry("encode", "/api/v1/encode", "esm3", False, b'{"model":"esm3"}', None, None, ANSWER)
 CALL = bytes(range(32))
 
@@ -44,9 +46,9 @@ def entries(count: int) -> list[NamespaceEntry]:
     ]
 
 
-def written(recorded: Iterable[NamespaceEntry], head: ExportHeader = HEAD, left_out: int = 0) -> bytes:
+def written(recorded: Iterable[NamespaceEntry], head: ExportHeader = HEAD, omitted: int = 0) -> bytes:
     writer = ExportWriter()
-    parts = [writer.begin(head), *(writer.add(entry, CALL) for entry in recorded), writer.end(left_out)]
+    parts = [writer.begin(head), *(writer.add(entry, CALL) for entry in recorded), writer.end(omitted)]
     return b"".join(parts)
 
 
@@ -66,8 +68,8 @@ def sealed(lines: bytes, magic: bytes = MAGIC) -> bytes:
 
 def test_what_is_read_is_what_was_written() -> None:
     told = entries(20)
-    content = written(told, left_out=3)
-    assert export_format.check(pieces(content)) == sha256(content[:-SEAL_BYTES]).hexdigest()
+    content = written(told, omitted=3)
+    assert export_format.verify(pieces(content)) == sha256(content[:-CHECKSUM_FRAME_BYTES]).hexdigest()
     lines: list[ExportHeader | ExportRow | ExportTrailer] = [
         ExportRow(i, entry, CALL) for i, entry in enumerate(told, start=1)
     ]
@@ -90,13 +92,13 @@ def test_every_flipped_bit_and_every_cut_is_refused_before_anything_is_read() ->
     for at in range(len(content)):
         damaged = content[:at] + bytes([content[at] ^ 1 << at % 8]) + content[at + 1 :]
         with pytest.raises(ExportUnreadable):
-            export_format.check(pieces(damaged))
+            export_format.verify(pieces(damaged))
     for end in range(len(content)):
         with pytest.raises(ExportUnreadable):
-            export_format.check(pieces(content[:end]))
+            export_format.verify(pieces(content[:end]))
     for more in (b"\0", content):
         with pytest.raises(ExportUnreadable):
-            export_format.check(pieces(content + more))
+            export_format.verify(pieces(content + more))
 
 
 @settings(max_examples=200, derandomize=True, deadline=None, database=None)
@@ -117,9 +119,9 @@ def test_damage_that_comes_between_two_readings_is_seen_at_the_latest_at_the_end
 def test_another_version_of_the_form_is_told_from_a_file_that_is_none() -> None:
     newer = export_format._skippable(b"esm-gateway namespace 2\n")
     with pytest.raises(ExportUnreadable, match="newer"):
-        export_format.check(pieces(sealed(b"", magic=newer)))
+        export_format.verify(pieces(sealed(b"", magic=newer)))
     with pytest.raises(ExportUnreadable, match="no namespace"):
-        export_format.check(pieces(b"PK\x03\x04" * 100))
+        export_format.verify(pieces(b"PK\x03\x04" * 100))
 
 
 def changed(**changes: object) -> bytes:
@@ -133,7 +135,7 @@ def changed(**changes: object) -> bytes:
 
 
 def lines_of(content: bytes) -> bytes:
-    return zstandard.ZstdDecompressor().decompressobj().decompress(content[len(MAGIC) : -SEAL_BYTES])
+    return zstandard.ZstdDecompressor().decompressobj().decompress(content[len(MAGIC) : -CHECKSUM_FRAME_BYTES])
 
 
 @pytest.mark.parametrize(
@@ -157,13 +159,13 @@ def test_a_file_whose_content_does_not_agree_with_itself_is_refused_though_its_c
     changes: dict[str, object], said: str
 ) -> None:
     content = changed(**changes)
-    export_format.check(pieces(content))
+    export_format.verify(pieces(content))
     with pytest.raises(ExportUnreadable, match=said):
         rows(content)
 
 
 def test_a_line_that_never_ends_is_refused_without_being_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export_format, "LONGEST_LINE", 10_000)
+    monkeypatch.setattr(export_format, "MAX_LINE_BYTES", 10_000)
     with pytest.raises(ExportUnreadable, match="no JSON object"):
         rows(sealed(b"[" * 10_000_000))
 
@@ -175,5 +177,5 @@ def test_a_reader_without_a_gateway_can_read_it() -> None:
         return
     done = subprocess.run([tool, "-dc"], input=written([ENTRY]), capture_output=True, check=True)
     head, line, end = (json.loads(text) for text in done.stdout.splitlines())
-    assert (head["name"], end) == ("paper-2026", {"entries": 1, "left_out": 0})
+    assert (head["name"], end) == ("paper-2026", {"entries": 1, "omitted": 0})
     assert sha256(line["answer"].encode()).hexdigest() == line["receipt"]["answer_sha256"]

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from gateway.core import entry_codec
 from gateway.core.cache_directives import NO_DIRECTIVES, CacheDirectives
 from gateway.core.namespace_entry import NamespaceEntry, decode, encode
-from gateway.core.types import Answer, Call, Class, Determinism
+from gateway.core.types import Answer, Call, Determinism, DeterminismClass
 
 KEY, NONCE = b"k" * 32, bytes(range(12))
 TEXT = st.text(st.characters(blacklist_categories=["Cs"]), max_size=20)
 ENTRY = NamespaceEntry(
-    "encode", "/api/v1/encode", "esm3", False, b'{"a":1}', None, None, Answer(b"{}", 5.0, Class.EXACT)
+    "encode", "/api/v1/encode", "esm3", False, b'{"a":1}', None, None, Answer(b"{}", 5.0, DeterminismClass.EXACT)
 )
 BLOB = encode(KEY, "paper here", ENTRY, NONCE)
 
@@ -24,7 +24,7 @@ BLOB = encode(KEY, "paper here", ENTRY, NONCE)
 def test_a_record_comes_back_as_it_was(
     endpoint: str, target: str, model: str, flagged: bool, body: bytes, pool: str | None, sample: int | None
 ) -> None:
-    answer = entry_codec.compress(Answer(body * 20, 7.25, Class.SAMPLED, 0.5, "https://up.example"))
+    answer = entry_codec.compress(Answer(body * 20, 7.25, DeterminismClass.SAMPLED, 0.5, "https://up.example"))
     entry = NamespaceEntry(endpoint, target, model, flagged, body, pool, sample, answer)
     assert decode(KEY, "paper here", encode(KEY, "paper here", entry, NONCE)) == entry
 
@@ -33,7 +33,7 @@ def test_a_record_comes_back_as_it_was(
     "asked", [NO_DIRECTIVES, CacheDirectives(pool="lab", sample=3), CacheDirectives(namespace="paper", sample=2)]
 )
 def test_a_record_is_the_call_as_it_went_upstream_and_the_sample_that_was_asked_for(asked: CacheDirectives) -> None:
-    exact, target = Determinism(Class.EXACT, "rule"), "/api/v1/encode?a=b"
+    exact, target = Determinism(DeterminismClass.EXACT, "rule"), "/api/v1/encode?a=b"
     call = Call("encode", target, "esm3", True, b'{"a":1}', b"c" * 32, 7, 5, exact, b"k" * 32)
     made = NamespaceEntry.of(call, asked, ENTRY.answer)
     assert made == replace(ENTRY, target=target, flagged=True, pool=asked.pool, sample=asked.sample)

@@ -7,11 +7,19 @@ import pytest
 
 from gateway.core.policies import POLICIES, Decision
 from gateway.core.problems import CONCERN_REFUSED, MODEL_REFUSED
-from gateway.core.types import Approval, Call, Class, Determinism, KeyRecord, Principal
+from gateway.core.types import Approval, Call, Determinism, DeterminismClass, KeyRecord, Principal
 
 NOW = 1000.0
 CALL = Call(
-    "generate", "/api/v1/generate", "small", False, b"{}", b"c" * 32, 7, 7, Determinism(Class.EXACT, "one step")
+    "generate",
+    "/api/v1/generate",
+    "small",
+    False,
+    b"{}",
+    b"c" * 32,
+    7,
+    7,
+    Determinism(DeterminismClass.EXACT, "one step"),
 )
 FLAGGED = replace(CALL, flagged=True)
 KEY = KeyRecord("k1", "digest", "ada", "red", 0.0)

@@ -23,11 +23,11 @@ MARKS = PurgeState(3, 7, {"small": 2}, 5.0, {"": 10.0, "small": 20.0, "old": 4.0
 def test_a_hard_purge_moves_the_addresses_of_its_models_and_no_other_purge_does(
     later: PurgeState, moved: set[str]
 ) -> None:
-    assert {model for model in ("small", "large") if later.of(model) != MARKS.of(model)} == moved
+    assert {model for model in ("small", "large") if later.generation(model) != MARKS.generation(model)} == moved
 
 
 def test_no_two_states_of_the_marks_have_one_name() -> None:
-    names = {PurgeState(epoch, models={"m": count}).of("m") for epoch in range(30) for count in range(30)}
+    names = {PurgeState(epoch, models={"m": count}).generation("m") for epoch in range(30) for count in range(30)}
     assert len(names) == 900
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.core.quota import DAY_S, Limit, LimitBook, Verdict
+from gateway.core.quota import DAY_S, Limit, LimitConfig, Verdict
 from gateway.core.types import KeyRecord, Limits, Principal
 
 NOTHING = Limits()
@@ -13,17 +13,17 @@ def holder(user: str = "ada", limits: Limits = NOTHING) -> Principal:
     return Principal(KeyRecord("key1", "digest", user, "red", 0.0, limits=limits))
 
 
-def amounts(book: LimitBook, who: Principal) -> dict[str, int]:
-    return {limit.name: limit.amount for limit in book.all(who)}
+def amounts(limit_config: LimitConfig, who: Principal) -> dict[str, int]:
+    return {limit.name: limit.amount for limit in limit_config.all(who)}
 
 
 def test_without_ceilings_nothing_is_asked_of_the_ledger() -> None:
-    assert LimitBook().all(holder()) == ()
-    assert LimitBook(FULL, {"ada": NOTHING}).all(holder()) == ()
+    assert LimitConfig().all(holder()) == ()
+    assert LimitConfig(FULL, {"ada": NOTHING}).all(holder()) == ()
 
 
 def test_each_ceiling_becomes_one_limit_of_its_kind_and_window() -> None:
-    assert LimitBook(FULL).all(holder()) == (
+    assert LimitConfig(FULL).all(holder()) == (
         Limit("user-requests", "rate", "u:ada", 600, 60, 20),
         Limit("user-concurrent", "concurrency", "u:ada", 8, 1, 8),
         Limit("user-units", "units", "u:ada", 1000, DAY_S, 1000),
@@ -31,24 +31,24 @@ def test_each_ceiling_becomes_one_limit_of_its_kind_and_window() -> None:
 
 
 def test_a_user_with_ceilings_of_his_own_has_those_and_not_the_default_ones() -> None:
-    book = LimitBook(FULL, {"bob": Limits(units_per_day=5)})
-    assert amounts(book, holder("bob")) == {"user-units": 5}
-    assert amounts(book, holder("ada")) == {"user-requests": 600, "user-concurrent": 8, "user-units": 1000}
+    limit_config = LimitConfig(FULL, {"bob": Limits(units_per_day=5)})
+    assert amounts(limit_config, holder("bob")) == {"user-units": 5}
+    assert amounts(limit_config, holder("ada")) == {"user-requests": 600, "user-concurrent": 8, "user-units": 1000}
 
 
 @pytest.mark.parametrize(("burst", "at_once"), [(None, 600), (1, 1), (20, 20), (5000, 5000), (0, 1)])
 def test_a_burst_left_out_is_a_minutes_requests_and_never_nothing(burst: int | None, at_once: int) -> None:
-    (limit,) = LimitBook(Limits(requests_per_minute=600, burst=burst)).all(holder())
+    (limit,) = LimitConfig(Limits(requests_per_minute=600, burst=burst)).all(holder())
     assert (limit.amount, limit.burst) == (600, at_once)
 
 
 def test_a_burst_alone_limits_nothing() -> None:
-    assert LimitBook(Limits(burst=5)).all(holder()) == ()
+    assert LimitConfig(Limits(burst=5)).all(holder()) == ()
 
 
 def test_a_keys_own_ceilings_come_on_top_of_its_users_and_are_counted_apart() -> None:
     who = holder(limits=Limits(requests_per_minute=10, units_per_day=50))
-    limits = LimitBook(FULL).all(who)
+    limits = LimitConfig(FULL).all(who)
     assert [limit.name for limit in limits] == [
         "user-requests",
         "user-concurrent",
@@ -62,23 +62,29 @@ def test_a_keys_own_ceilings_come_on_top_of_its_users_and_are_counted_apart() ->
 
 def test_a_key_cannot_be_counted_as_a_user_of_the_same_name() -> None:
     record = KeyRecord("same", "digest", "same", "red", 0.0, limits=FULL)
-    assert len({limit.holder for limit in LimitBook(FULL).of(record)}) == 2
+    assert len({limit.holder for limit in LimitConfig(FULL).of_key(record)}) == 2
 
 
 def test_a_ceiling_of_nothing_is_a_ceiling() -> None:
-    assert amounts(LimitBook(Limits(units_per_day=0)), holder()) == {"user-units": 0}
-    assert amounts(LimitBook(), holder(limits=Limits(concurrent=0))) == {"key-concurrent": 0}
+    assert amounts(LimitConfig(Limits(units_per_day=0)), holder()) == {"user-units": 0}
+    assert amounts(LimitConfig(), holder(limits=Limits(concurrent=0))) == {"key-concurrent": 0}
 
 
 def test_every_limit_is_met_either_by_each_request_or_by_each_call_that_goes_upstream() -> None:
-    book, who = LimitBook(FULL), holder(limits=FULL)
-    assert {limit.kind for limit in book.rate(who)} == {"rate"}
-    assert {limit.kind for limit in book.work(who)} == {"concurrency", "units"}
-    assert {*book.rate(who), *book.work(who)} == {*book.all(who)} == {*book.of(who.key)}
-    assert len(book.rate(who)) + len(book.work(who)) == len(book.all(who)) == 6
+    limit_config, who = LimitConfig(FULL), holder(limits=FULL)
+    assert {limit.kind for limit in limit_config.rate_limits(who)} == {"rate"}
+    assert {limit.kind for limit in limit_config.upstream_limits(who)} == {"concurrency", "units"}
+    assert (
+        {*limit_config.rate_limits(who), *limit_config.upstream_limits(who)}
+        == {*limit_config.all(who)}
+        == {*limit_config.of_key(who.key)}
+    )
+    assert (
+        len(limit_config.rate_limits(who)) + len(limit_config.upstream_limits(who)) == len(limit_config.all(who)) == 6
+    )
 
 
 def test_a_verdict_admits_unless_a_limit_refused() -> None:
-    (limit,) = LimitBook(Limits(units_per_day=1)).all(holder())
+    (limit,) = LimitConfig(Limits(units_per_day=1)).all(holder())
     assert Verdict(None, 0.0, ()).admitted
     assert not Verdict(limit, 1.0, ()).admitted

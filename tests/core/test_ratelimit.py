@@ -5,8 +5,7 @@ import re
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.core.quota import LimitBook, Standing
-from gateway.core.ratelimit import fields, policy_field, state_field
+from gateway.core.quota import LimitConfig, LimitStatus, ratelimit_fields, ratelimit_policy, ratelimit_state
 from gateway.core.types import KeyRecord, Limits, Principal
 
 CEILING = st.none() | st.integers(1, 10**12)
@@ -33,8 +32,8 @@ def person(limits: Limits) -> Principal:
 @given(LIMITS, LIMITS)
 @settings(deadline=None)
 def test_the_policy_lists_every_ceiling_once_with_its_amount_and_window(user: Limits, key: Limits) -> None:
-    limits = LimitBook(user).all(person(key))
-    read = items(policy_field(limits))
+    limits = LimitConfig(user).all(person(key))
+    read = items(ratelimit_policy(limits))
     assert list(read) == [limit.name for limit in limits]
     for limit in limits:
         window = {} if limit.kind == "concurrency" else {"w": limit.window_s}
@@ -46,9 +45,9 @@ def test_the_policy_lists_every_ceiling_once_with_its_amount_and_window(user: Li
 def test_the_state_says_what_is_left_and_never_promises_it_too_early(
     user: Limits, remaining: int, reset_s: float
 ) -> None:
-    standings = [Standing(limit, remaining, reset_s) for limit in LimitBook(user).all(person(Limits()))]
-    read = items(state_field(standings))
-    assert list(read) == [standing.limit.name for standing in standings]
+    statuses = [LimitStatus(limit, remaining, reset_s) for limit in LimitConfig(user).all(person(Limits()))]
+    read = items(ratelimit_state(statuses))
+    assert list(read) == [status.limit.name for status in statuses]
     for shown in read.values():
         assert set(shown) == {"r", "t"}
         assert shown["r"] == remaining
@@ -56,14 +55,14 @@ def test_the_state_says_what_is_left_and_never_promises_it_too_early(
 
 
 def test_the_fields_read_as_in_the_draft() -> None:
-    limits = LimitBook(Limits(600, None, 8, 1000)).all(person(Limits()))
-    assert fields(limits, [Standing(limits[0], 599, 0.1)]) == {
+    limits = LimitConfig(Limits(600, None, 8, 1000)).all(person(Limits()))
+    assert ratelimit_fields(limits, [LimitStatus(limits[0], 599, 0.1)]) == {
         "RateLimit-Policy": '"user-requests";q=600;w=60, "user-concurrent";q=8, "user-units";q=1000;w=86400',
         "RateLimit": '"user-requests";r=599;t=1',
     }
 
 
 def test_who_is_limited_is_not_said() -> None:
-    limits = LimitBook(Limits(600, 5, 8, 1000)).all(person(Limits(6, 5, 8, 10)))
-    said = fields(limits, [Standing(limit, 1, 1.0) for limit in limits])
+    limits = LimitConfig(Limits(600, 5, 8, 1000)).all(person(Limits(6, 5, 8, 10)))
+    said = ratelimit_fields(limits, [LimitStatus(limit, 1, 1.0) for limit in limits])
     assert not re.search("ada|k3y1d|red", " ".join(said.values()))

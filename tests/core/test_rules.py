@@ -11,9 +11,9 @@ import pytest
 
 from gateway import endpoints
 from gateway.core.endpoint import NormalizedBody, ParseConfig
-from gateway.core.rules import RULES, SAMPLER, WIRE_NAME, Form, RuleSet, rule_set, unknown_rules
+from gateway.core.rules import RULES, SAMPLER, WIRE_NAME, CanonicalForm, RuleSet, rule_set, unknown_rules
 from gateway.core.tracks import GENERATED
-from gateway.core.types import Class
+from gateway.core.types import DeterminismClass
 from tests.claims.bodies import body
 from tests.claims.moves import MOVES, OPTIONAL
 from tests.claims.pairs import pair, valid
@@ -32,20 +32,20 @@ def drafted(made: Json) -> NormalizedBody:
     return ENDPOINT.drafted(orjson.dumps(made), "", ParseConfig({ESM3: 1.0, ESMC: 0.5}))
 
 
-def form(made: Json) -> Form:
+def form(made: Json) -> CanonicalForm:
     found = drafted(made).form
     assert found is not None
     return found
 
 
-def alike(one: Form, other: Form) -> bool:
+def alike(one: CanonicalForm, other: CanonicalForm) -> bool:
     mine, theirs = one["inputs"]["coordinates"], other["inputs"]["coordinates"]
     if (mine is None) != (theirs is None) or (mine is not None and not np.array_equal(mine, theirs, equal_nan=True)):
         return False
     return plain(one) == plain(other)
 
 
-def plain(made: Form) -> dict[str, Any]:
+def plain(made: CanonicalForm) -> dict[str, Any]:
     return {**made, "inputs": {**made["inputs"], "coordinates": None}}
 
 
@@ -70,7 +70,7 @@ def bodies() -> Iterator[Json]:
 def test_a_second_pass_changes_nothing() -> None:
     for made in bodies():
         once = EVERY.apply(form(made))
-        assert [rule.name for rule, did in EVERY.context(once) if did] == []
+        assert [rule.name for rule, did in EVERY.trace(once) if did] == []
 
 
 def test_a_rule_never_writes_into_the_form_it_gets() -> None:
@@ -84,7 +84,7 @@ def test_a_rule_never_writes_into_the_form_it_gets() -> None:
 def test_a_rule_that_changes_nothing_gives_back_the_same_form() -> None:
     for made in bodies():
         before = form(made)
-        for rule, did in EVERY.context(before):
+        for rule, did in EVERY.trace(before):
             assert rule.apply is not None
             after = rule.apply(before)
             assert did == (after is not before) == (not alike(after, before))
@@ -95,9 +95,9 @@ def test_what_goes_upstream_is_what_the_caller_wrote_whatever_the_rules() -> Non
     for number in range(100):
         made = pair(Random(number)).one
         wire, sampler = (
-            call(NAME, made, rules=ParseConfig(MODELS.models, canonical=each)) for each in (RuleSet(), EVERY)
+            call(NAME, made, rules=ParseConfig(MODELS.models, rule_set=each)) for each in (RuleSet(), EVERY)
         )
-        assert (wire.body, wire.canonical, wire.units) == (sampler.body, sampler.canonical, sampler.units)
+        assert (wire.body, wire.canonical_digest, wire.units) == (sampler.body, sampler.canonical_digest, sampler.units)
         assert wire.determinism == sampler.determinism
 
 
@@ -107,25 +107,23 @@ def test_rules_that_share_never_mix_classes_that_are_kept_with_others() -> None:
         made = pair(Random(number))
         if made.same == "sampler":
             one, other = (call(NAME, each).determinism.cls for each in (made.one, made.other))
-            assert (one is Class.SAMPLED) == (other is Class.SAMPLED)
+            assert (one is DeterminismClass.SAMPLED) == (other is DeterminismClass.SAMPLED)
 
 
 def test_at_level_wire_a_call_is_shared_by_its_canonical_digest() -> None:
     made = call(NAME, generation())
     assert (made.sharing_digest, made.template_track) == (b"", None)
-    assert made.cache_digest == made.canonical
+    assert made.cache_digest == made.canonical_digest
 
 
 @pytest.mark.parametrize("track", GENERATED)
 def test_with_any_rule_in_force_a_call_is_spliced_and_keyed_under_that_rule_set(track: str) -> None:
     changes: Json = {"temperature": 0, "inputs": {**TOKENS}}
     sets = [rule_set("wire", {rule.name: True}) for rule in SAMPLER] + [DEFAULT, EVERY]
-    calls = [
-        call(NAME, generation(track, **changes), rules=ParseConfig(MODELS.models, canonical=each)) for each in sets
-    ]
+    calls = [call(NAME, generation(track, **changes), rules=ParseConfig(MODELS.models, rule_set=each)) for each in sets]
     assert {made.template_track for made in calls} == {track}
     assert len({made.cache_digest for made in calls}) == len(sets)
-    assert len({made.canonical for made in calls}) == 1
+    assert len({made.canonical_digest for made in calls}) == 1
 
 
 @pytest.mark.parametrize("name", ["encode", "decode", "logits"])
@@ -134,7 +132,7 @@ def test_other_endpoints_are_shared_as_written(name: str) -> None:
     made: Json = {"model": ESM3, "inputs": inputs}
     if name == "logits":
         made["logits_config"] = {"sequence": True}
-    seen = call(name, made, rules=ParseConfig(MODELS.models, canonical=EVERY))
+    seen = call(name, made, rules=ParseConfig(MODELS.models, rule_set=EVERY))
     assert (seen.sharing_digest, seen.template_track) == (b"", None)
 
 
@@ -172,7 +170,7 @@ def test_every_row_says_what_it_is_when_it_holds_and_how_that_is_known() -> None
 
 def test_a_trace_names_what_was_at_work() -> None:
     made = generation("sasa", num_steps=8, invalid_ids=[0, 5], inputs={**TOKENS}, temperature=0)
-    steps = DEFAULT.context(form(made))
+    steps = DEFAULT.trace(form(made))
     assert [rule for rule, _ in steps] == list(DEFAULT.rules)
     at_work = ["discarded_structure", "backbone", "annotation_pairs", "foreign_invalid_ids", "spare_steps"]
     assert [rule.name for rule, did in steps if did] == at_work

@@ -114,7 +114,7 @@ def demo(directory: Path, *options: str) -> Iterator[Product]:
             stdout=subprocess.PIPE,
             stderr=stderr,
             # Upstream calls are counted in these tests; hits that are computed again by chance would be more of them.
-            env={"GATEWAY_CACHE__SPOT_CHECK_SHARE": "0", **os.environ},
+            env={"GATEWAY_CACHE__SPOT_CHECK_FRACTION": "0", **os.environ},
         )
     assert process.stdout is not None
     try:

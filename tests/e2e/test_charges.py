@@ -27,7 +27,7 @@ async def charged(product: Product, public_id: str) -> int:
     """Units that the ledger has on this key today."""
     async with open_services(load(product.directory / "gateway.toml", {})) as parts:
         record = next(record for record in await parts.directory.keys() if record.public_id == public_id)
-        limits = tuple(limit for limit in parts.book.of(record) if limit.name == "key-units")
+        limits = tuple(limit for limit in parts.limit_config.of_key(record) if limit.name == "key-units")
         return (await parts.ledger.usage(record.user, limits))[0].used
 
 

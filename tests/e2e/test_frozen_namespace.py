@@ -121,7 +121,7 @@ def carried(here: Lab, first: list[bytes], file: Path) -> tuple[str, list[Mappin
     by_key = Run(here, new_key(here, "--namespace", NAMESPACE), named=False)
     assert asyncio.run(by_key())[0] == first
     exported = here.command("cache", "namespace", "export", NAMESPACE, str(file))
-    assert (exported["entries"], exported["left_out"]) == (len(NOTEBOOK), 0)
+    assert (exported["entries"], exported["omitted"]) == (len(NOTEBOOK), 0)
     assert file.stat().st_mode & 0o777 == 0o600
     return exported["sha256"], asyncio.run(run.receipts(heads))
 

@@ -41,7 +41,7 @@ def test_over_all_workers_one_answer_in_an_hour_carries_the_sentence(tmp_path: P
 
 
 def test_hits_are_computed_again_and_the_cache_server_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GATEWAY_CACHE__SPOT_CHECK_SHARE", "1")
+    monkeypatch.setenv("GATEWAY_CACHE__SPOT_CHECK_FRACTION", "1")
 
     async def ask(product: Product) -> None:
         async with many() as session:

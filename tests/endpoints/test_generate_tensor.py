@@ -6,7 +6,7 @@ import pytest
 
 from gateway.core.endpoint import ParseConfig
 from gateway.core.tracks import GENERATED, INPUTS, TRACKS
-from gateway.core.types import Class
+from gateway.core.types import DeterminismClass
 from gateway.endpoints import generate_tensor
 from tests.endpoints.examples import (
     ESM3,
@@ -336,16 +336,16 @@ def test_units_of_a_long_protein_by_hand() -> None:
 @pytest.mark.parametrize(
     ("changes", "cls"),
     [
-        ({}, Class.SAMPLED),
-        ({"temperature": 0}, Class.PINNED),
-        ({"temperature": -0.0}, Class.PINNED),
-        ({"temperature": 0, "strategy": "entropy"}, Class.PINNED),
-        ({"temperature": 0, "strategy": "entropy", "temperature_annealing": False}, Class.EXACT),
-        ({"temperature": 0, "temperature_annealing": False}, Class.PINNED),
-        ({"temperature": 0, "temperature_annealing": False, "num_steps": 1}, Class.EXACT),
+        ({}, DeterminismClass.SAMPLED),
+        ({"temperature": 0}, DeterminismClass.PINNED),
+        ({"temperature": -0.0}, DeterminismClass.PINNED),
+        ({"temperature": 0, "strategy": "entropy"}, DeterminismClass.PINNED),
+        ({"temperature": 0, "strategy": "entropy", "temperature_annealing": False}, DeterminismClass.EXACT),
+        ({"temperature": 0, "temperature_annealing": False}, DeterminismClass.PINNED),
+        ({"temperature": 0, "temperature_annealing": False, "num_steps": 1}, DeterminismClass.EXACT),
     ],
 )
-def test_the_class_is_that_of_the_spelled_out_call(changes: Json, cls: Class) -> None:
+def test_the_class_is_that_of_the_spelled_out_call(changes: Json, cls: DeterminismClass) -> None:
     assert call(NAME, generation(**changes)).determinism.cls is cls
 
 
@@ -355,7 +355,7 @@ def test_its_answers_may_be_kept() -> None:
 
 def test_one_masked_position_is_one_step_whatever_was_asked() -> None:
     asked = sequence(0, 5, 32, 6, 2, temperature=0, temperature_annealing=False, num_steps=5)
-    assert call(NAME, asked).determinism.cls is Class.EXACT
+    assert call(NAME, asked).determinism.cls is DeterminismClass.EXACT
 
 
 # --- the SDK ----------------------------------------------------------------------------------------------------------

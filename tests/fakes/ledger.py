@@ -7,7 +7,7 @@ everything when the process ends and is shared with nobody, so the gateway never
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from gateway.core.quota import DAY_S, Limit, Reservation, Standing, Verdict
+from gateway.core.quota import DAY_S, Limit, LimitStatus, Reservation, Verdict
 from gateway.ports import Usage
 
 US = 1_000_000
@@ -121,17 +121,17 @@ class LedgerRules:
         # A lease ends when its call does, which nobody knows: the window of the limit stands for it.
         return limit.window_s if limit.kind == "concurrency" else (DAY_S * US - now % (DAY_S * US)) / US
 
-    def _standing(self, subject: str, limit: Limit, now: int) -> Standing:
+    def _status(self, subject: str, limit: Limit, now: int) -> LimitStatus:
         count = self._count(subject, limit, now)
         if limit.kind == "rate":
-            return Standing(limit, count, self._ahead(subject, limit, now) / US)
-        return Standing(limit, max(0, limit.amount - count), self._wait(limit, now) if count else 0.0)
+            return LimitStatus(limit, count, self._ahead(subject, limit, now) / US)
+        return LimitStatus(limit, max(0, limit.amount - count), self._wait(limit, now) if count else 0.0)
 
     def _verdict(
         self, subject: str, limits: Sequence[Limit], now: int, refused: Limit | None, wait_s: float, granted: int = 1
     ) -> Verdict:
-        standings = tuple(self._standing(subject, limit, now) for limit in limits)
-        return Verdict(refused, wait_s, standings, granted if refused is None else 0)
+        statuses = tuple(self._status(subject, limit, now) for limit in limits)
+        return Verdict(refused, wait_s, statuses, granted if refused is None else 0)
 
 
 def interval(limit: Limit) -> int:

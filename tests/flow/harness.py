@@ -15,8 +15,8 @@ from gateway.core.types import (
     Answer,
     Approval,
     Call,
-    Class,
     Determinism,
+    DeterminismClass,
     KeyRecord,
     Limits,
     Namespace,
@@ -255,12 +255,16 @@ async def turns(count: int = 20) -> None:
         await asyncio.sleep(0)
 
 
-def a_call(units: int = 10, *, flagged: bool = False, name: str = "call", cls: Class = Class.EXACT) -> Call:
+def a_call(
+    units: int = 10, *, flagged: bool = False, name: str = "call", cls: DeterminismClass = DeterminismClass.EXACT
+) -> Call:
     target, canonical = "/api/v1/generate_tensor", name.encode().ljust(32, b".")
     return Call("generate_tensor", target, "esm3", flagged, b"{}", canonical, units, 5, Determinism(cls, "rule"))
 
 
-def an_answer(body: bytes = b'{"outputs":{}}', created: float = 1_800_000_000.0, cls: Class = Class.EXACT) -> Answer:
+def an_answer(
+    body: bytes = b'{"outputs":{}}', created: float = 1_800_000_000.0, cls: DeterminismClass = DeterminismClass.EXACT
+) -> Answer:
     return Answer(body, created, cls)
 
 

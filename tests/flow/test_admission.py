@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.adapters.tasks import AsyncTasks
 from gateway.core.problems import STATE_UNAVAILABLE, Problem
-from gateway.core.quota import Limit, LimitBook, Verdict
+from gateway.core.quota import Limit, LimitConfig, Verdict
 from gateway.core.types import Limits, Principal
 from gateway.flow.admission import GOOD_FOR_S, MOST_IN_ADVANCE, Admission
 from gateway.flow.context import RequestContext
@@ -22,7 +22,7 @@ WIDE = Limits(requests_per_minute=6000, burst=3000)
 
 def a_desk(parts: Parts, tasks: AsyncTasks, max_wait_s: float = 0.0) -> Admission:
     line = WaitQueue(parts.clock, tasks, parts.meter, max_wait_s, 100)
-    return Admission(parts.ledger, LimitBook(), line, parts.clock, tasks, parts.meter)
+    return Admission(parts.ledger, LimitConfig(), line, parts.clock, tasks, parts.meter)
 
 
 async def admit(desk: Admission, who: Principal) -> Mapping[str, str]:
@@ -30,7 +30,7 @@ async def admit(desk: Admission, who: Principal) -> Mapping[str, str]:
 
 
 def left(parts: Parts, who: Principal) -> int:
-    return parts.ledger.rules.usage(who.user, LimitBook().rate(who))[0].used
+    return parts.ledger.rules.usage(who.user, LimitConfig().rate_limits(who))[0].used
 
 
 def in_store(parts: Parts) -> int:

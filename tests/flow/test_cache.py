@@ -335,11 +335,11 @@ def test_a_receipt_says_which_call_was_answered_when_and_with_which_bytes() -> N
     answer = recall.present(PLAN, CALL, replace(ONE, upstream="https://up.example"))
     assert recall.receipt(answer.receipt) == {
         "model": CALL.model,
-        "call_sha256": CALL.canonical.hex(),
+        "call_sha256": CALL.canonical_digest.hex(),
         "answer_sha256": sha256(ONE.body).hexdigest(),
         "determinism": "exact",
         "computed": "2027-01-15T08:00:00.000+00:00",
         "upstream": "https://up.example",
     }
     assert recall.receipt(answer.receipt[:-2]) is None
-    assert receipts.read(KEY, answer.receipt) is None
+    assert receipts.decode(KEY, answer.receipt) is None

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from math import isnan
 from typing import Any
 
-from gateway.core.types import Answer, Class
+from gateway.core.types import Answer, DeterminismClass
 from gateway.flow.cache_stats import EVERY_S, CacheStats
 from gateway.ports import UpstreamLoss
 from tests.flow.harness import Harness, Parts, a_call
@@ -13,7 +13,7 @@ from tests.flow.harness import Harness, Parts, a_call
 
 def run(play: Callable[[Harness], Awaitable[None]], **cache: Any) -> None:
     async def whole() -> None:
-        await play(await Harness({"cache": {"spot_check_share": 0.0, **cache}}).opened())
+        await play(await Harness({"cache": {"spot_check_fraction": 0.0, **cache}}).opened())
 
     asyncio.run(whole())
 
@@ -25,7 +25,7 @@ def counted(harness: Harness, metric: str) -> dict[tuple[str, ...], float]:
 def test_a_hit_counts_the_bytes_the_age_and_the_seconds_that_it_saved() -> None:
     parts = Parts()
     seen = CacheStats(parts.cache, parts.clock, parts.meter)
-    answer = Answer(b"x" * 70, parts.clock.now() - 90.0, Class.PINNED, took_s=2.5)
+    answer = Answer(b"x" * 70, parts.clock.now() - 90.0, DeterminismClass.PINNED, compute_s=2.5)
     for _ in range(2):
         seen.hit(a_call(), answer)
     assert parts.meter.counts[("esmgw_cache_bytes_total", "served")] == 140

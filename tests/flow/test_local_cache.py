@@ -86,7 +86,7 @@ def test_memory_is_bounded_and_keeps_what_was_used_last() -> None:
 def test_both_forms_of_an_answer_count() -> None:
     meter = FakeMeter()
     memory = LocalCache(meter, 0, 64_000)
-    memory.put_answer("a", a_call(), replace(an_answer(b"x" * 1000), packed=b"y" * 500), 9e9)
+    memory.put_answer("a", a_call(), replace(an_answer(b"x" * 1000), compressed=b"y" * 500), 9e9)
     assert meter.gauges[("esmgw_local_cache_bytes", "answers")] >= 1500
 
 

@@ -79,7 +79,7 @@ class Lab(Harness):
         return self
 
     def receipt(self, answer: Any) -> Mapping[str, Any]:
-        found = receipts.read(derive_key(MASTER, "receipts"), answer.headers["X-Gateway-Receipt"])
+        found = receipts.decode(derive_key(MASTER, "receipts"), answer.headers["X-Gateway-Receipt"])
         assert found is not None
         return found.document()
 
@@ -96,7 +96,9 @@ def rewritten(
     assert isinstance(rows[0], ExportHeader)
     writer = ExportWriter()
     parts = [writer.begin(head or rows[0])]
-    parts += [writer.add(line.entry, line.call) for line in change([row for row in rows if isinstance(row, ExportRow)])]
+    parts += [
+        writer.add(line.entry, line.call_digest) for line in change([row for row in rows if isinstance(row, ExportRow)])
+    ]
     return b"".join([*parts, writer.end(0)])
 
 
@@ -165,11 +167,11 @@ def test_flagged_calls_are_left_out_unless_asked_for_and_the_number_is_told() ->
     async def story() -> None:
         here = await Lab().recorded()
         content = await here.exported(flagged=False)
-        assert (here.carried.entries, here.carried.left_out) == (len(NOTEBOOK) - 1, 1)
+        assert (here.carried.entries, here.carried.omitted) == (len(NOTEBOOK) - 1, 1)
         lines = [row for row in export_format.read(chunks(content)) if isinstance(row, ExportRow)]
         assert not any(line.entry.flagged for line in lines)
         there = await Lab().loaded(content)
-        assert (there.carried.entries, there.carried.left_out) == (len(NOTEBOOK) - 1, 1)
+        assert (there.carried.entries, there.carried.omitted) == (len(NOTEBOOK) - 1, 1)
 
     play(story)
 

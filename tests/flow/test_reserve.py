@@ -7,7 +7,7 @@ import pytest
 
 from gateway.adapters.tasks import AsyncTasks
 from gateway.core.problems import Problem
-from gateway.core.quota import LimitBook
+from gateway.core.quota import LimitConfig
 from gateway.core.types import Limits, Principal
 from gateway.flow.context import RequestContext
 from gateway.flow.reserve import SETTLE_TRIES, HeldReservation, Reserver
@@ -20,7 +20,7 @@ LEASE_S = 600.0
 
 def a_reserver(parts: Parts, tasks: AsyncTasks, max_wait_s: float = 2.0) -> Reserver:
     line = WaitQueue(parts.clock, tasks, parts.meter, max_wait_s, 100)
-    return Reserver(parts.ledger, LimitBook(), line, parts.clock, tasks, parts.meter, LEASE_S)
+    return Reserver(parts.ledger, LimitConfig(), line, parts.clock, tasks, parts.meter, LEASE_S)
 
 
 def run(parts: Parts, act: Callable[[Reserver], Awaitable[None]]) -> None:
@@ -37,7 +37,7 @@ async def reserve(
 
 
 def used(parts: Parts, who: Principal) -> dict[str, int]:
-    usage = parts.ledger.rules.usage(who.user, LimitBook().work(who))
+    usage = parts.ledger.rules.usage(who.user, LimitConfig().upstream_limits(who))
     return {entry.limit.kind: entry.used for entry in usage}
 
 

@@ -12,7 +12,7 @@ from gateway.core.cache_directives import NO_DIRECTIVES
 from gateway.core.cache_plan import CachePlan
 from gateway.core.entry_codec import compress
 from gateway.core.problems import CALL_INVALID, FieldError, Problem
-from gateway.core.types import Answer, Class, Response
+from gateway.core.types import Answer, DeterminismClass, Response
 from gateway.flow.context import RequestContext
 from gateway.flow.policy import PolicyEnforcer
 from gateway.flow.respond import Responder
@@ -57,7 +57,13 @@ def test_an_answer_made_by_a_clock_that_runs_ahead_has_no_age_below_nothing() ->
 
 
 LARGE = compress(
-    Answer(b'{"outputs":[%s]}' % (b"0," * 999 + b"0"), 1_800_000_000.0, Class.EXACT, etag="e" * 32, receipt="r-1")
+    Answer(
+        b'{"outputs":[%s]}' % (b"0," * 999 + b"0"),
+        1_800_000_000.0,
+        DeterminismClass.EXACT,
+        etag="e" * 32,
+        receipt="r-1",
+    )
 )
 
 
@@ -76,7 +82,7 @@ def test_an_answer_has_its_tag_and_its_receipt() -> None:
 
 def test_whoever_reads_zstd_is_sent_the_bytes_that_are_stored_and_others_the_same_unpacked() -> None:
     packed, plain = told(takes_zstd=True), told()
-    assert packed.body == LARGE.packed
+    assert packed.body == LARGE.compressed
     assert zstandard.decompress(packed.body) == plain.body == LARGE.body
     assert packed.headers["Content-Encoding"] == "zstd"
     assert "Content-Encoding" not in plain.headers

@@ -15,7 +15,7 @@ from tests.flow.harness import Harness, turns
 UNITS = 10
 """What BODY costs: five tokens, two steps."""
 CHEAP = {"num_steps": 1}
-ALWAYS = {"spot_check_share": 1.0, "spot_check_interval_s": 0.0}
+ALWAYS = {"spot_check_fraction": 1.0, "spot_check_interval_s": 0.0}
 RESULTS = ("same", "different", "failed", "no_budget", "busy", "recent")
 
 
@@ -230,7 +230,7 @@ def test_the_share_is_what_was_set(share: float, again: int) -> None:
             await harness.settled()
         assert sent(harness) == 1 + again
 
-    run(play, spot_check_share=share)
+    run(play, spot_check_fraction=share)
 
 
 def test_of_many_hits_about_the_share_is_computed_again() -> None:
@@ -241,7 +241,7 @@ def test_of_many_hits_about_the_share_is_computed_again() -> None:
             await harness.settled()
         assert 70 <= results(harness)["same"] <= 130
 
-    run(play, spot_check_share=0.2)
+    run(play, spot_check_fraction=0.2)
 
 
 def test_a_flagged_call_is_never_sent_without_its_record() -> None:

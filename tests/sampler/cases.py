@@ -14,7 +14,7 @@ from random import Random
 
 from gateway.core.endpoint import ParseConfig
 from gateway.core.rules import RuleSet, rule_set
-from gateway.core.types import Class
+from gateway.core.types import DeterminismClass
 from tests.claims import changes
 from tests.claims.bodies import body
 from tests.claims.moves import MOVES, OPTIONAL, Move
@@ -29,7 +29,7 @@ DEFAULT = rule_set("sampler", {})
 
 def shared(one: Json, other: Json, canonical: RuleSet) -> bool:
     keys = {
-        call("generate_tensor", each, rules=ParseConfig(MODELS, canonical=canonical)).cache_digest
+        call("generate_tensor", each, rules=ParseConfig(MODELS, rule_set=canonical)).cache_digest
         for each in (one, other)
     }
     return len(keys) == 1
@@ -38,7 +38,7 @@ def shared(one: Json, other: Json, canonical: RuleSet) -> bool:
 def repeats(made: Json) -> bool:
     """Whether the sampler answers this identically every time, so that two answers can be compared."""
     cls = call("generate_tensor", made, rules=ParseConfig(MODELS)).determinism.cls
-    return cls is Class.EXACT
+    return cls is DeterminismClass.EXACT
 
 
 def random_body(chance: Random, track: str) -> Json:

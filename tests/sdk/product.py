@@ -76,7 +76,7 @@ def start(folder: Path) -> tuple[subprocess.Popen[str], str]:
             text=True,
             start_new_session=True,
             # Upstream calls are counted; hits that are computed again by chance would be more of them.
-            env={"GATEWAY_CACHE__SPOT_CHECK_SHARE": "0", **os.environ},
+            env={"GATEWAY_CACHE__SPOT_CHECK_FRACTION": "0", **os.environ},
         )
     return process, first_line(process).strip()
 

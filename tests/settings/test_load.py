@@ -206,7 +206,7 @@ def test_the_settings_cannot_be_changed_and_hold_no_secret(key: Path) -> None:
 
 def test_a_user_has_the_default_ceilings_but_for_those_given(tmp_path: Path, key: Path) -> None:
     text = '[limits.default]\nconcurrent = 4\n[limits.users.ada]\nunits_per_day = 5\nrequests_per_minute = "unlimited"'
-    ada = load(file(tmp_path, text), {}).limits.book().users["ada"]
+    ada = load(file(tmp_path, text), {}).limits.limit_config().users["ada"]
     assert (ada.requests_per_minute, ada.concurrent, ada.units_per_day) == (None, 4, 5)
 
 
@@ -215,7 +215,7 @@ def test_what_a_worker_is_handed_means_the_same(tmp_path: Path, key: Path) -> No
     settings = load(file(tmp_path, text), {})
     handed = Settings.model_validate_json(settings.model_dump_json(exclude_unset=True))
     assert handed == settings
-    assert handed.limits.book() == settings.limits.book()
+    assert handed.limits.limit_config() == settings.limits.limit_config()
 
 
 def test_every_dated_set_of_defaults_can_be_chosen(key: Path) -> None:
