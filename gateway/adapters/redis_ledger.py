@@ -8,7 +8,7 @@ it no longer says anything. A lost store is `StoreUnavailable`: nothing here gue
 from collections.abc import Callable, Sequence
 
 from gateway.adapters.redis_connect import RedisStore, Word, load_script
-from gateway.core.quota import Limit, Reservation, LimitStatus, Verdict
+from gateway.core.quota import Limit, LimitStatus, Reservation, Verdict
 from gateway.ports import Usage
 
 # How long a settled reservation refuses its own late copies, and an open one outlives its lease.

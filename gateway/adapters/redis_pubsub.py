@@ -69,8 +69,8 @@ class PubSubConnection:
     def __init__(self, open_line: Open) -> None:
         self.ended = False
         self._open_line = open_line
-        self._listeners: "dict[str, set[asyncio.Future[bytes]]]" = {}
-        self._subscribed: "dict[str, asyncio.Future[None]]" = {}
+        self._listeners: dict[str, set[asyncio.Future[bytes]]] = {}
+        self._subscribed: dict[str, asyncio.Future[None]] = {}
         # How many confirmations are still to come: only the last one speaks of what was asked for last.
         self._unconfirmed: Counter[str] = Counter()
         self._orders: list[tuple[bool, str]] = []

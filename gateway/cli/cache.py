@@ -40,7 +40,9 @@ def stats(options: CommandOptions) -> None:
 @click.option("--model", help="Only answers of this model.")
 @click.option("--older-than", type=span, help="Only answers computed longer ago than this: 12h, 30d, 4w.")
 @click.option("--key", "cache_key", help="Only the answer with this cache key, as `cache explain` shows it.")
-@click.option("--namespace", "name", default=DEFAULT_NAMESPACE, help="What a live namespace holds; with --key, of any namespace.")
+@click.option(
+    "--namespace", "name", default=DEFAULT_NAMESPACE, help="What a live namespace holds; with --key, of any namespace."
+)
 @click.option("--soft", is_flag=True, help="Compute anew, but keep the old answers for when the upstream is down.")
 @click.option("--by", default=system_user, help="Who does it, for the record; the system's user if left out.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -101,9 +103,9 @@ def _of_marks(purge_state: PurgeState) -> Iterator[str]:
 
 
 def _of_shelves(infos: list[NamespaceInfo]) -> Iterator[str]:
-    entries, contents = sum(info.contents.entries for info in infos), sum(info.contents.bytes for info in infos)
+    entries, held = sum(info.contents.entries for info in infos), sum(info.contents.bytes for info in infos)
     yield "Namespaces, in the state store"
-    yield f"  {len(infos)} with {entries:,} calls, {size(contents)}; `cache namespaces` lists them"
+    yield f"  {len(infos)} with {entries:,} calls, {size(held)}; `cache namespaces` lists them"
 
 
 async def _stats(options: CommandOptions) -> tuple[Mapping[str, int], PurgeState, list[NamespaceInfo]]:

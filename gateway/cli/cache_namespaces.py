@@ -67,7 +67,9 @@ def create(options: CommandOptions, name: str, note: str, by: str) -> None:
 def freeze(options: CommandOptions, name: str, by: str) -> None:
     """From now on it answers from what it holds, and from nothing else. There is no way back."""
     info = run(_freeze(options, name, by))
-    sentence = f"The namespace {name} is frozen since {shown(info.namespace.frozen)}, with {info.contents.entries:,} calls."
+    sentence = (
+        f"The namespace {name} is frozen since {shown(info.namespace.frozen)}, with {info.contents.entries:,} calls."
+    )
     options.show(facts(info), [sentence])
 
 

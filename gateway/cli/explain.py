@@ -22,7 +22,7 @@ from gateway.core.types import KeyRecord, Namespace, Principal
 from gateway.ports import StoreUnavailable
 from gateway.settings import Settings, master_secret
 from gateway.wiring import open_services
-from gateway.wiring.cache_config import cache_config, cache_keys, parsing_rules
+from gateway.wiring.cache_config import cache_config, parse_config, sealing_keys
 
 NAMES = tuple(endpoint.name for endpoint in endpoints.ENDPOINTS)
 DASHED = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
@@ -53,7 +53,7 @@ def explain(
     settings = options.settings()
     endpoint = endpoints.find(f"/api/v1/{name}")
     assert endpoint is not None
-    rules, terms = parsing_rules(settings), cache_config(settings, master_secret(settings))
+    rules, terms = parse_config(settings), cache_config(settings, master_secret(settings))
     what = ExplainedCall.of(endpoint, file.read(), "", rules)
     around = run(_surroundings(settings, key_id))
     find, who = around.namespaces.get, around.who
@@ -69,7 +69,7 @@ def explain(
 @with_options
 def receipt(options: CommandOptions, identifier: str) -> None:
     """What the receipt of an answer says: model, call, class, when and where it was computed, digest of the answer."""
-    found = receipts.decode(cache_keys(master_secret(options.settings())).receipts, identifier)
+    found = receipts.decode(sealing_keys(master_secret(options.settings())).receipts, identifier)
     if found is None:
         raise CommandError("This gateway made no receipt with that identifier.")
     about = {"receipt": identifier, **found.document()}

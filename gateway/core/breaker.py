@@ -15,38 +15,38 @@ class Breaker:
 
     failures: int
     open_s: float
-    _in_a_row: int = 0
+    _consecutive_failures: int = 0
     _opened: float | None = None
-    _trial_since: float | None = None
+    _probe_since: float | None = None
 
-    def allows(self, now: float) -> bool:
+    def try_acquire(self, now: float) -> bool:
         """Whether a call may go now; an allowed call must report back with `succeeded` or `failed`."""
         if self._opened is None:
             return True
         if now - self._opened < self.open_s:
             return False
         # A trial that never reported (a crashed task) must not keep the breaker open for ever.
-        if self._trial_since is not None and now - self._trial_since < self.open_s:
+        if self._probe_since is not None and now - self._probe_since < self.open_s:
             return False
-        self._trial_since = now
+        self._probe_since = now
         return True
 
     def succeeded(self) -> None:
-        self._in_a_row, self._opened, self._trial_since = 0, None, None
+        self._consecutive_failures, self._opened, self._probe_since = 0, None, None
 
     def failed(self, now: float) -> None:
-        self._in_a_row += 1
-        if self._trial_since is not None or self._in_a_row >= self.failures:
-            self._opened, self._trial_since = now, None
+        self._consecutive_failures += 1
+        if self._probe_since is not None or self._consecutive_failures >= self.failures:
+            self._opened, self._probe_since = now, None
 
-    def abandoned(self) -> None:
+    def release(self) -> None:
         """An allowed call that says nothing about the upstream's health (it was refused, or never sent)."""
-        self._trial_since = None
+        self._probe_since = None
 
     def state(self) -> State:
         if self._opened is None:
             return "closed"
-        return "half-open" if self._trial_since is not None else "open"
+        return "half-open" if self._probe_since is not None else "open"
 
     def seconds_left(self, now: float) -> float:
         return 0.0 if self._opened is None else max(0.0, self._opened + self.open_s - now)

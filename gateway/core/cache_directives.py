@@ -25,7 +25,7 @@ DIRECTIVES = (
 )
 """Every directive that means something here; a key's scope may name some of them."""
 ANY_AGE = 2**31
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 MAX_SAMPLE = 10_000
 # A comma within a quoted string ends no directive (RFC 9110 section 5.6.4).
 _PART = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+')
@@ -33,7 +33,7 @@ _PART = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+')
 
 @dataclass(frozen=True, slots=True)
 class CacheDirectives:
-    """Ages in seconds; None and False: not asked for."""
+    """Ages in seconds; None and False: not given."""
 
     no_cache: bool = False
     no_store: bool = False
@@ -46,7 +46,7 @@ class CacheDirectives:
     namespace: str | None = None
 
     @property
-    def asked(self) -> tuple[str, ...]:
+    def names(self) -> tuple[str, ...]:
         """The directives that were used."""
         return tuple(
             field.name.replace("_", "-") for field in fields(self) if getattr(self, field.name) not in (None, False)
@@ -57,23 +57,23 @@ NO_DIRECTIVES = CacheDirectives()
 
 
 def parse_directives(
-    header: str | None, allowed: tuple[str, ...] | None = None, *, recorded: bool = False
+    header: str | None, allowed: tuple[str, ...] | None = None, *, in_namespace: bool = False
 ) -> CacheDirectives:
     """The wish in a header. Raises a 400 problem for a word of ours without sense, 403 for one not `allowed`.
 
-    `recorded` says that the caller's key reads a namespace unless another is named here.
+    `in_namespace` says that the caller's key reads a namespace unless another is named here.
     """
     if not header:
         return NO_DIRECTIVES
-    asked = _read(header)
-    if asked == NO_DIRECTIVES:
+    directives = _read(header)
+    if directives == NO_DIRECTIVES:
         return NO_DIRECTIVES
-    if asked.sample is not None and asked.pool is None and asked.namespace is None and not recorded:
+    if directives.sample is not None and directives.pool is None and directives.namespace is None and not in_namespace:
         raise Problem(CACHE_CONTROL_INVALID, "sample needs a pool: sample=3, pool=NAME.")
-    if allowed is not None and not set(asked.asked) <= set(allowed):
-        refused = ", ".join(name for name in asked.asked if name not in allowed)
+    if allowed is not None and not set(directives.names) <= set(allowed):
+        refused = ", ".join(name for name in directives.names if name not in allowed)
         raise Problem(CACHE_CONTROL_REFUSED, f"This key may not use: {refused}.")
-    return replace(asked, sample=1) if asked.pool is not None and asked.sample is None else asked
+    return replace(directives, sample=1) if directives.pool is not None and directives.sample is None else directives
 
 
 def _read(header: str) -> CacheDirectives:

@@ -115,7 +115,7 @@ def plan_for(
     """Where the answer of this call to this caller belongs. Raises what is refused of a Cache-Control header."""
     scope = who.key.cache
     allowed, named = (None, None) if scope is None else (scope.directives, scope.namespace)
-    asked = parse_directives(cache_control, allowed, recorded=named is not None)
+    asked = parse_directives(cache_control, allowed, in_namespace=named is not None)
     name = asked.namespace or named
     if name is None or name == DEFAULT_NAMESPACE:
         return plan(call, who, cache_config, purge_state, cacheable, asked)
@@ -216,7 +216,7 @@ def _cache_key(
 ) -> str:
     share, shared_by = sharing_scope(who, cache_config)
     model, upstream = call.model, cache_config.upstream
-    epoch = "" if purge_state is None else purge_state.of(model)
+    epoch = "" if purge_state is None else purge_state.generation(model)
     drawn = "" if call.determinism.cls is DeterminismClass.EXACT else _drawn(asked)
     # With its length before each part that somebody else writes, no two sets of parts make the same text.
     text = (

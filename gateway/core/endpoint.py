@@ -18,7 +18,7 @@ from gateway.core import strict_json
 from gateway.core.problems import BODY_UNREADABLE, CALL_INVALID, FieldError, Problem
 from gateway.core.rules import CanonicalForm, RuleSet
 from gateway.core.strict_json import MAX_ERRORS, pointer
-from gateway.core.types import Call, DeterminismClass, Determinism
+from gateway.core.types import Call, Determinism, DeterminismClass
 
 M = TypeVar("M", bound=BaseModel)
 MAX_QUERY = 65536
@@ -33,12 +33,12 @@ class Body(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class ParseConfig:
-    """What parsing needs to know of the settings; `canonical` are the rules by which calls share an answer."""
+    """What parsing needs to know of the settings; `rule_set` are the rules by which calls share an answer."""
 
     models: Mapping[str, float]
     max_tokens: int = 4096
     defaults: str = "2025-02-14"
-    canonical: RuleSet = RuleSet()
+    rule_set: RuleSet = RuleSet()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class Endpoint(Generic[M]):
             model=model,
             flagged=bool(getattr(asked, "potential_sequence_of_concern", None)),
             body=orjson.dumps(draft.body, option=orjson.OPT_SERIALIZE_NUMPY),
-            canonical=self._canonical(draft),
+            canonical_digest=self._canonical(draft),
             units=max(1, round(weight * draft.units)),
             length=draft.length,
             determinism=draft.determinism,

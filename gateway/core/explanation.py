@@ -85,9 +85,9 @@ def _answers(form: CanonicalForm | None) -> Iterator[Mapping[str, Any]]:
     track = form["track"]
     steps = effective_steps(TRACKS[track], form["inputs"], num_steps=form["num_steps"], coordinates_only=flag)
     asked = determinism.conditions(track, form["temperature"], form["temperature_annealing"], form["strategy"], steps)
-    for question in asked:
-        change = None if question.holds else question.change
-        yield {"asks": question.asks, "holds": question.holds, "says": question.says, "change": change}
+    for condition in asked:
+        change = None if condition.holds else condition.remedy
+        yield {"asks": condition.asks, "holds": condition.holds, "says": condition.reason, "change": change}
 
 
 def _keeping(
@@ -120,7 +120,7 @@ def _why_not(call: Call, plan: CachePlan, cache_config: CacheConfig) -> str:
 
 def _rules(form: CanonicalForm | None, canonical: RuleSet) -> Iterator[Mapping[str, Any]]:
     """Every rule there is. What one that is not in force would change is found on the form under those that are."""
-    changed = {} if form is None else {rule.name: changes for rule, changes in canonical.context(form)}
+    changed = {} if form is None else {rule.name: changes for rule, changes in canonical.trace(form)}
     final = None if form is None else canonical.apply(form)
     for rule in RULES:
         in_force = rule.apply is None or rule.name in changed

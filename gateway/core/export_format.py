@@ -25,12 +25,12 @@ from gateway.core.receipts import Receipt
 from gateway.core.types import Answer, DeterminismClass, Namespace
 
 LEVEL = 9
-LONGEST_LINE = 2**28
+MAX_LINE_BYTES = 2**28
 # What unpacking may need; the level above needs 8 MiB.
-MOST_WINDOW = 2**27
-READ = 2**16
+MAX_WINDOW_BYTES = 2**27
+READ_BYTES = 2**16
 # The year 5138: no time of a namespace, and a time that can be shown.
-LATEST = 1e11
+MAX_TIME = 1e11
 _SKIPPABLE = 0x184D2A50
 
 
@@ -40,7 +40,7 @@ def _skippable(content: bytes) -> bytes:
 
 MAGIC = _skippable(b"esm-gateway namespace 1\n")
 _ANY_VERSION = MAGIC[:-2]
-SEAL_BYTES = len(_skippable(b"sha256 " + b"0" * 64 + b"\n"))
+CHECKSUM_FRAME_BYTES = len(_skippable(b"sha256 " + b"0" * 64 + b"\n"))
 
 
 class ExportUnreadable(Exception):
@@ -61,7 +61,7 @@ class ExportRow:
 
     number: int
     entry: NamespaceEntry
-    call: bytes
+    call_digest: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class ExportWriter:
     """The pieces of a file in order, as they come: `begin`, `add` for each call, `end`; holds no more than a piece."""
 
     def __init__(self) -> None:
-        self._pack = zstandard.ZstdCompressor(LEVEL).compressobj()
+        self._compressor = zstandard.ZstdCompressor(LEVEL).compressobj()
         self._digest = sha256()
         self._entries = 0
 
@@ -95,13 +95,13 @@ class ExportWriter:
             "call": entry.body.decode(),
             "created": answer.created,
             "compute_s": answer.compute_s,
-            "receipt": facts(entry, call).document(),
+            "receipt": receipt_of(entry, call).document(),
             "answer": answer.body.decode(),
         }
         return self._hashed(self._line(row))
 
     def end(self, omitted: int) -> bytes:
-        last = self._line({"entries": self._entries, "omitted": omitted}) + self._pack.flush()
+        last = self._line({"entries": self._entries, "omitted": omitted}) + self._compressor.flush()
         return self._hashed(last) + _skippable(b"sha256 " + self.sha256.encode() + b"\n")
 
     @property
@@ -110,37 +110,37 @@ class ExportWriter:
         return self._digest.hexdigest()
 
     def _line(self, content: Mapping[str, Any]) -> bytes:
-        return self._pack.compress(orjson.dumps(content) + b"\n")
+        return self._compressor.compress(orjson.dumps(content) + b"\n")
 
     def _hashed(self, piece: bytes) -> bytes:
         self._digest.update(piece)
         return piece
 
 
-def facts(entry: NamespaceEntry, call: bytes) -> Receipt:
+def receipt_of(entry: NamespaceEntry, call: bytes) -> Receipt:
     """What the receipt of a recorded answer says."""
     answer = entry.answer
     digest = sha256(answer.body).digest()
     return Receipt(entry.model, call, answer.cls, answer.created, answer.upstream, digest)
 
 
-def check(chunks: Iterable[bytes]) -> str:
+def verify(chunks: Iterable[bytes]) -> str:
     """The SHA-256 of a whole and undamaged file, in hex; raises Unreadable."""
-    source = _Source(chunks)
-    while source.read(READ):
+    source = _ChunkReader(chunks)
+    while source.read(READ_BYTES):
         pass
     return source.sha256
 
 
 def read(chunks: Iterable[bytes]) -> Iterator[ExportHeader | ExportRow | ExportTrailer]:
     """What a file holds, in order; raises Unreadable, for damage that shows at the end only after the rest."""
-    source = _Source(chunks)
-    unpack = zstandard.ZstdDecompressor(max_window_size=MOST_WINDOW).stream_reader(cast(IO[bytes], source))
+    source = _ChunkReader(chunks)
+    unpack = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW_BYTES).stream_reader(cast(IO[bytes], source))
     try:
-        yield from _rows(io.BufferedReader(unpack, READ))
+        yield from _rows(io.BufferedReader(unpack, READ_BYTES))
     except zstandard.ZstdError:
         raise ExportUnreadable("What it holds cannot be unpacked.") from None
-    while source.read(READ):
+    while source.read(READ_BYTES):
         pass
 
 
@@ -157,7 +157,7 @@ def _rows(lines: io.BufferedReader) -> Iterator[ExportHeader | ExportRow | Expor
 
 
 def _next(lines: io.BufferedReader) -> Mapping[str, Any]:
-    text = lines.readline(LONGEST_LINE)
+    text = lines.readline(MAX_LINE_BYTES)
     try:
         row = orjson.loads(text) if text.endswith(b"\n") else None
     except orjson.JSONDecodeError:
@@ -170,7 +170,9 @@ def _next(lines: io.BufferedReader) -> Mapping[str, Any]:
 def _head(row: Mapping[str, Any]) -> ExportHeader:
     try:
         namespace = Namespace(row["name"], float(row["created"]), float(row["frozen"]), str(row["note"]))
-        if not NAME_PATTERN.fullmatch(namespace.name) or not all(0 <= row[at] < LATEST for at in ("created", "frozen")):
+        if not NAME_PATTERN.fullmatch(namespace.name) or not all(
+            0 <= row[at] < MAX_TIME for at in ("created", "frozen")
+        ):
             raise ValueError
         return ExportHeader(namespace, str(row["gateway"]))
     except (KeyError, TypeError, ValueError):
@@ -180,7 +182,7 @@ def _head(row: Mapping[str, Any]) -> ExportHeader:
 def _line(row: Mapping[str, Any], number: int) -> ExportRow:
     try:
         told = row["receipt"]
-        body, cls = row["answer"].encode(), Class(told["determinism"])
+        body, cls = row["answer"].encode(), DeterminismClass(told["determinism"])
         answer = Answer(body, float(row["created"]), cls, float(row["compute_s"]), str(told["upstream"]))
         target, sample = str(row["target"]), row["sample"] if row["sample"] is None else int(row["sample"])
         words = str(row["endpoint"]), target, str(told["model"]), bool(row["flagged"]), row["call"].encode()
@@ -189,7 +191,7 @@ def _line(row: Mapping[str, Any], number: int) -> ExportRow:
                 f"Call {number} in it was asked for from no pool, or as no sample, that there can be."
             )
         entry, call = NamespaceEntry(*words, row["pool"], sample, answer), bytes.fromhex(told["call_sha256"])
-        agrees = facts(entry, call).document() == told
+        agrees = receipt_of(entry, call).document() == told
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, OSError):
         raise ExportUnreadable(f"Call {number} in it is not written as a recorded call is.") from None
     if not agrees:
@@ -210,7 +212,7 @@ def _end(row: Mapping[str, Any]) -> ExportTrailer:
         raise ExportUnreadable("Its last line does not count the calls.") from None
 
 
-class _Source:
+class _ChunkReader:
     """The compressed part of a file, in pieces; what stands before and after it is checked on the way."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
@@ -228,7 +230,7 @@ class _Source:
     def sha256(self) -> str:
         return self._digest.hexdigest()
 
-    def read(self, size: int = READ) -> bytes:
+    def read(self, size: int = READ_BYTES) -> bytes:
         """At most so many bytes; none at the end, where the digest has been compared."""
         piece = self._take(max(1, size))
         if not piece and not self._ended:
@@ -239,12 +241,12 @@ class _Source:
 
     def _take(self, size: int) -> bytes:
         """The next bytes that are not the last frame, which is held back."""
-        while len(self._held) < size + SEAL_BYTES:
+        while len(self._held) < size + CHECKSUM_FRAME_BYTES:
             more = next(self._chunks, None)
             if more is None:
                 break
             self._held += more
-        cut = max(0, min(size, len(self._held) - SEAL_BYTES))
+        cut = max(0, min(size, len(self._held) - CHECKSUM_FRAME_BYTES))
         piece, self._held = self._held[:cut], self._held[cut:]
         self._digest.update(piece)
         return piece

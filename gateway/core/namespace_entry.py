@@ -13,7 +13,7 @@ from gateway.core import entry_codec, sealing
 from gateway.core.cache_directives import CacheDirectives
 from gateway.core.types import Answer, Call
 
-FORM = b"\1"
+FORMAT_VERSION = b"\1"
 """First in every record: one that was written in another form is not taken for one of this."""
 _LENGTH = struct.Struct(">I")
 
@@ -32,16 +32,18 @@ class NamespaceEntry:
     answer: Answer
 
     @classmethod
-    def of(cls, call: Call, asked: CacheDirectives, answer: Answer) -> "NamespaceEntry":
-        return cls(call.endpoint, call.target, call.model, call.flagged, call.body, asked.pool, asked.sample, answer)
+    def of(cls, call: Call, directives: CacheDirectives, answer: Answer) -> "NamespaceEntry":
+        return cls(
+            call.endpoint, call.target, call.model, call.flagged, call.body, directives.pool, directives.sample, answer
+        )
 
 
 def encode(key: bytes, cache_key: str, entry: NamespaceEntry, nonce: bytes) -> bytes:
     """A sealed record for this address."""
-    facts = [entry.endpoint, entry.target, entry.model, entry.flagged, entry.pool, entry.sample]
-    head = orjson.dumps(facts)
+    fields = [entry.endpoint, entry.target, entry.model, entry.flagged, entry.pool, entry.sample]
+    head = orjson.dumps(fields)
     parts = (
-        FORM,
+        FORMAT_VERSION,
         _LENGTH.pack(len(head)),
         head,
         _LENGTH.pack(len(entry.body)),
@@ -54,10 +56,10 @@ def encode(key: bytes, cache_key: str, entry: NamespaceEntry, nonce: bytes) -> b
 def decode(key: bytes, cache_key: str, blob: bytes) -> NamespaceEntry | None:
     """The record, or None for one that is broken, forged, or was made for another address."""
     content = sealing.unseal(key, cache_key, blob)
-    if content is None or content[:1] != FORM:
+    if content is None or content[:1] != FORMAT_VERSION:
         return None
-    head, begins = _part(content, len(FORM))
-    body, begins = _part(content, begins)
+    head, begins = _read_part(content, len(FORMAT_VERSION))
+    body, begins = _read_part(content, begins)
     answer = entry_codec.from_bytes(content[begins:])
     if answer is None:
         return None
@@ -65,7 +67,7 @@ def decode(key: bytes, cache_key: str, blob: bytes) -> NamespaceEntry | None:
     return NamespaceEntry(endpoint, target, model, flagged, body, pool, sample, answer)
 
 
-def _part(content: bytes, begins: int) -> tuple[bytes, int]:
+def _read_part(content: bytes, begins: int) -> tuple[bytes, int]:
     (length,) = _LENGTH.unpack_from(content, begins)
     ends = begins + _LENGTH.size + length
     return content[begins + _LENGTH.size : ends], ends

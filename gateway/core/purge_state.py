@@ -23,7 +23,7 @@ class PurgeState:
     purged_before: float = 0.0
     stale: Mapping[str, float] = field(default_factory=dict)
 
-    def of(self, model: str) -> str:
+    def generation(self, model: str) -> str:
         """The part of an address that a hard purge changes."""
         return f"{self.epoch}.{self.models.get(model, 0)}"
 

@@ -4,8 +4,9 @@
 themselves. `units` is a sum per UTC day. This module decides nothing; it lists what has to be asked of the ledger.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Literal
 
 from gateway.core.types import KeyRecord, Limits, Principal
@@ -71,19 +72,19 @@ class LimitConfig:
     default: Limits = Limits()
     users: Mapping[str, Limits] = field(default_factory=dict)
 
-    def rate(self, who: Principal) -> tuple[Limit, ...]:
+    def rate_limits(self, who: Principal) -> tuple[Limit, ...]:
         """What every request meets: request rates."""
         return tuple(limit for limit in self.all(who) if limit.kind == "rate")
 
-    def work(self, who: Principal) -> tuple[Limit, ...]:
+    def upstream_limits(self, who: Principal) -> tuple[Limit, ...]:
         """What only a call that goes upstream meets: concurrency and units."""
         return tuple(limit for limit in self.all(who) if limit.kind != "rate")
 
     def all(self, who: Principal) -> tuple[Limit, ...]:
         """Every limit of a principal, the user's first."""
-        return self.of(who.key)
+        return self.of_key(who.key)
 
-    def of(self, record: KeyRecord) -> tuple[Limit, ...]:
+    def of_key(self, record: KeyRecord) -> tuple[Limit, ...]:
         """Every limit that a call with this key meets."""
         user = self.users.get(record.user, self.default)
         return _of("user", f"u:{record.user}", user) + _of("key", f"k:{record.public_id}", record.limits)
@@ -99,3 +100,21 @@ def _of(scope: str, holder: str, limits: Limits) -> tuple[Limit, ...]:
     if limits.units_per_day is not None:
         rows.append(Limit(f"{scope}-units", "units", holder, limits.units_per_day, DAY_S, limits.units_per_day))
     return tuple(rows)
+
+
+def ratelimit_fields(limits: Iterable[Limit], statuses: Iterable[LimitStatus]) -> Mapping[str, str]:
+    """RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers)."""
+    return {"RateLimit-Policy": ratelimit_policy(limits), "RateLimit": ratelimit_state(statuses)}
+
+
+def ratelimit_policy(limits: Iterable[Limit]) -> str:
+    """`"user-requests";q=600;w=60, ...`: every ceiling that this caller has; concurrency has no window."""
+    return ", ".join(
+        f'"{limit.name}";q={limit.amount}' + (f";w={limit.window_s}" if limit.kind != "concurrency" else "")
+        for limit in limits
+    )
+
+
+def ratelimit_state(statuses: Iterable[LimitStatus]) -> str:
+    """`"user-requests";r=599;t=1, ...`: what is left, and seconds until it is whole again."""
+    return ", ".join(f'"{status.limit.name}";r={status.remaining};t={ceil(status.reset_s)}' for status in statuses)

@@ -19,10 +19,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from gateway.core.types import DeterminismClass
 
-FORM = 1
-LONGEST = 1024
-LONGEST_NAME = 255
-_HEAD = struct.Struct(">BBd32s32sBB")  # form, class, computed, call, answer, lengths of model and upstream
+FORMAT_VERSION = 1
+MAX_IDENTIFIER_CHARS = 1024
+MAX_NAME_BYTES = 255
+_HEADER = struct.Struct(">BBd32s32sBB")  # form, class, computed, call, answer, lengths of model and upstream
 _CLASSES = tuple(DeterminismClass)
 
 
@@ -54,31 +54,31 @@ def _cipher(key: bytes) -> AESSIV:
     return AESSIV(key)
 
 
-def mint(key: bytes, receipt: Receipt) -> str:
+def encode(key: bytes, receipt: Receipt) -> str:
     """The identifier, in URL-safe characters. `key` has 32 bytes, for this purpose alone."""
     model, upstream = _cut(receipt.model), _cut(receipt.upstream)
     code = _CLASSES.index(receipt.cls)
-    head = _HEAD.pack(FORM, code, receipt.computed, receipt.call, receipt.answer, len(model), len(upstream))
+    head = _HEADER.pack(FORMAT_VERSION, code, receipt.computed, receipt.call, receipt.answer, len(model), len(upstream))
     return urlsafe_b64encode(_cipher(key).encrypt(head + model + upstream, None)).rstrip(b"=").decode()
 
 
-def read(key: bytes, identifier: str) -> Receipt | None:
+def decode(key: bytes, identifier: str) -> Receipt | None:
     """The receipt, or None for an identifier that this gateway did not make."""
-    if len(identifier) > LONGEST:
+    if len(identifier) > MAX_IDENTIFIER_CHARS:
         return None
     try:
         sealed = urlsafe_b64decode(identifier.encode("ascii") + b"=" * (-len(identifier) % 4))
         content = _cipher(key).decrypt(sealed, None)
     except (Error, ValueError, InvalidTag):
         return None
-    form, code, computed, call, answer, m, u = _HEAD.unpack_from(content)
+    form, code, computed, call, answer, m, u = _HEADER.unpack_from(content)
     # A reader of base64 skips what is none; a receipt has one spelling only.
-    if form != FORM or urlsafe_b64encode(sealed).rstrip(b"=") != identifier.encode():
+    if form != FORMAT_VERSION or urlsafe_b64encode(sealed).rstrip(b"=") != identifier.encode():
         return None
-    names = content[_HEAD.size :]
+    names = content[_HEADER.size :]
     return Receipt(names[:m].decode(), call, _CLASSES[code], computed, names[m : m + u].decode(), answer)
 
 
 def _cut(name: str) -> bytes:
     """The name, or as many whole characters of it as fit."""
-    return name.encode()[:LONGEST_NAME].decode("utf-8", "ignore").encode()
+    return name.encode()[:MAX_NAME_BYTES].decode("utf-8", "ignore").encode()

@@ -36,12 +36,16 @@ KEY_DISABLED = UpstreamOutcome("disabled", retry=True, may_have_worked=False, co
 KEY_COOLING_DOWN = UpstreamOutcome(
     "cooling_down", retry=True, may_have_worked=False, counts_as_failure=False, problem_type=UPSTREAM_BUSY
 )
-REFUSED = UpstreamOutcome("refused", retry=False, may_have_worked=False, counts_as_failure=False, problem_type=UPSTREAM_REFUSED)
+REFUSED = UpstreamOutcome(
+    "refused", retry=False, may_have_worked=False, counts_as_failure=False, problem_type=UPSTREAM_REFUSED
+)
 UNAVAILABLE = UpstreamOutcome("failed", retry=True, may_have_worked=False, counts_as_failure=True)
 CRASHED = UpstreamOutcome("failed", retry=False, may_have_worked=False, counts_as_failure=True)
 NOT_SENT = UpstreamOutcome("lost", retry=True, may_have_worked=False, counts_as_failure=True)
 LOST = UpstreamOutcome("lost", retry=False, may_have_worked=True, counts_as_failure=True)
-TIMED_OUT = UpstreamOutcome("timeout", retry=False, may_have_worked=True, counts_as_failure=True, problem_type=UPSTREAM_TIMEOUT)
+TIMED_OUT = UpstreamOutcome(
+    "timeout", retry=False, may_have_worked=True, counts_as_failure=True, problem_type=UPSTREAM_TIMEOUT
+)
 POOL_FULL = UpstreamOutcome(
     "pool_full", retry=False, may_have_worked=False, counts_as_failure=False, problem_type=UPSTREAM_BUSY
 )

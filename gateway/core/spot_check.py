@@ -21,38 +21,40 @@ NEVER = 2**62
 class SpotCheckConfig:
     """What the settings say: the share of hits (0 to 1), the classes, and the units a day of the whole fleet.
 
-    `again_s` is how long a worker lets an answer rest that has just been found right.
+    `interval_s` is how long a worker lets an answer rest that has just been found right.
     """
 
-    share: float = 0.01
+    fraction: float = 0.01
     units_per_day: int = 100_000
     classes: Collection[str] = ("exact",)
-    again_s: float = 600.0
+    interval_s: float = 600.0
+    models: Collection[str] = ()
+    rule_set: str = ""
 
     @property
     def limit(self) -> Limit:
         return Limit("spot-check-units", "units", BUDGET_HOLDER, self.units_per_day, DAY_S, self.units_per_day)
 
 
-def hits_until_next(share: float, chance: bytes) -> int:
+def hits_until_next(fraction: float, random_bytes: bytes) -> int:
     """How many hits on the next chosen one is, from 1, where each is chosen with this share by itself.
 
-    `chance` are eight unpredictable bytes. A geometric distribution, so one draw does for all the hits between.
+    `random_bytes` are eight unpredictable bytes. A geometric distribution, so one draw does for all the hits between.
     """
-    if share <= 0:
+    if fraction <= 0:
         return NEVER
-    if share >= 1:
+    if fraction >= 1:
         return 1
-    even = (int.from_bytes(chance) + 1) / (2**64 + 1)
-    return 1 + int(log(even) / log1p(-share))
+    even = (int.from_bytes(random_bytes) + 1) / (2**64 + 1)
+    return 1 + int(log(even) / log1p(-fraction))
 
 
 def same_outputs(one: bytes, other: bytes) -> bool:
     """Whether two answers to the same call have equal outputs, as JSON values; what surrounds them does not count."""
-    return one == other or _said(one) == _said(other)
+    return one == other or _outputs(one) == _outputs(other)
 
 
-def _said(body: bytes) -> Any:
+def _outputs(body: bytes) -> Any:
     tree: Any = orjson.loads(body)
     inner = tree.get("data") if isinstance(tree, dict) and "outputs" not in tree else tree
     return inner["outputs"] if isinstance(inner, dict) and "outputs" in inner else tree

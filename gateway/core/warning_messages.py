@@ -1,20 +1,50 @@
-"""A sentence for the person at the terminal, put into an answer of the upstream as it is on its way out.
+"""Warnings to the caller: which one an answer deserves, and how it is put into `warning_messages`.
 
-The SDK prints every text of `warning_messages` in red (esm/sdk/base_forge_client.py). The member is put in as bytes:
-every other byte of the answer stays what it was, numbers and their spelling included. Nothing here decides who is
-told what, or how often.
+The SDK prints every text of `warning_messages` in red (esm/sdk/base_forge_client.py). There are two topics: a call at
+temperature 0 that is not reproducible, and a namespace that repeats an answer which would differ upstream. A frozen
+namespace adds no warning: it returns the recorded bytes. The member is inserted as bytes, so every other byte of the
+answer, numbers and their spelling included, is unchanged. How often a caller is warned is decided in
+`flow/caller_warnings.py`.
 """
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
+from gateway.core.cache_plan import CachePlan
+from gateway.core.types import Call, DeterminismClass
+
+Topic = Literal["pinned", "recorded"]
+TOPICS: tuple[Topic, ...] = ("pinned", "recorded")
 MEMBER = "warning_messages"
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}]', re.DOTALL)
 _COLON = re.compile(rb"[ \t\r\n]*:[ \t\r\n]*")
 _BETWEEN = b" \t\r\n,"
+
+
+def warning_topic(plan: CachePlan, call: Call, *, from_cache: bool) -> Topic | None:
+    """The warning that the answer to this call deserves, if any."""
+    if call.endpoint != "generate_tensor":
+        return None
+    cls = call.determinism.cls
+    if plan.namespace is None:
+        return "pinned" if cls is DeterminismClass.PINNED else None
+    sampled = cls is DeterminismClass.SAMPLED or cls is DeterminismClass.UNKNOWN
+    return "recorded" if sampled and from_cache and not plan.frozen and plan.directives.sample is None else None
+
+
+def warning_text(topic: Topic, plan: CachePlan, call: Call) -> str:
+    """The text that the SDK prints."""
+    if topic == "pinned":
+        why, remedy = call.determinism.reason, call.determinism.remedy
+        return f"esm-gateway: temperature 0 does not make this call reproducible ({why}): {remedy}."
+    name = plan.namespace
+    return (
+        f"esm-gateway: this is the first answer to this call, which the namespace {name} keeps for good; "
+        f"Cache-Control: namespace={name}, sample=2 asks for another one."
+    )
 
 
 def with_warning(body: bytes, sentence: str) -> bytes | None:

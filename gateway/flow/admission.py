@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from gateway.core.metrics import QUOTA_REFUSALS, STORE_ERRORS
 from gateway.core.problems import RATE_EXCEEDED, STATE_UNAVAILABLE, Problem
-from gateway.core.quota import Limit, LimitConfig, Verdict
+from gateway.core.quota import Limit, LimitConfig, Verdict, ratelimit_fields
 from gateway.core.types import Principal
 from gateway.flow.context import RequestContext
 from gateway.flow.runtime import Runtime
@@ -53,7 +53,7 @@ class Admission:
         fields = self.in_advance(who)
         if fields is not None:
             return fields
-        limits = self._limits.rate(who)
+        limits = self._limits.rate_limits(who)
         if not limits:
             return NO_LIMITS
         fields = await self._join_charge(who)

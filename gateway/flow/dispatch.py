@@ -139,7 +139,9 @@ class Dispatcher:
         elif outcome.name == "cooling_down":
             asked = reply.retry_after_s if isinstance(reply, UpstreamReply) else None
             pause_s = min(MAX_COOLDOWN_S, self._config.cooldown_s if asked is None else max(0.0, asked))
-            key.cooling_down_until = max(key.cooling_down_until, now + pause_s)  # another call's reply may have asked for longer
+            key.cooling_down_until = max(
+                key.cooling_down_until, now + pause_s
+            )  # another call's reply may have asked for longer
         if outcome.counts_as_failure:
             self._breaker.failed(now)
         elif outcome is retry.OK:
@@ -157,7 +159,9 @@ class Dispatcher:
         return Problem(UPSTREAM_UNAVAILABLE, headers=_retry_after(self._breaker.seconds_left(now)))
 
     def _no_key(self, flagged: bool, now: float) -> Problem:
-        cooling_down = [key.cooling_down_until for key in self._keys if key.concern == flagged and key.state(now) == "cooling_down"]
+        cooling_down = [
+            key.cooling_down_until for key in self._keys if key.concern == flagged and key.state(now) == "cooling_down"
+        ]
         if not cooling_down:
             detail = "No upstream key is marked for declared sequences of concern." if flagged else ""
             return Problem(NO_UPSTREAM_KEY, detail, headers={"Retry-After": "60"})

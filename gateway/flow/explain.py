@@ -57,7 +57,7 @@ class Explainer:
                 raise Problem(decision.problem_type, decision.reason)
         plan = self._planner.explain(endpoint, explained.call, who, raw.header("Cache-Control"))
         context.outcome = "answered"
-        limit, rules = self._max_entry_bytes, config.canonical_digest
+        limit, rules = self._max_entry_bytes, config.rule_set
         return explanation(explained, who, plan, self._planner.config, rules, limit, in_full=in_full)
 
     async def receipt(self, raw: RawRequest, context: RequestContext, identifier: str) -> Mapping[str, Any]:

@@ -87,14 +87,16 @@ class Pipeline:
     async def _both(
         self, plan: CachePlan, call: Call, who: Principal, context: RequestContext
     ) -> tuple[Mapping[str, str], Answer | None]:
+        """Both side by side; where one fails the other is cancelled, and the error raised."""
+        admitting = asyncio.ensure_future(self._admission.admit(who, context))
         looking = asyncio.ensure_future(self._lookup.stored(plan, call))
         try:
-            rate = await self._admission.admit(who, context)
+            return await asyncio.gather(admitting, looking)
         except BaseException:
+            admitting.cancel()
             looking.cancel()
-            await asyncio.gather(looking, return_exceptions=True)
+            await asyncio.gather(admitting, looking, return_exceptions=True)
             raise
-        return rate, await looking
 
     async def _hit(
         self,

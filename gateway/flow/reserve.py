@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gateway.core.metrics import QUOTA_REFUSALS, STORE_ERRORS, UNITS
 from gateway.core.problems import CONCURRENCY_EXCEEDED, QUOTA_EXHAUSTED, STATE_UNAVAILABLE, Problem
-from gateway.core.quota import Limit, LimitConfig, Reservation, Verdict
+from gateway.core.quota import Limit, LimitConfig, Reservation, Verdict, ratelimit_policy, ratelimit_state
 from gateway.core.types import Call, Principal
 from gateway.flow.context import RequestContext
 from gateway.flow.runtime import Runtime
@@ -31,9 +31,7 @@ class HeldReservation:
 class Reserver:
     """Reserves and settles for one worker."""
 
-    def __init__(
-        self, ledger: Ledger, limits: LimitConfig, queue: WaitQueue, runtime: Runtime, lease_s: float
-    ) -> None:
+    def __init__(self, ledger: Ledger, limits: LimitConfig, queue: WaitQueue, runtime: Runtime, lease_s: float) -> None:
         self._ledger, self._limits, self._queue, self._lease_s = ledger, limits, queue, lease_s
         self._clock, self._tasks, self._meter = runtime.clock, runtime.tasks, runtime.meter
 

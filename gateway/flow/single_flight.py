@@ -42,9 +42,7 @@ def anything(_: Answer) -> bool:
 class SingleFlight:
     """The flights of one worker."""
 
-    def __init__(
-        self, cache: CacheStore, runtime: Runtime, check: Check, lease_s: float, max_wait_s: float
-    ) -> None:
+    def __init__(self, cache: CacheStore, runtime: Runtime, check: Check, lease_s: float, max_wait_s: float) -> None:
         self._clock, self._tasks, self._meter = runtime.clock, runtime.tasks, runtime.meter
         self._max_wait_s = max_wait_s
         self._distributed = DistributedFlight(cache, runtime, check, lease_s)

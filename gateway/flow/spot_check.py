@@ -110,8 +110,8 @@ class SpotChecker:
         self._tasks.start(self._check(cache_key, call, hit))
 
     def _choose_next(self) -> None:
-        if self._config.share > 0:
-            self._hits_left = spot_check.hits_until_next(self._config.share, self._clock.token(8))
+        if self._config.fraction > 0:
+            self._hits_left = spot_check.hits_until_next(self._config.fraction, self._clock.token(8))
 
     def _create_series(self) -> None:
         """Every series exists from the start: the first divergence must be seen as a rise."""
@@ -147,7 +147,9 @@ class SpotChecker:
         if answer is None:
             return "failed"
         if spot_check.same_outputs(hit.body, answer.body):
-            self._confirmed.put((cache_key, call.canonical_digest), self._clock.monotonic() + self._config.interval_s, 128)
+            self._confirmed.put(
+                (cache_key, call.canonical_digest), self._clock.monotonic() + self._config.interval_s, 128
+            )
             return "same"
         await self._diverged(cache_key, call)
         return "different"

@@ -27,9 +27,7 @@ class WaitQueue:
         self._queues: dict[str, deque[Turn]] = {}
         self._waiting = 0
 
-    async def acquire(
-        self, name: str, attempt: Attempt, waits_for: Callable[[Verdict], bool] | None = None
-    ) -> Verdict:
+    async def acquire(self, name: str, attempt: Attempt, waits_for: Callable[[Verdict], bool] | None = None) -> Verdict:
         """The verdict of `attempt`, repeated while it refuses for a reason that passes soon enough."""
         if name not in self._queues:
             verdict = await attempt()

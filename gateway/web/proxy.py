@@ -81,12 +81,12 @@ class Proxy:
         self,
         pipeline: Pipeline,
         api: GatewayApi,
-        deliver: Responder,
+        responder: Responder,
         pages: dict[str, Page],
         clock: Clock,
         meter: Meter,
     ) -> None:
-        self._pipeline, self._api, self._responder, self._pages = pipeline, api, deliver, pages
+        self._pipeline, self._api, self._responder, self._pages = pipeline, api, responder, pages
         self._clock, self._meter = clock, meter
         self._under_way = 0
         # Unpredictable once, then counted: unique over workers and restarts without a system call a request.
@@ -97,7 +97,7 @@ class Proxy:
         page = self._pages.get(incoming.path)
         if page is not None and incoming.method in ("GET", "HEAD"):
             return await page(request)
-        context = RequestContext(f"{self._first_id}{next(self._ids):06x}", self._clock.monotonic())
+        context = RequestContext(f"{self._first_id}{next(self._ids):06x}", self._clock.monotonic)
         self._count(+1)
         try:
             response = await self._answer(incoming, context)

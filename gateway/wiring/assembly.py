@@ -1,48 +1,53 @@
-"""The flow of one worker on a given world: which part gets which, and nothing opened."""
+"""The composition root: the flow of one worker on given adapters. Opens nothing."""
 
 import logging
 from dataclasses import dataclass
 
-from gateway.core import sealing, spot_check
+from gateway.core import sealing
 from gateway.core.breaker import Breaker
-from gateway.core.cache_plan import CacheConfig
-from gateway.core.endpoint import ParseConfig
+from gateway.core.policies import policies
+from gateway.core.spot_check import SpotCheckConfig
 from gateway.flow.admission import Admission
+from gateway.flow.answer_stores import AnswerStores
 from gateway.flow.authenticate import Authenticator
-from gateway.flow.cache import AnswerCache
 from gateway.flow.cache_stats import CacheStats
 from gateway.flow.caller_warnings import CallerWarnings
+from gateway.flow.compute import Computation
 from gateway.flow.dispatch import Dispatcher, UpstreamConfig, UpstreamKey
 from gateway.flow.explain import Explainer
 from gateway.flow.invalidation_poller import InvalidationPoller
 from gateway.flow.local_cache import LocalCache
+from gateway.flow.lookup import Lookup
+from gateway.flow.namespace_answers import NamespaceAnswers
 from gateway.flow.pipeline import Pipeline
+from gateway.flow.planner import Planner
 from gateway.flow.policy import PolicyEnforcer
+from gateway.flow.render import Renderer
+from gateway.flow.request_parser import RequestParser
 from gateway.flow.reserve import Reserver
 from gateway.flow.respond import Responder
+from gateway.flow.runtime import Runtime
+from gateway.flow.shared_cache import SharedCache
 from gateway.flow.single_flight import SingleFlight
-from gateway.flow.spot_check import SpotChecker
+from gateway.flow.spot_check import SpotCheckBudget, SpotChecker
 from gateway.flow.wait_queue import WaitQueue
 from gateway.ports import (
     AccessLog,
     AuditLog,
     CacheStore,
-    Clock,
     Directory,
     Ledger,
-    Meter,
     NamespaceStore,
     PurgeStore,
-    Tasks,
     Throttle,
     Upstream,
 )
 from gateway.settings import Settings
-from gateway.wiring import cache_config
+from gateway.wiring.cache_config import cache_config, parse_config, sealing_keys
 
 log = logging.getLogger("gateway")
-# The setting says when another takes over; a lease ends a little before, so that to notice it fits into that time.
-LEASE_SHARE = 0.95
+# The setting says when another worker takes over; a lease ends a little earlier, so that noticing it fits in.
+LEASE_FRACTION = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,24 +62,22 @@ class Adapters:
     throttle: Throttle
     upstream: Upstream
     audit: AuditLog
-    meter: Meter
-    access: AccessLog
-    clock: Clock
-    tasks: Tasks
+    access_log: AccessLog
+    runtime: Runtime
 
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """One worker's flow, with the parts that need looking after while it runs."""
+    """One worker's flow, with the parts that run in the background or are used beside the pipeline."""
 
     pipeline: Pipeline
     responder: Responder
+    explainer: Explainer
+    renderer: Renderer
     poller: InvalidationPoller
-    recall: AnswerCache
     admission: Admission
     dispatcher: Dispatcher
-    seen: CacheStats
-    explain: Explainer
+    stats: CacheStats
 
 
 def key_pepper(master: bytes) -> bytes:
@@ -82,110 +85,54 @@ def key_pepper(master: bytes) -> bytes:
     return sealing.derive_key(master, "virtual-keys")
 
 
-def assemble(world: Adapters, settings: Settings, master: bytes, upstream_keys: list[UpstreamKey]) -> Flow:
-    """The flow on this world. Opens nothing."""
-    w, s = world, settings
-    limit_config = s.limits.limit_config()
-    memory = LocalCache(w.meter, s.cache.local_calls_bytes, s.cache.local_answers_bytes)
-    authenticator = Authenticator(w.directory, w.clock, w.meter, key_pepper(master))
-    watch = InvalidationPoller(w.directory, w.purge_store, w.namespace_store, authenticator, memory, w.clock, w.meter)
-    line = WaitQueue(w.clock, w.tasks, w.meter, s.admission.max_wait_s, s.admission.max_waiting)
-    admission = Admission(w.ledger, limit_config, line, w.clock, w.tasks, w.meter)
-    permit = PolicyEnforcer(w.audit, w.clock, w.meter, {"concern": s.policy.concern})
-    deliver = Responder(permit, w.access, w.clock, w.tasks, w.meter)
+def assemble(adapters: Adapters, settings: Settings, master: bytes, upstream_keys: list[UpstreamKey]) -> Flow:
+    """The flow on these adapters."""
+    a, s, runtime, keys = adapters, settings, adapters.runtime, sealing_keys(master)
+    local_cache = LocalCache(runtime.meter, s.cache.local_calls_bytes, s.cache.local_answers_bytes)
+    authenticator = Authenticator(a.directory, runtime, key_pepper(master))
+    poller = InvalidationPoller(a.directory, a.purge_store, a.namespace_store, authenticator, local_cache, runtime)
+    queue = WaitQueue(runtime, s.admission.max_wait_s, s.admission.max_waiting)
+    admission = Admission(a.ledger, s.limits.limit_config(), queue, runtime)
+    reserver = Reserver(a.ledger, s.limits.limit_config(), queue, runtime, s.admission.reservation_lease_s)
+    asked = policies(s.policy.model_dump())
+    enforcer = PolicyEnforcer(a.audit, asked, runtime)
+    parser = RequestParser(local_cache, parse_config(s), s.request.max_body_bytes)
+    planner = Planner(poller, local_cache, cache_config(s, master))
     breaker = Breaker(s.breaker.failures, s.breaker.open_s)
-    sealing = cache_config.cache_keys(master)
-    recall = AnswerCache(w.cache, w.namespace_store, memory, w.clock, w.meter, sealing, s.cache.max_entry_bytes)
-    dispatcher = Dispatcher(w.upstream, upstream_keys, breaker, _terms(s), w.clock, w.meter, log.warning)
-    reserver = Reserver(w.ledger, limit_config, line, w.clock, w.tasks, w.meter, s.admission.reservation_lease_s)
-    config, rules, seen = (
-        cache_config.cache_config(s, master),
-        cache_config.parsing_rules(s),
-        CacheStats(w.cache, w.clock, w.meter),
-    )
-    pipeline = Pipeline(
-        authenticator=authenticator,
-        memory=memory,
-        policy=permit,
-        poller=watch,
-        admission=admission,
-        recall=recall,
-        single_flight=_single_flight(w, s, recall),
-        reserver=reserver,
-        dispatcher=dispatcher,
-        responder=deliver,
-        spot_checker=_spot_checker(w, s, recall, dispatcher, breaker, reserver, config.rule_set),
-        caller_warnings=CallerWarnings(w.throttle, w.clock, w.meter),
-        seen=seen,
-        cache_config=config,
-        rules=rules,
-        max_body_bytes=s.request.max_body_bytes,
-        tasks=w.tasks,
-        clock=w.clock,
-        meter=w.meter,
-    )
-    explain = _explain(w, s, authenticator, watch, recall, config, rules)
-    return Flow(pipeline, deliver, watch, recall, admission, dispatcher, seen, explain)
+    dispatcher = Dispatcher(a.upstream, upstream_keys, breaker, _upstream_config(s), runtime, log.warning)
+    cache = SharedCache(a.cache, keys.entries, s.cache.max_entry_bytes, runtime)
+    namespaces = NamespaceAnswers(a.namespace_store, keys.records, runtime)
+    stores, stats = AnswerStores(cache, namespaces, s.cache.max_entry_bytes), CacheStats(a.cache, runtime)
+    checks = _spot_check_config(s)
+    budget = SpotCheckBudget(a.ledger, reserver, checks, runtime, s.admission.reservation_lease_s)
+    checker = SpotChecker(cache, local_cache, a.purge_store, dispatcher, breaker, budget, checks, runtime)
+    renderer = Renderer(local_cache, keys.receipts)
+    lookup = Lookup(stores, local_cache, renderer, stats, checker, runtime)
+    flights = _single_flight(s, cache, a.cache, runtime)
+    computation = Computation(flights, reserver, dispatcher, stores, stats, runtime)
+    responder = Responder(enforcer, CallerWarnings(a.throttle, runtime), a.access_log, runtime)
+    pipeline = Pipeline(authenticator, parser, enforcer, planner, admission, lookup, computation, responder)
+    explainer = Explainer(authenticator, parser, asked, planner, renderer, s.cache.max_entry_bytes, runtime)
+    return Flow(pipeline, responder, explainer, renderer, poller, admission, dispatcher, stats)
 
 
-def _terms(settings: Settings) -> UpstreamConfig:
-    part = settings.upstream
-    return UpstreamConfig(part.retries, part.cooldown_s, part.max_answer_bytes, part.url)
+def _upstream_config(settings: Settings) -> UpstreamConfig:
+    upstream = settings.upstream
+    return UpstreamConfig(upstream.retries, upstream.cooldown_s, upstream.max_answer_bytes, upstream.url)
 
 
-def _explain(
-    world: Adapters,
-    settings: Settings,
-    authenticator: Authenticator,
-    watch: InvalidationPoller,
-    recall: AnswerCache,
-    config: CacheConfig,
-    rules: ParseConfig,
-) -> Explainer:
-    return Explainer(
-        authenticator=authenticator,
-        poller=watch,
-        recall=recall,
-        clock=world.clock,
-        cache_config=config,
-        rules=rules,
-        max_body_bytes=settings.request.max_body_bytes,
-        max_entry_bytes=settings.cache.max_entry_bytes,
-    )
+def _single_flight(settings: Settings, cache: SharedCache, store: CacheStore, runtime: Runtime) -> SingleFlight:
+    lease_s = settings.cache.lease_s
+    return SingleFlight(store, runtime, cache.open, LEASE_FRACTION * lease_s, settings.upstream.total_s + lease_s)
 
 
-def _single_flight(w: Adapters, s: Settings, recall: AnswerCache) -> SingleFlight:
-    lease_s, patience_s = LEASE_SHARE * s.cache.lease_s, s.upstream.total_s + s.cache.lease_s
-    return SingleFlight(w.cache, w.clock, w.tasks, w.meter, recall.checked, lease_s, patience_s)
-
-
-def _spot_checker(
-    world: Adapters,
-    settings: Settings,
-    recall: AnswerCache,
-    dispatcher: Dispatcher,
-    breaker: Breaker,
-    reserver: Reserver,
-    rule_set: str,
-) -> SpotChecker:
-    w, cache = world, settings.cache
-    return SpotChecker(
-        recall=recall,
-        purge_store=w.purge_store,
-        dispatcher=dispatcher,
-        breaker=breaker,
-        ledger=w.ledger,
-        reserver=reserver,
-        clock=w.clock,
-        tasks=w.tasks,
-        meter=w.meter,
-        terms=spot_check.SpotCheckConfig(
-            cache.spot_check_fraction,
-            cache.spot_check_units_per_day,
-            cache.spot_check_classes,
-            cache.spot_check_interval_s,
-        ),
-        lease_s=settings.admission.reservation_lease_s,
-        models=settings.models,
-        rule_set=rule_set,
+def _spot_check_config(settings: Settings) -> SpotCheckConfig:
+    cache = settings.cache
+    return SpotCheckConfig(
+        fraction=cache.spot_check_fraction,
+        units_per_day=cache.spot_check_units_per_day,
+        classes=cache.spot_check_classes,
+        interval_s=cache.spot_check_interval_s,
+        models=tuple(settings.models),
+        rule_set=parse_config(settings).rule_set.name,
     )

@@ -22,7 +22,7 @@ from gateway.flow.purge import Purger
 from gateway.ports import AuditLog, CacheStore, Clock, Directory, Ledger, NamespaceStore, PurgeStore
 from gateway.settings import Settings, master_secret
 from gateway.wiring.assembly import key_pepper
-from gateway.wiring.cache_config import cache_config, cache_keys, parsing_rules
+from gateway.wiring.cache_config import cache_config, parse_config, sealing_keys
 from gateway.wiring.stores import clients, open_audit, with_store_urls
 
 
@@ -87,9 +87,9 @@ def _parts(
         namespaces=namespaces,
         audit=audit,
         clock=clock,
-        key=cache_keys(master).records,
+        key=sealing_keys(master).records,
         cache_config=cache_config(settings, master),
-        rules=parsing_rules(settings),
+        rules=parse_config(settings),
         version=__version__,
     )
     return CommandServices(

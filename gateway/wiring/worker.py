@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
@@ -20,10 +21,10 @@ from gateway.adapters.redis_ledger import RedisLedger
 from gateway.adapters.redis_namespaces import RedisNamespaces
 from gateway.adapters.redis_purges import RedisPurges
 from gateway.adapters.redis_throttle import RedisThrottle
-from gateway.adapters.tasks import AsyncTasks
 from gateway.adapters.upstream_http import HttpUpstream
 from gateway.core import sealing
 from gateway.flow.dispatch import UpstreamKey
+from gateway.flow.runtime import BackgroundTasks, Runtime
 from gateway.ports import StoreUnavailable
 from gateway.settings import Settings, master_secret, read_secret
 from gateway.web.gateway_api import GatewayApi
@@ -33,6 +34,7 @@ from gateway.web.server import Server
 from gateway.wiring.assembly import Adapters, Flow, assemble
 from gateway.wiring.stores import clients, open_audit
 
+log = logging.getLogger(__name__)
 BACKLOG = 1024
 # Objects that may be there more than at the last collection; a large body is about 10,000.
 COLLECT_AFTER = 100_000
@@ -43,18 +45,18 @@ async def run_worker(
 ) -> None:
     """One worker, from start to drained: serves on these sockets until `stop`. The stores' URLs must be set."""
     master = master_secret(settings)
-    tasks, clock = AsyncTasks(), SystemClock()
+    tasks, clock = BackgroundTasks(log.error), SystemClock()
     async with AsyncExitStack() as stack:
         meter = PrometheusMeter(__version__, settings.metrics_dir, slot)
         stack.callback(meter.close)
         state, cache = await clients(settings, stack)
         upstream = _upstream(settings)
         stack.push_async_callback(upstream.close)
-        access = StreamAccessLog(1) if settings.log.access else NoAccessLog()
-        stack.callback(access.close)
+        access_log = StreamAccessLog(1) if settings.log.access else NoAccessLog()
+        stack.callback(access_log.close)
         sealing_key = sealing.derive_key(master, "directory")
         head = RedisAuditHead(state, sealing_key, clock, meter)
-        world = Adapters(
+        adapters = Adapters(
             directory=RedisDirectory(state, sealing_key, clock, meter),
             ledger=RedisLedger(state),
             cache=RedisCache(cache, clock),
@@ -63,31 +65,29 @@ async def run_worker(
             throttle=RedisThrottle(cache),
             upstream=upstream,
             audit=await open_audit(settings, master, head, clock),
-            meter=meter,
-            access=access,
-            clock=clock,
-            tasks=tasks,
+            access_log=access_log,
+            runtime=Runtime(clock, meter, tasks),
         )
         keys = [UpstreamKey(key.id, read_secret(key.file).decode(), key.concern) for key in settings.upstream.keys]
-        flow = assemble(world, settings, master, keys)
-        await _serve(settings, world, flow, sockets, on_ready, stop, tasks)
+        flow = assemble(adapters, settings, master, keys)
+        await _serve(settings, adapters, flow, sockets, on_ready, stop)
 
 
 async def _serve(
     settings: Settings,
-    world: Adapters,
+    adapters: Adapters,
     flow: Flow,
     sockets: list[socket.socket],
     on_ready: Callable[[], None],
     stop: asyncio.Event,
-    tasks: AsyncTasks,
 ) -> None:
     await flow.poller.poll()
-    parts = (flow.poller, flow.admission, flow.dispatcher, flow.seen)
-    loops = [asyncio.ensure_future(part.forever()) for part in parts]
-    proxy = Proxy(
-        flow.pipeline, GatewayApi(flow.explain), flow.responder, pages(partial(_ready, world)), world.clock, world.meter
-    )
+    clock, meter, tasks = adapters.runtime.clock, adapters.runtime.meter, adapters.runtime.tasks
+    loops = [
+        asyncio.ensure_future(part.forever()) for part in (flow.poller, flow.admission, flow.dispatcher, flow.stats)
+    ]
+    ready = pages(partial(_ready, adapters))
+    proxy = Proxy(flow.pipeline, GatewayApi(flow.explainer), flow.responder, ready, clock, meter)
     listen = settings.listen
     server = Server(
         proxy,
@@ -109,7 +109,7 @@ async def _serve(
     await flow.admission.close()
 
 
-async def _finish(runner: web.ServerRunner, server: Server, tasks: AsyncTasks, drain_s: float) -> None:
+async def _finish(runner: web.ServerRunner, server: Server, tasks: BackgroundTasks, drain_s: float) -> None:
     """Accept nothing new and wait for what is under way: answers and background work for `drain_s` together.
 
     Left alone, aiohttp waits that long twice for its answers (RequestHandler.shutdown, 3.14), by when the supervisor
@@ -137,7 +137,7 @@ def _collect_less() -> None:
     gc.set_threshold(COLLECT_AFTER, 20, 20)
 
 
-async def _ready(world: Adapters) -> Mapping[str, bool]:
+async def _ready(adapters: Adapters) -> Mapping[str, bool]:
     """Which stores answer now."""
 
     async def answers(epoch: Awaitable[object]) -> bool:
@@ -147,7 +147,10 @@ async def _ready(world: Adapters) -> Mapping[str, bool]:
             return False
         return True
 
-    return {"state": await answers(world.directory.epoch()), "cache": await answers(world.purge_store.purge_state())}
+    return {
+        "state": await answers(adapters.directory.epoch()),
+        "cache": await answers(adapters.purge_store.purge_state()),
+    }
 
 
 def _upstream(settings: Settings) -> HttpUpstream:

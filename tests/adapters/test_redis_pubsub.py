@@ -55,10 +55,10 @@ def test_who_listens_on_a_connection_that_breaks_is_woken_and_can_listen_anew(st
             heard = [await cache.subscribe(address) for address in ("here", "there")]
             await other.call("kill", "CLIENT", "KILL", "TYPE", "pubsub")
             async with asyncio.timeout(10.0):
-                assert [await each.wait() for each in heard] == [b"", b""]
+                assert [await each for each in heard] == [b"", b""]
                 again = await cache.subscribe("here")
                 await sender.put("here", b"answer", 60, False, "ours")
-                assert await again.wait() == b"answer"
+                assert await again == b"answer"
             for each in (store, other):
                 await each.close()
 

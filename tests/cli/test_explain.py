@@ -13,7 +13,7 @@ from gateway.core import receipts
 from gateway.core.receipts import Receipt
 from gateway.core.types import DeterminismClass
 from gateway.settings import Settings
-from gateway.wiring.cache_config import cache_config, cache_keys, parsing_rules
+from gateway.wiring.cache_config import cache_config, parse_config, sealing_keys
 from tests.cli.conftest import MASTER, Line
 
 RESIDUES = 19
@@ -125,25 +125,28 @@ def test_the_rules_in_force_are_named_in_every_cache_key() -> None:
     ):
         settings = Settings.model_validate({"cache": cache})
         named = cache_config(settings, b"m" * 32).rule_set
-        assert named == parsing_rules(settings).rule_set.name
+        assert named == parse_config(settings).rule_set.name
         assert named.startswith(begins)
 
 
 @pytest.mark.parametrize("cls", list(DeterminismClass))
 def test_a_receipt_is_read_with_the_gateway_s_secret_alone(line: Line, tmp_path: Path, cls: DeterminismClass) -> None:
     receipt = Receipt("esm3-open-2024-03", b"c" * 32, cls, 1_795_560_222.0, "http://upstream", b"a" * 32)
-    identifier = receipts.encode(cache_keys((MASTER + tmp_path.name).encode()).receipts, receipt)
+    identifier = receipts.encode(sealing_keys((MASTER + tmp_path.name).encode()).receipts, receipt)
     about = line.json("cache", "receipt", identifier)
     assert about == {"receipt": identifier, **receipt.document()}
     assert receipt.answer.hex() in line.said("cache", "receipt", identifier)
-    foreign = receipts.encode(cache_keys(b"another").receipts, receipt)
+    foreign = receipts.encode(sealing_keys(b"another").receipts, receipt)
     for strange in (foreign, identifier[:-2], identifier[::-1], "-abc", "\N{BUTTERFLY}"):
         assert "made no receipt" in line.refusal("cache", "receipt", strange)
 
 
 def test_an_identifier_that_begins_with_a_dash_is_no_option(line: Line, tmp_path: Path) -> None:
-    key = cache_keys((MASTER + tmp_path.name).encode()).receipts
+    key = sealing_keys((MASTER + tmp_path.name).encode()).receipts
     at = count(1_795_560_222)
-    minted = (receipts.encode(key, Receipt("m", b"c" * 32, DeterminismClass.EXACT, next(at), "u", b"a" * 32)) for _ in range(9999))
+    minted = (
+        receipts.encode(key, Receipt("m", b"c" * 32, DeterminismClass.EXACT, next(at), "u", b"a" * 32))
+        for _ in range(9999)
+    )
     identifier = next(each for each in minted if each.startswith("-"))
     assert line.json("cache", "receipt", identifier)["receipt"] == identifier

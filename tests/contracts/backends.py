@@ -29,7 +29,7 @@ NUMBERS = itertools.count()
 
 
 @dataclass
-class Adapters:
+class Backend:
     """A backend: the address of a store, or None for memory. Every test has a prefix of its own on it."""
 
     address: str | None

@@ -2,23 +2,23 @@
 
 import pytest
 
-from tests.contracts.backends import Adapters
+from tests.contracts.backends import Backend
 
 
 @pytest.fixture(params=["memory", "embedded", "cluster"])
-def world(request: pytest.FixtureRequest) -> Adapters:
+def backend(request: pytest.FixtureRequest) -> Backend:
     return _world(request)
 
 
 @pytest.fixture(params=["embedded", "cluster"])
-def server(request: pytest.FixtureRequest) -> Adapters:
+def server(request: pytest.FixtureRequest) -> Backend:
     """For what can only happen where there is a server."""
     return _world(request)
 
 
-def _world(request: pytest.FixtureRequest) -> Adapters:
+def _world(request: pytest.FixtureRequest) -> Backend:
     if request.param == "memory":
-        return Adapters(None)
+        return Backend(None)
     if request.param == "embedded":
-        return Adapters(request.getfixturevalue("stores").state.url)
-    return Adapters(request.getfixturevalue("cluster"))
+        return Backend(request.getfixturevalue("stores").state.url)
+    return Backend(request.getfixturevalue("cluster"))

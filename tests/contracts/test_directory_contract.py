@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from gateway.core.types import Approval, CacheScope, KeyRecord, Limits
 from gateway.ports import Directory
-from tests.contracts.backends import Adapters, play
+from tests.contracts.backends import Backend, play
 
 PLAIN = KeyRecord("k1", "d" * 64, "ada", "lab", 1000.0)
 FULL = KeyRecord(
@@ -26,7 +26,7 @@ GRANT = Approval("g1", "ada", ("carol", "dan"), "toxin study", 1000.0, 9000.0)
 OTHER = Approval("g2", "ada", ("carol", "dan"), "second", 1500.0, 9000.0, ("esm3-open-2024-03",), 1600.0)
 
 
-def test_a_key_is_found_as_it_was_put(world: Adapters) -> None:
+def test_a_key_is_found_as_it_was_put(backend: Backend) -> None:
     async def story(directory: Directory) -> None:
         assert await directory.find("k1") is None
         await directory.put_key(PLAIN)
@@ -37,10 +37,10 @@ def test_a_key_is_found_as_it_was_put(world: Adapters) -> None:
         assert await directory.find("k3") == (PARTLY, ())
         assert list(await directory.keys()) == [PLAIN, FULL, PARTLY]
 
-    play(world.directory(), story)
+    play(backend.directory(), story)
 
 
-def test_a_key_put_again_takes_the_place_of_the_old_one(world: Adapters) -> None:
+def test_a_key_put_again_takes_the_place_of_the_old_one(backend: Backend) -> None:
     async def story(directory: Directory) -> None:
         await directory.put_key(PLAIN)
         revoked = replace(PLAIN, revoked=1234.0)
@@ -48,10 +48,10 @@ def test_a_key_put_again_takes_the_place_of_the_old_one(world: Adapters) -> None
         assert await directory.find("k1") == (revoked, ())
         assert list(await directory.keys()) == [revoked]
 
-    play(world.directory(), story)
+    play(backend.directory(), story)
 
 
-def test_a_key_is_found_with_the_grants_of_its_user_revoked_ones_included(world: Adapters) -> None:
+def test_a_key_is_found_with_the_grants_of_its_user_revoked_ones_included(backend: Backend) -> None:
     async def story(directory: Directory) -> None:
         await directory.put_key(PLAIN)
         await directory.put_key(FULL)
@@ -62,10 +62,10 @@ def test_a_key_is_found_with_the_grants_of_its_user_revoked_ones_included(world:
         assert tuple(await directory.approvals("ada")) == (GRANT, OTHER)
         assert tuple(await directory.approvals("nobody")) == ()
 
-    play(world.directory(), story)
+    play(backend.directory(), story)
 
 
-def test_a_grant_put_again_takes_the_place_of_the_old_one(world: Adapters) -> None:
+def test_a_grant_put_again_takes_the_place_of_the_old_one(backend: Backend) -> None:
     async def story(directory: Directory) -> None:
         await directory.put_approval(GRANT)
         await directory.put_approval(OTHER)
@@ -73,20 +73,20 @@ def test_a_grant_put_again_takes_the_place_of_the_old_one(world: Adapters) -> No
         await directory.put_approval(revoked)
         assert tuple(await directory.approvals("ada")) == (revoked, OTHER)
 
-    play(world.directory(), story)
+    play(backend.directory(), story)
 
 
-def test_grants_given_at_the_same_moment_are_all_kept(world: Adapters) -> None:
+def test_grants_given_at_the_same_moment_are_all_kept(backend: Backend) -> None:
     async def story(directory: Directory) -> None:
         await asyncio.gather(*(directory.put_approval(replace(GRANT, approval_id=f"g{i}")) for i in range(6)))
         assert sorted(approval.approval_id for approval in await directory.approvals("ada")) == [
             f"g{i}" for i in range(6)
         ]
 
-    play(world.directory(), story)
+    play(backend.directory(), story)
 
 
-def test_every_change_moves_the_epoch_and_nothing_else_does(world: Adapters) -> None:
+def test_every_change_moves_the_epoch_and_nothing_else_does(backend: Backend) -> None:
     async def story(directory: Directory) -> None:
         epochs = [await directory.epoch()]
         for change in (directory.put_key(PLAIN), directory.put_approval(GRANT), directory.put_key(PLAIN)):
@@ -98,4 +98,4 @@ def test_every_change_moves_the_epoch_and_nothing_else_does(world: Adapters) -> 
         await directory.approvals("ada")
         assert await directory.epoch() == epochs[-1]
 
-    play(world.directory(), story)
+    play(backend.directory(), story)

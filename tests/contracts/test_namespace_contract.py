@@ -6,7 +6,7 @@ import pytest
 
 from gateway.core.types import Namespace
 from gateway.ports import NamespaceContents, NamespaceStore, NotStored
-from tests.contracts.backends import Adapters, play
+from tests.contracts.backends import Backend, play
 
 PAPER = Namespace("paper-2026", 1000.25, None, "Figure 3 \N{BUTTERFLY}")
 OTHER = Namespace("a", 2000.0)
@@ -16,7 +16,7 @@ def cache_key(number: int) -> str:
     return f"{number:064x}"
 
 
-def test_a_namespace_is_found_as_it_was_created_until_it_is_dropped(world: Adapters) -> None:
+def test_a_namespace_is_found_as_it_was_created_until_it_is_dropped(backend: Backend) -> None:
     async def story(namespace_store: NamespaceStore) -> None:
         assert dict(await namespace_store.namespaces()) == {}
         assert await namespace_store.create(PAPER)
@@ -25,19 +25,19 @@ def test_a_namespace_is_found_as_it_was_created_until_it_is_dropped(world: Adapt
         assert await namespace_store.drop("a") == 0
         assert dict(await namespace_store.namespaces()) == {"paper-2026": PAPER}
 
-    play(world.namespace_store(), story)
+    play(backend.namespace_store(), story)
 
 
-def test_a_name_is_given_once_also_to_many_who_ask_at_once(world: Adapters) -> None:
+def test_a_name_is_given_once_also_to_many_who_ask_at_once(backend: Backend) -> None:
     async def story(namespace_store: NamespaceStore) -> None:
         made = await asyncio.gather(*(namespace_store.create(Namespace("paper", float(i))) for i in range(10)))
         assert made.count(True) == 1
         assert (await namespace_store.namespaces())["paper"].created == made.index(True)
 
-    play(world.namespace_store(), story)
+    play(backend.namespace_store(), story)
 
 
-def test_there_are_only_so_many_namespaces(world: Adapters) -> None:
+def test_there_are_only_so_many_namespaces(backend: Backend) -> None:
     async def story(namespace_store: NamespaceStore) -> None:
         for i in range(3):
             assert await namespace_store.create(Namespace(f"n{i}", 1.0))
@@ -47,10 +47,10 @@ def test_there_are_only_so_many_namespaces(world: Adapters) -> None:
         await namespace_store.drop("n0")
         assert await namespace_store.create(OTHER)
 
-    play(world.namespace_store(most=3), story)
+    play(backend.namespace_store(most=3), story)
 
 
-def test_the_first_entry_is_kept_and_told_to_whoever_comes_later(world: Adapters) -> None:
+def test_the_first_entry_is_kept_and_told_to_whoever_comes_later(backend: Backend) -> None:
     blob = bytes(range(256)) * 1000
 
     async def story(namespace_store: NamespaceStore) -> None:
@@ -61,10 +61,10 @@ def test_the_first_entry_is_kept_and_told_to_whoever_comes_later(world: Adapters
         assert await namespace_store.get("paper-2026", cache_key(1)) == blob
         assert await namespace_store.contents("paper-2026") == NamespaceContents(1, len(blob), closed=False)
 
-    play(world.namespace_store(), story)
+    play(backend.namespace_store(), story)
 
 
-def test_of_many_first_entries_all_get_the_same(world: Adapters) -> None:
+def test_of_many_first_entries_all_get_the_same(backend: Backend) -> None:
     async def story(namespace_store: NamespaceStore) -> None:
         await namespace_store.create(PAPER)
         blobs = [b"%d" % i for i in range(20)]
@@ -73,10 +73,10 @@ def test_of_many_first_entries_all_get_the_same(world: Adapters) -> None:
         assert standing.count(None) == 1
         assert (await namespace_store.contents("paper-2026")).entries == 1
 
-    play(world.namespace_store(), story)
+    play(backend.namespace_store(), story)
 
 
-def test_namespaces_do_not_see_each_other_s_entries(world: Adapters) -> None:
+def test_namespaces_do_not_see_each_other_s_entries(backend: Backend) -> None:
     async def story(namespace_store: NamespaceStore) -> None:
         await namespace_store.create(PAPER)
         await namespace_store.create(OTHER)
@@ -85,10 +85,10 @@ def test_namespaces_do_not_see_each_other_s_entries(world: Adapters) -> None:
         assert await namespace_store.contents("paper-2026") == NamespaceContents(0, 0, closed=False)
         assert await namespace_store.page("paper-2026") == []
 
-    play(world.namespace_store(), story)
+    play(backend.namespace_store(), story)
 
 
-def test_a_frozen_namespace_takes_nothing_and_gives_what_it_has(world: Adapters) -> None:
+def test_a_frozen_namespace_takes_nothing_and_gives_what_it_has(backend: Backend) -> None:
     async def story(namespace_store: NamespaceStore) -> None:
         await namespace_store.create(PAPER)
         await namespace_store.put("paper-2026", cache_key(1), b"first")
@@ -101,20 +101,20 @@ def test_a_frozen_namespace_takes_nothing_and_gives_what_it_has(world: Adapters)
         described = (await namespace_store.namespaces())["paper-2026"]
         assert described == Namespace("paper-2026", PAPER.created, 3000.123456, PAPER.note)
 
-    play(world.namespace_store(), story)
+    play(backend.namespace_store(), story)
 
 
-def test_freezing_again_changes_nothing_not_even_the_time(world: Adapters) -> None:
+def test_freezing_again_changes_nothing_not_even_the_time(backend: Backend) -> None:
     async def story(namespace_store: NamespaceStore) -> None:
         await namespace_store.create(PAPER)
         assert await namespace_store.freeze("paper-2026", 3000.0)
         assert await namespace_store.freeze("paper-2026", 4000.0)
         assert (await namespace_store.namespaces())["paper-2026"].frozen == 3000.0
 
-    play(world.namespace_store(), story)
+    play(backend.namespace_store(), story)
 
 
-def test_while_many_write_a_freeze_draws_one_line(world: Adapters) -> None:
+def test_while_many_write_a_freeze_draws_one_line(backend: Backend) -> None:
     async def put(namespace_store: NamespaceStore, number: int) -> bool:
         try:
             return await namespace_store.put("paper-2026", cache_key(number), b"x") is None
@@ -131,10 +131,10 @@ def test_while_many_write_a_freeze_draws_one_line(world: Adapters) -> None:
         assert await namespace_store.contents("paper-2026") == contents
         assert sum(kept) == contents.entries
 
-    play(world.namespace_store(), story)
+    play(backend.namespace_store(), story)
 
 
-def test_a_namespace_that_is_described_as_frozen_can_be_filled_until_it_is_closed(world: Adapters) -> None:
+def test_a_namespace_that_is_described_as_frozen_can_be_filled_until_it_is_closed(backend: Backend) -> None:
     imported = Namespace("paper-2026", 1000.0, 2000.5, "from elsewhere")
 
     async def story(namespace_store: NamespaceStore) -> None:
@@ -146,10 +146,10 @@ def test_a_namespace_that_is_described_as_frozen_can_be_filled_until_it_is_close
         assert (await namespace_store.contents("paper-2026")).closed
         assert (await namespace_store.namespaces())["paper-2026"] == imported
 
-    play(world.namespace_store(), story)
+    play(backend.namespace_store(), story)
 
 
-def test_a_full_namespace_says_so_and_counts_what_it_gives_back(world: Adapters) -> None:
+def test_a_full_namespace_says_so_and_counts_what_it_gives_back(backend: Backend) -> None:
     async def story(namespace_store: NamespaceStore) -> None:
         await namespace_store.create(PAPER)
         await namespace_store.put("paper-2026", cache_key(1), b"x" * 60)
@@ -160,10 +160,10 @@ def test_a_full_namespace_says_so_and_counts_what_it_gives_back(world: Adapters)
         await namespace_store.put("paper-2026", cache_key(2), b"x" * 60)
         assert await namespace_store.contents("paper-2026") == NamespaceContents(2, 100, closed=False)
 
-    play(world.namespace_store(max_bytes=100), story)
+    play(backend.namespace_store(max_bytes=100), story)
 
 
-def test_what_was_dropped_is_gone_and_takes_nothing_also_from_who_comes_late(world: Adapters) -> None:
+def test_what_was_dropped_is_gone_and_takes_nothing_also_from_who_comes_late(backend: Backend) -> None:
     async def story(namespace_store: NamespaceStore) -> None:
         await namespace_store.create(PAPER)
         await namespace_store.put("paper-2026", cache_key(1), b"x")
@@ -178,10 +178,10 @@ def test_what_was_dropped_is_gone_and_takes_nothing_also_from_who_comes_late(wor
         assert await namespace_store.contents("paper-2026") == NamespaceContents(0, 0, closed=False)
         assert await namespace_store.page("paper-2026") == []
 
-    play(world.namespace_store(), story)
+    play(backend.namespace_store(), story)
 
 
-def test_one_entry_is_taken_out_also_of_a_frozen_namespace(world: Adapters) -> None:
+def test_one_entry_is_taken_out_also_of_a_frozen_namespace(backend: Backend) -> None:
     async def story(namespace_store: NamespaceStore) -> None:
         await namespace_store.create(PAPER)
         await namespace_store.put("paper-2026", cache_key(1), b"x")
@@ -195,10 +195,10 @@ def test_one_entry_is_taken_out_also_of_a_frozen_namespace(world: Adapters) -> N
         assert [at for _, at in await namespace_store.page("paper-2026")] == [cache_key(2)]
         assert await namespace_store.contents("paper-2026") == NamespaceContents(1, 1, closed=True)
 
-    play(world.namespace_store(), story)
+    play(backend.namespace_store(), story)
 
 
-def test_a_live_namespace_can_be_emptied_and_a_frozen_one_cannot(world: Adapters) -> None:
+def test_a_live_namespace_can_be_emptied_and_a_frozen_one_cannot(backend: Backend) -> None:
     async def story(namespace_store: NamespaceStore) -> None:
         await namespace_store.create(PAPER)
         for i in range(3):
@@ -213,10 +213,10 @@ def test_a_live_namespace_can_be_emptied_and_a_frozen_one_cannot(world: Adapters
         with pytest.raises(NotStored):
             await namespace_store.empty("nowhere")
 
-    play(world.namespace_store(), story)
+    play(backend.namespace_store(), story)
 
 
-def test_pages_hold_every_entry_once_in_the_order_in_which_they_came(world: Adapters) -> None:
+def test_pages_hold_every_entry_once_in_the_order_in_which_they_came(backend: Backend) -> None:
     numbers = [(i * 7919) % 1000 for i in range(600)]
 
     async def story(namespace_store: NamespaceStore) -> None:
@@ -231,4 +231,4 @@ def test_pages_hold_every_entry_once_in_the_order_in_which_they_came(world: Adap
             after = page[-1][0]
         assert found == [cache_key(number) for number in numbers]
 
-    play(world.namespace_store(), story)
+    play(backend.namespace_store(), story)

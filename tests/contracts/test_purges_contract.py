@@ -7,7 +7,7 @@ import pytest
 from gateway.adapters.redis_purges import RedisPurges
 from gateway.core.purge_state import Purge, PurgeState
 from gateway.ports import PurgeStore, StoreUnavailable
-from tests.contracts.backends import Adapters, connected, play
+from tests.contracts.backends import Backend, connected, play
 from tests.contracts.proxy import Proxy
 
 MODEL, OTHER = "esm3-open-2024-03", "another model: with a colon"
@@ -29,25 +29,25 @@ def grown(before: PurgeState, after: PurgeState) -> bool:
     return all(new >= old for old, new in pairs) and after.serial > before.serial
 
 
-def test_looking_changes_nothing(world: Adapters) -> None:
+def test_looking_changes_nothing(backend: Backend) -> None:
     async def story(purge_store: PurgeStore) -> None:
         first = await purge_store.purge_state()
         assert await purge_store.purge_state() == first
         assert (first.models, first.purged_before, first.stale) == ({}, 0.0, {})
 
-    play(world.purge_store(), story)
+    play(backend.purge_store(), story)
 
 
-def test_what_a_purge_answers_is_what_everybody_reads_from_then_on(world: Adapters) -> None:
+def test_what_a_purge_answers_is_what_everybody_reads_from_then_on(backend: Backend) -> None:
     async def story(purge_store: PurgeStore) -> None:
         for kind in EVERY_KIND:
             assert await purge_store.purge(kind) == await purge_store.purge_state()
         assert await purge_store.touch() == await purge_store.purge_state()
 
-    play(world.purge_store(), story)
+    play(backend.purge_store(), story)
 
 
-def test_marks_only_grow(world: Adapters) -> None:
+def test_marks_only_grow(backend: Backend) -> None:
     async def story(purge_store: PurgeStore) -> None:
         for kind in (*EVERY_KIND, *EVERY_KIND):
             before = await purge_store.purge_state()
@@ -55,10 +55,10 @@ def test_marks_only_grow(world: Adapters) -> None:
         before = await purge_store.purge_state()
         assert grown(before, await purge_store.touch())
 
-    play(world.purge_store(), story)
+    play(backend.purge_store(), story)
 
 
-def test_a_hard_purge_moves_every_address_and_one_of_a_model_only_that_model_s(world: Adapters) -> None:
+def test_a_hard_purge_moves_every_address_and_one_of_a_model_only_that_model_s(backend: Backend) -> None:
     async def story(purge_store: PurgeStore) -> None:
         first = await purge_store.purge_state()
         of_model = await purge_store.purge(Purge(model=MODEL))
@@ -68,10 +68,10 @@ def test_a_hard_purge_moves_every_address_and_one_of_a_model_only_that_model_s(w
         assert of_all.generation(MODEL) != of_model.generation(MODEL)
         assert of_all.generation(OTHER) != of_model.generation(OTHER)
 
-    play(world.purge_store(), story)
+    play(backend.purge_store(), story)
 
 
-def test_a_soft_purge_moves_no_address_and_makes_stale_what_it_names(world: Adapters) -> None:
+def test_a_soft_purge_moves_no_address_and_makes_stale_what_it_names(backend: Backend) -> None:
     async def story(purge_store: PurgeStore) -> None:
         first = await purge_store.purge_state()
         one = await purge_store.purge(Purge(model=OTHER, soft=True))
@@ -81,10 +81,10 @@ def test_a_soft_purge_moves_no_address_and_makes_stale_what_it_names(world: Adap
         assert both.stale_before(MODEL) >= one.stale_before(OTHER)
         assert both.purged_before == 0
 
-    play(world.purge_store(), story)
+    play(backend.purge_store(), story)
 
 
-def test_a_purge_by_age_forgets_or_makes_stale_what_is_older_and_nothing_younger(world: Adapters) -> None:
+def test_a_purge_by_age_forgets_or_makes_stale_what_is_older_and_nothing_younger(backend: Backend) -> None:
     async def story(purge_store: PurgeStore) -> None:
         now = (await purge_store.purge(Purge(soft=True))).stale_before("")
         soft = await purge_store.purge(Purge(model=MODEL, soft=True, older_than_s=1000.0))
@@ -97,20 +97,20 @@ def test_a_purge_by_age_forgets_or_makes_stale_what_is_older_and_nothing_younger
             MODEL
         ]
 
-    play(world.purge_store(), story)
+    play(backend.purge_store(), story)
 
 
-def test_purges_at_the_same_moment_all_count(world: Adapters) -> None:
+def test_purges_at_the_same_moment_all_count(backend: Backend) -> None:
     async def story(purge_store: PurgeStore) -> None:
         before = await purge_store.purge_state()
         await asyncio.gather(*(purge_store.purge(Purge(model=MODEL)) for _ in range(20)))
         after = await purge_store.purge_state()
         assert (after.models[MODEL], after.serial - before.serial) == (20, 20)
 
-    play(world.purge_store(), story)
+    play(backend.purge_store(), story)
 
 
-def test_marks_that_the_store_lost_are_replaced_by_larger_ones(server: Adapters) -> None:
+def test_marks_that_the_store_lost_are_replaced_by_larger_ones(server: Backend) -> None:
     async def story(purge_store: PurgeStore) -> None:
         before = await purge_store.purge_state()
         for _ in range(3):

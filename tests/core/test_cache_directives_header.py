@@ -101,7 +101,7 @@ def test_a_word_of_ours_that_says_nothing_is_refused_by_its_name(header: str, ab
 
 
 def test_a_sample_needs_no_pool_where_the_key_reads_a_namespace() -> None:
-    assert parse_directives("sample=3", recorded=True) == CacheDirectives(sample=3)
+    assert parse_directives("sample=3", in_namespace=True) == CacheDirectives(sample=3)
 
 
 ALL = "no-cache, no-store, only-if-cached, max-age=1, min-fresh=1, max-stale, pool=lab, sample=2, namespace=paper"
@@ -132,7 +132,7 @@ def test_a_key_without_directives_may_ask_for_nothing_and_is_not_refused_for_it(
 
 
 def test_every_directive_is_a_part_of_the_wish() -> None:
-    assert parse_directives(ALL).asked == DIRECTIVES
+    assert parse_directives(ALL).names == DIRECTIVES
 
 
 @given(st.text(max_size=40))

@@ -24,11 +24,19 @@ from gateway.core.cache_plan import (
 from gateway.core.determinism import classify
 from gateway.core.endpoint import NOT_MODELLED
 from gateway.core.purge_state import PurgeState
-from gateway.core.types import Answer, CacheScope, Call, DeterminismClass, Determinism, KeyRecord, Principal
+from gateway.core.types import Answer, CacheScope, Call, Determinism, DeterminismClass, KeyRecord, Principal
 
 SCHEME = CacheConfig(b"s" * 32, "https://upstream.example")
 CALL = Call(
-    "generate", "/api/v1/generate", "small", False, b"{}", b"c" * 32, 7, 7, Determinism(DeterminismClass.EXACT, "one step")
+    "generate",
+    "/api/v1/generate",
+    "small",
+    False,
+    b"{}",
+    b"c" * 32,
+    7,
+    7,
+    Determinism(DeterminismClass.EXACT, "one step"),
 )
 ADA = Principal(KeyRecord("k1", "d1", "ada", "red", 0.0))
 ALL_CLASSES = ("exact", "pinned", "sampled", "unknown")
@@ -88,8 +96,12 @@ def test_whatever_may_set_two_answers_apart_sets_their_addresses_apart() -> None
         "canonical": cache_key(replace(CALL, canonical_digest=b"d" * 32)),
         "keyed": cache_key(replace(CALL, sharing_digest=b"e" * 32)),
         "pinned, a sample": cache_key(of_class(DeterminismClass.PINNED), asked=CacheDirectives(pool="lab", sample=1)),
-        "pinned, another sample": cache_key(of_class(DeterminismClass.PINNED), asked=CacheDirectives(pool="lab", sample=2)),
-        "pinned, of another pool": cache_key(of_class(DeterminismClass.PINNED), asked=CacheDirectives(pool="lab2", sample=1)),
+        "pinned, another sample": cache_key(
+            of_class(DeterminismClass.PINNED), asked=CacheDirectives(pool="lab", sample=2)
+        ),
+        "pinned, of another pool": cache_key(
+            of_class(DeterminismClass.PINNED), asked=CacheDirectives(pool="lab2", sample=1)
+        ),
         "secret": cache_key(cache_config=replace(SCHEME, secret=b"t" * 32)),
     }
     same = [(a, b) for a, b in combinations(different, 2) if different[a] == different[b]]
@@ -98,7 +110,9 @@ def test_whatever_may_set_two_answers_apart_sets_their_addresses_apart() -> None
 
 
 def test_calls_with_one_meaning_meet_at_one_address_whatever_else_differs() -> None:
-    spelled = replace(CALL, body=b'{"a": 1}', units=9, length=9, determinism=Determinism(DeterminismClass.PINNED, "other"))
+    spelled = replace(
+        CALL, body=b'{"a": 1}', units=9, length=9, determinism=Determinism(DeterminismClass.PINNED, "other")
+    )
     assert cache_key(spelled) == cache_key()
     assert cache_key(cache_config=replace(SCHEME, ttl_s=5.0, classes=("exact",))) == cache_key()
     assert (
@@ -227,7 +241,9 @@ def test_nothing_of_a_call_can_be_read_from_its_plan() -> None:
         (DeterminismClass.SAMPLED, ALL_CLASSES, "sampled"),
     ],
 )
-def test_only_the_classes_that_the_settings_name_are_kept(cls: DeterminismClass, classes: tuple[str, ...], reason: str) -> None:
+def test_only_the_classes_that_the_settings_name_are_kept(
+    cls: DeterminismClass, classes: tuple[str, ...], reason: str
+) -> None:
     made = planned(of_class(cls), cache_config=replace(SCHEME, classes=classes))
     assert (made.cache_key is None, made.storable, made.readable) == (bool(reason), not reason, not reason)
     assert made.reason == (reason or cls)
@@ -273,7 +289,11 @@ def test_of_an_exact_call_every_sample_is_the_one_answer() -> None:
 
 
 def test_the_reason_of_a_bypass_is_the_first_that_holds() -> None:
-    sampled, off, no_store = of_class(DeterminismClass.SAMPLED), replace(SCHEME, enabled=False), CacheDirectives(no_store=True)
+    sampled, off, no_store = (
+        of_class(DeterminismClass.SAMPLED),
+        replace(SCHEME, enabled=False),
+        CacheDirectives(no_store=True),
+    )
     assert plan(sampled, ADA, off, None, False, no_store).reason == "disabled"
     assert plan(sampled, ADA, SCHEME, None, False, no_store).reason == "endpoint"
     assert plan(sampled, ADA, SCHEME, None, True, no_store).reason == "no-store"
@@ -283,7 +303,9 @@ def test_the_reason_of_a_bypass_is_the_first_that_holds() -> None:
 
 def test_every_reason_that_is_given_for_a_bypass_is_on_the_list() -> None:
     switch = (True, False)
-    for cls, enabled, cacheable, no_store, purge_state in product(DeterminismClass, switch, switch, switch, (MARKS, None)):
+    for cls, enabled, cacheable, no_store, purge_state in product(
+        DeterminismClass, switch, switch, switch, (MARKS, None)
+    ):
         cache_config = replace(SCHEME, enabled=enabled, classes=("exact",))
         made = plan(of_class(cls), ADA, cache_config, purge_state, cacheable, CacheDirectives(no_store=no_store))
         assert made.storable or made.reason in BYPASS_REASONS
@@ -371,7 +393,9 @@ def members(status: str) -> dict[str, str]:
 
 @pytest.mark.parametrize(("ttl", "shown"), [(60.9, "60"), (0.0, "0"), (-5.0, "-5"), (2_592_000.0, "2592000")])
 @pytest.mark.parametrize("cls", [DeterminismClass.EXACT, DeterminismClass.PINNED])
-def test_a_hit_is_told_with_what_is_left_of_it_its_class_and_the_rule(cls: DeterminismClass, ttl: float, shown: str) -> None:
+def test_a_hit_is_told_with_what_is_left_of_it_its_class_and_the_rule(
+    cls: DeterminismClass, ttl: float, shown: str
+) -> None:
     said = members(cache_status_hit(planned(of_class(cls)), ttl))
     assert said == {"": "esm-gateway", "hit": "", "ttl": shown, "detail": f'"{cls.value}: a rule"'}
 
@@ -383,8 +407,16 @@ def test_a_hit_is_told_with_what_is_left_of_it_its_class_and_the_rule(cls: Deter
         (planned(of_class(DeterminismClass.PINNED)), "miss", '"pinned: a rule"'),
         (planned(asked=CacheDirectives(no_cache=True)), "request", '"exact: one step"'),
         (planned(asked=CacheDirectives(no_store=True)), "bypass", "no-store"),
-        (planned(of_class(DeterminismClass.SAMPLED), asked=CacheDirectives(no_cache=True)), "bypass", '"sampled: a rule"'),
-        (planned(of_class(DeterminismClass.SAMPLED), asked=CacheDirectives(pool="lab", sample=1)), "miss", '"sampled: a rule"'),
+        (
+            planned(of_class(DeterminismClass.SAMPLED), asked=CacheDirectives(no_cache=True)),
+            "bypass",
+            '"sampled: a rule"',
+        ),
+        (
+            planned(of_class(DeterminismClass.SAMPLED), asked=CacheDirectives(pool="lab", sample=1)),
+            "miss",
+            '"sampled: a rule"',
+        ),
         (planned(purge_state=None, asked=CacheDirectives(no_cache=True)), "bypass", "store"),
         (plan(CALL, ADA, SCHEME, MARKS, False, NO_DIRECTIVES), "bypass", "endpoint"),
         (planned(cache_config=replace(SCHEME, enabled=False)), "bypass", "disabled"),

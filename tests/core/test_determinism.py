@@ -5,7 +5,7 @@ from itertools import product
 
 import pytest
 
-from gateway.core.determinism import classify, questions
+from gateway.core.determinism import classify, conditions
 from gateway.core.types import DeterminismClass
 
 EXACT, PINNED, SAMPLED = DeterminismClass.EXACT, DeterminismClass.PINNED, DeterminismClass.SAMPLED
@@ -103,18 +103,18 @@ def test_the_reason_names_what_decided() -> None:
 def test_the_class_is_that_of_the_first_question_which_does_not_hold(track: str) -> None:
     for temperature, annealing, strategy, steps in product(TEMPERATURES, SWITCH, STRATEGIES, STEPS):
         said = classify(track, temperature, annealing, strategy, steps)
-        missed = [each for each in questions(track, temperature, annealing, strategy, steps) if not each.holds]
+        missed = [each for each in conditions(track, temperature, annealing, strategy, steps) if not each.holds]
         if not missed:
             assert (said.cls, said.remedy) == (EXACT, None)
             continue
-        assert (said.cls, said.reason) == (missed[0].otherwise, missed[0].says)
-        assert said.remedy == "set " + ", ".join(each.change for each in missed)
+        assert (said.cls, said.reason) == (missed[0].class_if_not, missed[0].reason)
+        assert said.remedy == "set " + ", ".join(each.remedy for each in missed)
 
 
 def test_every_question_says_why_in_either_case() -> None:
     for track, temperature, annealing, strategy, steps in product(
         (*ORDINARY, "function"), TEMPERATURES, SWITCH, STRATEGIES, STEPS
     ):
-        asked = questions(track, temperature, annealing, strategy, steps)
+        asked = conditions(track, temperature, annealing, strategy, steps)
         assert len({each.name for each in asked}) == len(asked) == (2 if track == "function" else 3)
-        assert all(each.asks.endswith("?") and each.says for each in asked)
+        assert all(each.asks.endswith("?") and each.reason for each in asked)

@@ -227,12 +227,12 @@ def test_a_null_that_was_written_is_forwarded_as_null() -> None:
 @pytest.mark.parametrize("depth", [400, 900, 1020, 100_000])
 def test_a_deep_body_is_refused_in_words(depth: int) -> None:
     raw = b'{"model":"small","part":' + b'{"a":' * depth + b"1" + b"}" * depth + b"}"
-    assert refusal(raw).kind in (BODY_UNREADABLE, CALL_INVALID)
+    assert refusal(raw).type in (BODY_UNREADABLE, CALL_INVALID)
 
 
 @pytest.mark.parametrize("query", ["x=1", "model=small", "x", "&".join(f"a{i}=1" for i in range(30)), "x=" * 40_000])
 def test_an_endpoint_without_query_parameters_takes_none(query: str) -> None:
-    assert refusal(BODY, query=query).kind is CALL_INVALID
+    assert refusal(BODY, query=query).type is CALL_INVALID
 
 
 def test_query_parameters_are_read_beside_the_body() -> None:
@@ -261,7 +261,7 @@ def test_a_faulty_query_parameter_is_named(query: str, where: list[str]) -> None
 
 @pytest.mark.parametrize("query", ["text=A&text=A", "&".join(f"a{i}=1" for i in range(30)), "text=" + "A" * 70_000])
 def test_repeated_or_too_many_query_parameters_are_refused(query: str) -> None:
-    assert refusal({}, ASKING, query).kind is CALL_INVALID
+    assert refusal({}, ASKING, query).type is CALL_INVALID
 
 
 def test_a_body_cannot_stand_in_for_the_query() -> None:

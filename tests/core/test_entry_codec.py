@@ -8,13 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core import sealing
-from gateway.core.entry_codec import PACKED_FROM, compress, decode, encode, from_bytes, to_bytes
+from gateway.core.entry_codec import COMPRESS_FROM_BYTES, compress, decode, encode, from_bytes, to_bytes
 from gateway.core.types import Answer, DeterminismClass
 
 KEY, OTHER_KEY, NONCE = b"k" * 32, b"l" * 32, bytes(range(12))
 ANSWER = Answer(b'{"outputs":{}}', 1_795_000_000.25, DeterminismClass.PINNED)
 ENTRY = encode(KEY, "a" * 64, ANSWER, NONCE)
-LARGE = Answer(b'{"outputs":{"sequence":[%s]}}' % (b"0," * 2000), 5.5, DeterminismClass.SAMPLED, 1.25, "https://up.example")
+LARGE = Answer(
+    b'{"outputs":{"sequence":[%s]}}' % (b"0," * 2000), 5.5, DeterminismClass.SAMPLED, 1.25, "https://up.example"
+)
 
 
 @given(
@@ -33,7 +35,7 @@ def test_an_answer_comes_back_with_all_that_is_known_of_it(
     assert decode(KEY, "here", encode(KEY, "here", answer, NONCE)) == answer
 
 
-@pytest.mark.parametrize(("size", "packed"), [(PACKED_FROM - 1, False), (PACKED_FROM, True)])
+@pytest.mark.parametrize(("size", "packed"), [(COMPRESS_FROM_BYTES - 1, False), (COMPRESS_FROM_BYTES, True)])
 def test_bodies_that_are_worth_it_are_kept_in_zstd_and_are_the_same_bytes_again(size: int, packed: bool) -> None:
     body = b"0," * (size // 2) + b"0" * (size % 2)
     answer = compress(replace(LARGE, body=body))
@@ -43,7 +45,7 @@ def test_bodies_that_are_worth_it_are_kept_in_zstd_and_are_the_same_bytes_again(
         assert len(to_bytes(answer)) < len(body) / 5
     again = from_bytes(to_bytes(answer))
     assert again is not None
-    assert (again.body, again.packed) == (body, answer.compressed)
+    assert (again.body, again.compressed) == (body, answer.compressed)
 
 
 def test_what_is_packed_is_not_packed_again() -> None:

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from gateway.core import export_format
 from gateway.core.export_format import (
+    CHECKSUM_FRAME_BYTES,
     MAGIC,
-    SEAL_BYTES,
     ExportHeader,
     ExportRow,
     ExportTrailer,
@@ -26,7 +26,9 @@ from gateway.core.namespace_entry import NamespaceEntry
 from gateway.core.types import Answer, DeterminismClass, Namespace
 
 HEAD = ExportHeader(Namespace("paper-2026", 1000.125, 2000.25, "Figure 3 \N{BUTTERFLY}"), "0.1.0")
-ANSWER = Answer(b'{"outputs": {"sequence": [0, 5,  2]}}\n', 1_800_000_000.123456, DeterminismClass.SAMPLED, 1.5, "http://up")
+ANSWER = Answer(
+    b'{"outputs": {"sequence": [0, 5,  2]}}\n', 1_800_000_000.123456, DeterminismClass.SAMPLED, 1.5, "http://up"
+)
 ENTRY = NamespaceEntry("encode", "/api/v1/encode", "esm3", False, b'{"model":"esm3"}', None, None, ANSWER)
 CALL = bytes(range(32))
 
@@ -67,7 +69,7 @@ def sealed(lines: bytes, magic: bytes = MAGIC) -> bytes:
 def test_what_is_read_is_what_was_written() -> None:
     told = entries(20)
     content = written(told, omitted=3)
-    assert export_format.verify(pieces(content)) == sha256(content[:-SEAL_BYTES]).hexdigest()
+    assert export_format.verify(pieces(content)) == sha256(content[:-CHECKSUM_FRAME_BYTES]).hexdigest()
     lines: list[ExportHeader | ExportRow | ExportTrailer] = [
         ExportRow(i, entry, CALL) for i, entry in enumerate(told, start=1)
     ]
@@ -133,7 +135,7 @@ def changed(**changes: object) -> bytes:
 
 
 def lines_of(content: bytes) -> bytes:
-    return zstandard.ZstdDecompressor().decompressobj().decompress(content[len(MAGIC) : -SEAL_BYTES])
+    return zstandard.ZstdDecompressor().decompressobj().decompress(content[len(MAGIC) : -CHECKSUM_FRAME_BYTES])
 
 
 @pytest.mark.parametrize(
@@ -163,7 +165,7 @@ def test_a_file_whose_content_does_not_agree_with_itself_is_refused_though_its_c
 
 
 def test_a_line_that_never_ends_is_refused_without_being_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export_format, "LONGEST_LINE", 10_000)
+    monkeypatch.setattr(export_format, "MAX_LINE_BYTES", 10_000)
     with pytest.raises(ExportUnreadable, match="no JSON object"):
         rows(sealed(b"[" * 10_000_000))
 

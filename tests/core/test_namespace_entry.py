@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gateway.core import entry_codec
 from gateway.core.cache_directives import NO_DIRECTIVES, CacheDirectives
 from gateway.core.namespace_entry import NamespaceEntry, decode, encode
-from gateway.core.types import Answer, Call, DeterminismClass, Determinism
+from gateway.core.types import Answer, Call, Determinism, DeterminismClass
 
 KEY, NONCE = b"k" * 32, bytes(range(12))
 TEXT = st.text(st.characters(blacklist_categories=["Cs"]), max_size=20)

@@ -16,7 +16,7 @@ def test_every_kind_stands_in_the_table_once() -> None:
     assert sorted(defined, key=lambda kind: kind.slug) == sorted(PROBLEM_TYPES, key=lambda kind: kind.slug)
     assert (
         len({kind.slug for kind in PROBLEM_TYPES})
-        == len({kind.type for kind in PROBLEM_TYPES})
+        == len({kind.uri for kind in PROBLEM_TYPES})
         == len(PROBLEM_TYPES)
         > 20
     )
@@ -25,7 +25,7 @@ def test_every_kind_stands_in_the_table_once() -> None:
 @pytest.mark.parametrize("kind", PROBLEM_TYPES, ids=lambda kind: kind.slug)
 def test_a_kind_has_a_status_of_refusal_a_type_that_is_a_urn_and_a_whole_sentence(kind: ProblemType) -> None:
     assert 400 <= kind.status <= 504
-    assert re.fullmatch(r"urn:esm-gateway:problem:[a-z]+(-[a-z]+)*", kind.type)
+    assert re.fullmatch(r"urn:esm-gateway:problem:[a-z]+(-[a-z]+)*", kind.uri)
     assert re.fullmatch(r"\S.*\.", kind.title)
     assert kind.title not in {other.title for other in PROBLEM_TYPES if other is not kind}
 
@@ -48,7 +48,7 @@ def test_what_passes_by_itself_is_tried_again_by_the_sdk(slug: str) -> None:
 @pytest.mark.parametrize("kind", PROBLEM_TYPES, ids=lambda kind: kind.slug)
 def test_the_shortest_document_has_the_members_of_rfc_9457_and_no_others(kind: ProblemType) -> None:
     assert Problem(kind).document("r1") == {
-        "type": kind.type,
+        "type": kind.uri,
         "title": kind.title,
         "status": kind.status,
         "instance": "urn:esm-gateway:request:r1",

@@ -27,7 +27,7 @@ def test_a_hard_purge_moves_the_addresses_of_its_models_and_no_other_purge_does(
 
 
 def test_no_two_states_of_the_marks_have_one_name() -> None:
-    names = {PurgeState(epoch, models={"m": count}).of("m") for epoch in range(30) for count in range(30)}
+    names = {PurgeState(epoch, models={"m": count}).generation("m") for epoch in range(30) for count in range(30)}
     assert len(names) == 900
 
 

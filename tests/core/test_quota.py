@@ -74,8 +74,14 @@ def test_every_limit_is_met_either_by_each_request_or_by_each_call_that_goes_ups
     limit_config, who = LimitConfig(FULL), holder(limits=FULL)
     assert {limit.kind for limit in limit_config.rate_limits(who)} == {"rate"}
     assert {limit.kind for limit in limit_config.upstream_limits(who)} == {"concurrency", "units"}
-    assert {*limit_config.rate_limits(who), *limit_config.upstream_limits(who)} == {*limit_config.all(who)} == {*limit_config.of_key(who.key)}
-    assert len(limit_config.rate_limits(who)) + len(limit_config.upstream_limits(who)) == len(limit_config.all(who)) == 6
+    assert (
+        {*limit_config.rate_limits(who), *limit_config.upstream_limits(who)}
+        == {*limit_config.all(who)}
+        == {*limit_config.of_key(who.key)}
+    )
+    assert (
+        len(limit_config.rate_limits(who)) + len(limit_config.upstream_limits(who)) == len(limit_config.all(who)) == 6
+    )
 
 
 def test_a_verdict_admits_unless_a_limit_refused() -> None:

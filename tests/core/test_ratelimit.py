@@ -5,8 +5,7 @@ import re
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.core.quota import LimitConfig, LimitStatus
-from gateway.core.ratelimit import fields, policy_field, state_field
+from gateway.core.quota import LimitConfig, LimitStatus, ratelimit_fields, ratelimit_policy, ratelimit_state
 from gateway.core.types import KeyRecord, Limits, Principal
 
 CEILING = st.none() | st.integers(1, 10**12)
@@ -34,7 +33,7 @@ def person(limits: Limits) -> Principal:
 @settings(deadline=None)
 def test_the_policy_lists_every_ceiling_once_with_its_amount_and_window(user: Limits, key: Limits) -> None:
     limits = LimitConfig(user).all(person(key))
-    read = items(policy_field(limits))
+    read = items(ratelimit_policy(limits))
     assert list(read) == [limit.name for limit in limits]
     for limit in limits:
         window = {} if limit.kind == "concurrency" else {"w": limit.window_s}
@@ -47,7 +46,7 @@ def test_the_state_says_what_is_left_and_never_promises_it_too_early(
     user: Limits, remaining: int, reset_s: float
 ) -> None:
     statuses = [LimitStatus(limit, remaining, reset_s) for limit in LimitConfig(user).all(person(Limits()))]
-    read = items(state_field(statuses))
+    read = items(ratelimit_state(statuses))
     assert list(read) == [status.limit.name for status in statuses]
     for shown in read.values():
         assert set(shown) == {"r", "t"}
@@ -57,7 +56,7 @@ def test_the_state_says_what_is_left_and_never_promises_it_too_early(
 
 def test_the_fields_read_as_in_the_draft() -> None:
     limits = LimitConfig(Limits(600, None, 8, 1000)).all(person(Limits()))
-    assert fields(limits, [LimitStatus(limits[0], 599, 0.1)]) == {
+    assert ratelimit_fields(limits, [LimitStatus(limits[0], 599, 0.1)]) == {
         "RateLimit-Policy": '"user-requests";q=600;w=60, "user-concurrent";q=8, "user-units";q=1000;w=86400',
         "RateLimit": '"user-requests";r=599;t=1',
     }
@@ -65,5 +64,5 @@ def test_the_fields_read_as_in_the_draft() -> None:
 
 def test_who_is_limited_is_not_said() -> None:
     limits = LimitConfig(Limits(600, 5, 8, 1000)).all(person(Limits(6, 5, 8, 10)))
-    said = fields(limits, [LimitStatus(limit, 1, 1.0) for limit in limits])
+    said = ratelimit_fields(limits, [LimitStatus(limit, 1, 1.0) for limit in limits])
     assert not re.search("ada|k3y1d|red", " ".join(said.values()))

@@ -70,7 +70,7 @@ def bodies() -> Iterator[Json]:
 def test_a_second_pass_changes_nothing() -> None:
     for made in bodies():
         once = EVERY.apply(form(made))
-        assert [rule.name for rule, did in EVERY.context(once) if did] == []
+        assert [rule.name for rule, did in EVERY.trace(once) if did] == []
 
 
 def test_a_rule_never_writes_into_the_form_it_gets() -> None:
@@ -84,7 +84,7 @@ def test_a_rule_never_writes_into_the_form_it_gets() -> None:
 def test_a_rule_that_changes_nothing_gives_back_the_same_form() -> None:
     for made in bodies():
         before = form(made)
-        for rule, did in EVERY.context(before):
+        for rule, did in EVERY.trace(before):
             assert rule.apply is not None
             after = rule.apply(before)
             assert did == (after is not before) == (not alike(after, before))
@@ -120,9 +120,7 @@ def test_at_level_wire_a_call_is_shared_by_its_canonical_digest() -> None:
 def test_with_any_rule_in_force_a_call_is_spliced_and_keyed_under_that_rule_set(track: str) -> None:
     changes: Json = {"temperature": 0, "inputs": {**TOKENS}}
     sets = [rule_set("wire", {rule.name: True}) for rule in SAMPLER] + [DEFAULT, EVERY]
-    calls = [
-        call(NAME, generation(track, **changes), rules=ParseConfig(MODELS.models, rule_set=each)) for each in sets
-    ]
+    calls = [call(NAME, generation(track, **changes), rules=ParseConfig(MODELS.models, rule_set=each)) for each in sets]
     assert {made.template_track for made in calls} == {track}
     assert len({made.cache_digest for made in calls}) == len(sets)
     assert len({made.canonical_digest for made in calls}) == 1
@@ -172,7 +170,7 @@ def test_every_row_says_what_it_is_when_it_holds_and_how_that_is_known() -> None
 
 def test_a_trace_names_what_was_at_work() -> None:
     made = generation("sasa", num_steps=8, invalid_ids=[0, 5], inputs={**TOKENS}, temperature=0)
-    steps = DEFAULT.context(form(made))
+    steps = DEFAULT.trace(form(made))
     assert [rule for rule, _ in steps] == list(DEFAULT.rules)
     at_work = ["discarded_structure", "backbone", "annotation_pairs", "foreign_invalid_ids", "spare_steps"]
     assert [rule.name for rule, did in steps if did] == at_work

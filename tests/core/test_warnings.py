@@ -7,14 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core import advice
-from gateway.core.advice import TOPICS
 from gateway.core.cache_directives import NO_DIRECTIVES, CacheDirectives
 from gateway.core.cache_plan import CachePlan
 from gateway.core.determinism import classify
 from gateway.core.metrics import WARNINGS
-from gateway.core.types import Call, DeterminismClass, Determinism
-from gateway.core.warning_messages import with_warning
+from gateway.core.types import Call, Determinism, DeterminismClass
+from gateway.core.warning_messages import TOPICS, warning_text, warning_topic, with_warning
 
 SAID = 'esm-gateway: "quoted", \\ and ü'
 scalars = st.none() | st.booleans() | st.integers(-9, 9) | st.floats(allow_nan=False, allow_infinity=False) | st.text()
@@ -135,42 +133,45 @@ DRAWN = classify("sequence", 0.7, False, "entropy", 4)
 
 
 def test_temperature_0_that_does_not_reproduce_is_told_with_its_remedy() -> None:
-    call, plan = a_call(Determinism(DeterminismClass.PINNED, "the order is drawn", 'set "strategy": "entropy"')), a_plan()
-    assert [warning_messages.topic(plan, call, kept=kept) for kept in (True, False)] == ["pinned", "pinned"]
-    assert warning_messages.sentence("pinned", plan, call) == (
+    call, plan = (
+        a_call(Determinism(DeterminismClass.PINNED, "the order is drawn", 'set "strategy": "entropy"')),
+        a_plan(),
+    )
+    assert [warning_topic(plan, call, from_cache=kept) for kept in (True, False)] == ["pinned", "pinned"]
+    assert warning_text("pinned", plan, call) == (
         "esm-gateway: temperature 0 does not make this call reproducible (the order is drawn): "
         'set "strategy": "entropy".'
     )
-    assert 'set "strategy": "entropy"' in warning_messages.sentence("pinned", plan, a_call(ORDER))
-    assert "annealing at temperature 0" in warning_messages.sentence("pinned", plan, a_call(ANNEALED))
+    assert 'set "strategy": "entropy"' in warning_text("pinned", plan, a_call(ORDER))
+    assert "annealing at temperature 0" in warning_text("pinned", plan, a_call(ANNEALED))
 
 
 @pytest.mark.parametrize("kept", [True, False])
 def test_there_is_nothing_to_say_of_what_reproduces_or_was_meant_to_differ(kept: bool) -> None:
-    assert warning_messages.topic(a_plan(), a_call(EXACT), kept=kept) is None
-    assert warning_messages.topic(a_plan(), a_call(DRAWN), kept=kept) is None
-    assert warning_messages.topic(a_plan(), a_call(ORDER, "generate"), kept=kept) is None
+    assert warning_topic(a_plan(), a_call(EXACT), from_cache=kept) is None
+    assert warning_topic(a_plan(), a_call(DRAWN), from_cache=kept) is None
+    assert warning_topic(a_plan(), a_call(ORDER, "generate"), from_cache=kept) is None
 
 
 def test_a_live_namespace_says_that_it_keeps_what_was_meant_to_differ() -> None:
     plan = a_plan("paper-2026")
-    assert warning_messages.topic(plan, a_call(DRAWN), kept=True) == "recorded"
-    said = warning_messages.sentence("recorded", plan, a_call(DRAWN))
+    assert warning_topic(plan, a_call(DRAWN), from_cache=True) == "recorded"
+    said = warning_text("recorded", plan, a_call(DRAWN))
     assert "first answer" in said
     assert said.endswith("Cache-Control: namespace=paper-2026, sample=2 asks for another one.")
 
 
 def test_a_namespace_says_nothing_where_the_answer_is_new_or_asked_for_or_would_be_the_same() -> None:
-    assert warning_messages.topic(a_plan("paper-2026"), a_call(DRAWN), kept=False) is None
+    assert warning_topic(a_plan("paper-2026"), a_call(DRAWN), from_cache=False) is None
     asked = CacheDirectives(namespace="paper-2026", sample=2)
-    assert warning_messages.topic(a_plan("paper-2026", directives=asked), a_call(DRAWN), kept=True) is None
+    assert warning_topic(a_plan("paper-2026", directives=asked), a_call(DRAWN), from_cache=True) is None
     for determinism in (EXACT, ORDER):
-        assert warning_messages.topic(a_plan("paper-2026"), a_call(determinism), kept=True) is None
+        assert warning_topic(a_plan("paper-2026"), a_call(determinism), from_cache=True) is None
 
 
 @pytest.mark.parametrize("determinism", [EXACT, ORDER, DRAWN])
 def test_a_frozen_namespace_answers_with_what_was_recorded_and_nothing_else(determinism: Determinism) -> None:
-    assert warning_messages.topic(a_plan("paper-2026", frozen=True), a_call(determinism), kept=True) is None
+    assert warning_topic(a_plan("paper-2026", frozen=True), a_call(determinism), from_cache=True) is None
 
 
 def test_every_topic_is_named_where_the_metric_is_described() -> None:

@@ -28,7 +28,9 @@ def again(read: Call) -> Call:
 
 
 def same(one: Call, other: Call) -> bool:
-    facts = [(c.endpoint, c.target, c.model, c.flagged, c.body, c.canonical_digest, c.determinism) for c in (one, other)]
+    facts = [
+        (c.endpoint, c.target, c.model, c.flagged, c.body, c.canonical_digest, c.determinism) for c in (one, other)
+    ]
     return facts[0] == facts[1]
 
 

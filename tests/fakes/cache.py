@@ -70,7 +70,7 @@ class FakeCache(Recorder):
                 self._tell(cache_key, b"")
 
     async def subscribe(self, cache_key: str) -> "asyncio.Future[bytes]":
-        with self.effect("listen", cache_key):
+        with self.effect("subscribe", cache_key):
             message: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
             self.listeners.setdefault(cache_key, []).append(message)
             return message

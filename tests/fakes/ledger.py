@@ -7,7 +7,7 @@ everything when the process ends and is shared with nobody, so the gateway never
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from gateway.core.quota import DAY_S, Limit, Reservation, LimitStatus, Verdict
+from gateway.core.quota import DAY_S, Limit, LimitStatus, Reservation, Verdict
 from gateway.ports import Usage
 
 US = 1_000_000

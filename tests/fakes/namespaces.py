@@ -29,11 +29,15 @@ class FakePurges(Recorder):
             contents = replace(self.standing, serial=self.standing.serial + 1)
             moment = self._now() - (what.older_than_s or 0.0)
             if what.soft:
-                contents = replace(contents, stale={**contents.stale, what.model: max(contents.stale.get(what.model, 0.0), moment)})
+                contents = replace(
+                    contents, stale={**contents.stale, what.model: max(contents.stale.get(what.model, 0.0), moment)}
+                )
             elif what.older_than_s is not None:
                 contents = replace(contents, purged_before=max(contents.purged_before, moment))
             elif what.model:
-                contents = replace(contents, models={**contents.models, what.model: contents.models.get(what.model, 0) + 1})
+                contents = replace(
+                    contents, models={**contents.models, what.model: contents.models.get(what.model, 0) + 1}
+                )
             else:
                 contents = replace(contents, epoch=contents.epoch + 1)
             self.standing = contents

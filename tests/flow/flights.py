@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any
 
-from gateway.flow.runtime import BackgroundTasks
 from gateway.core import sealing
 from gateway.core.problems import Problem
 from gateway.core.types import Answer
+from gateway.flow.runtime import BackgroundTasks
 from gateway.flow.single_flight import FlightResult, SingleFlight
 from gateway.ports import StoreUnavailable
 from tests.flow.harness import Parts, an_answer
@@ -26,7 +26,7 @@ class Process:
 
     def __init__(self, parts: Parts, tasks: BackgroundTasks, body: bytes = b"1", *, names_owner: bool = True) -> None:
         self.parts, self.body = parts, body
-        self.flights = SingleFlight(parts.cache, parts.clock, tasks, parts.meter, self.check, LEASE_S, PATIENCE_S)
+        self.flights = SingleFlight(parts.cache, parts.runtime(tasks), self.check, LEASE_S, PATIENCE_S)
         self.led: list[str] = []
         self.takes_s = 1.0
         self.his: dict[str, Problem] = {}
@@ -57,12 +57,12 @@ class Process:
 
     def ask(self, who: str, distributed: bool = True, **more: Any) -> "asyncio.Future[tuple[Answer, str, bool]]":
         owner = f"{id(self)} {who}" if self.names_owner else None
-        once = self.flights.once(AT, lambda: self.lead(who, owner), distributed=distributed, owner=owner, **more)
-        return asyncio.ensure_future(once)
+        run = self.flights.run(AT, lambda: self.lead(who, owner), distributed=distributed, owner=owner, **more)
+        return asyncio.ensure_future(run)
 
     def is_empty(self) -> bool:
         return not self.flights._flights
 
 
 def source(outcomes: Iterable[Any]) -> list[str]:
-    return [outcome.problem_type.slug if isinstance(outcome, Problem) else outcome[1] for outcome in outcomes]
+    return [outcome.type.slug if isinstance(outcome, Problem) else outcome[1] for outcome in outcomes]

@@ -8,15 +8,14 @@ from typing import Any
 
 import orjson
 
-from gateway.flow.runtime import BackgroundTasks
 from gateway.core import credentials
 from gateway.core.problems import Problem
 from gateway.core.types import (
     Answer,
     Approval,
     Call,
-    DeterminismClass,
     Determinism,
+    DeterminismClass,
     KeyRecord,
     Limits,
     Namespace,
@@ -25,6 +24,7 @@ from gateway.core.types import (
 )
 from gateway.flow.context import RequestContext
 from gateway.flow.dispatch import UpstreamKey
+from gateway.flow.runtime import BackgroundTasks, Runtime
 from gateway.ports import UpstreamReply, UpstreamRequest
 from gateway.settings import Settings
 from gateway.wiring import Adapters, assemble, key_pepper
@@ -35,6 +35,13 @@ from tests.fakes.world import FakeClock
 from tests.fakes.world import FakeWorld as FakeWorld
 
 MASTER = b"m" * 32
+
+
+def background_tasks() -> BackgroundTasks:
+    """Work whose errors fail the test that awaits it, and are printed otherwise."""
+    return BackgroundTasks(print)
+
+
 KEY = credentials.mint(bytes(range(44)))
 BODY: dict[str, Any] = {
     "model": "esm3-open-2024-03",
@@ -98,7 +105,7 @@ class Harness:
         self.add_key(limits or Limits())
         self.upstream_keys = [UpstreamKey("plain", "up-plain"), UpstreamKey("marked", "up-marked", concern=True)]
         m = self.memory
-        world = Adapters(
+        adapters = Adapters(
             directory=m.directory,
             ledger=m.ledger,
             cache=m.cache,
@@ -107,12 +114,10 @@ class Harness:
             throttle=m.throttle,
             upstream=m.upstream,
             audit=m.audit,
-            meter=m.meter,
-            access=m.access,
-            clock=m.clock,
-            tasks=self.tasks,
+            access_log=m.access,
+            runtime=Runtime(m.clock, m.meter, self.tasks),
         )
-        self.flow = assemble(world, self.settings, MASTER, self.upstream_keys)
+        self.flow = assemble(adapters, self.settings, MASTER, self.upstream_keys)
 
     def add_key(self, limits: Limits, **changes: Any) -> None:
         digest = credentials.digest(key_pepper(MASTER), KEY)
@@ -139,7 +144,7 @@ class Harness:
     ) -> Response:
         """One request, as `web.proxy` would handle it; `cache_control="no-cache"` becomes that header."""
         raw = self.raw(body, path, **headers)
-        context = RequestContext("r1", self.memory.clock.monotonic())
+        context = RequestContext("r1", self.memory.clock.monotonic)
         try:
             response = await self.flow.pipeline.handle(raw, context)
         except Problem as problem:
@@ -244,6 +249,10 @@ class Parts(FakeWorld):
         with asyncio.Runner(loop_factory=lambda: _Loop(self.clock)) as runner:
             runner.run(whole())
 
+    def runtime(self, tasks: BackgroundTasks | None = None) -> Runtime:
+        """What every part of the flow gets; tasks of its own where none are given."""
+        return Runtime(self.clock, self.meter, tasks or background_tasks())
+
     def details(self, effect: str) -> list[tuple[str, ...]]:
         """What was written down of every effect of this name, in order."""
         return [entry[1:] for entry in self.journal if entry[0] == effect]
@@ -255,12 +264,16 @@ async def turns(count: int = 20) -> None:
         await asyncio.sleep(0)
 
 
-def a_call(units: int = 10, *, flagged: bool = False, name: str = "call", cls: DeterminismClass = DeterminismClass.EXACT) -> Call:
+def a_call(
+    units: int = 10, *, flagged: bool = False, name: str = "call", cls: DeterminismClass = DeterminismClass.EXACT
+) -> Call:
     target, canonical = "/api/v1/generate_tensor", name.encode().ljust(32, b".")
     return Call("generate_tensor", target, "esm3", flagged, b"{}", canonical, units, 5, Determinism(cls, "rule"))
 
 
-def an_answer(body: bytes = b'{"outputs":{}}', created: float = 1_800_000_000.0, cls: DeterminismClass = DeterminismClass.EXACT) -> Answer:
+def an_answer(
+    body: bytes = b'{"outputs":{}}', created: float = 1_800_000_000.0, cls: DeterminismClass = DeterminismClass.EXACT
+) -> Answer:
     return Answer(body, created, cls)
 
 

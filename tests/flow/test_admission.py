@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.flow.runtime import BackgroundTasks
 from gateway.core.problems import STATE_UNAVAILABLE, Problem
 from gateway.core.quota import Limit, LimitConfig, Verdict
 from gateway.core.types import Limits, Principal
-from gateway.flow.admission import GOOD_FOR_S, MOST_IN_ADVANCE, Admission
+from gateway.flow.admission import ALLOWANCE_S, MAX_IN_ADVANCE, Admission
 from gateway.flow.context import RequestContext
+from gateway.flow.runtime import BackgroundTasks
 from gateway.flow.wait_queue import WaitQueue
 from tests.fakes.stores import FakeLedger
 from tests.flow.harness import Parts, a_principal
@@ -21,12 +21,12 @@ WIDE = Limits(requests_per_minute=6000, burst=3000)
 
 
 def a_desk(parts: Parts, tasks: BackgroundTasks, max_wait_s: float = 0.0) -> Admission:
-    line = WaitQueue(parts.clock, tasks, parts.meter, max_wait_s, 100)
-    return Admission(parts.ledger, LimitConfig(), line, parts.clock, tasks, parts.meter)
+    queue = WaitQueue(parts.runtime(tasks), max_wait_s, 100)
+    return Admission(parts.ledger, LimitConfig(), queue, parts.runtime(tasks))
 
 
 async def admit(desk: Admission, who: Principal) -> Mapping[str, str]:
-    return await desk.admit(who, RequestContext("r1", 0.0))
+    return await desk.admit(who, RequestContext("r1", lambda: 0.0))
 
 
 def left(parts: Parts, who: Principal) -> int:
@@ -55,7 +55,7 @@ def test_a_single_request_is_charged_alone_and_one_at_leisure_too() -> None:
         for _ in range(3):
             await admit(desk, who)
             assert left(parts, who) == 2999
-            await parts.clock.sleep(GOOD_FOR_S)
+            await parts.clock.sleep(ALLOWANCE_S)
 
     parts.play(act)
     assert in_store(parts) == 3
@@ -69,7 +69,7 @@ def test_a_busy_key_is_charged_in_advance_and_pays_every_request_once() -> None:
         for _ in range(100):
             await admit(desk, who)
         charged = 3000 - left(parts, who)
-        assert 100 <= charged <= 100 + MOST_IN_ADVANCE
+        assert 100 <= charged <= 100 + MAX_IN_ADVANCE
         assert in_store(parts) < 10
         await desk.close()
         assert left(parts, who) == 2900
@@ -89,7 +89,7 @@ def test_what_is_not_used_in_time_is_given_back_and_not_used_later(admitted: int
             await admit(desk, who)
         await desk.sweep()
         assert parts.details("ledger.return_rate") == []
-        await parts.clock.sleep(GOOD_FOR_S + 0.001)
+        await parts.clock.sleep(ALLOWANCE_S + 0.001)
         assert desk.in_advance(who) is None
         await desk.sweep()
         assert left(parts, who) == 3000 - admitted
@@ -178,7 +178,7 @@ def test_a_moment_s_wait_is_in_the_trace_and_not_a_refusal() -> None:
     parts, who = Parts(), a_principal(Limits(requests_per_minute=60, burst=1))
 
     async def act(tasks: BackgroundTasks) -> None:
-        desk, context = a_desk(parts, tasks, max_wait_s=2.0), RequestContext("r1", 0.0)
+        desk, context = a_desk(parts, tasks, max_wait_s=2.0), RequestContext("r1", lambda: 0.0)
         await admit(desk, who)
         await desk.admit(who, context)
         assert round(context.queue_s, 2) == 1.0
@@ -265,7 +265,7 @@ def test_who_waits_for_a_charge_that_is_lost_is_told_so_and_nobody_waits_for_eve
         charged = 3000 - left(parts, who)
         parts.ledger.lost.add("charge_rate")
         told = await asyncio.gather(*(admit(desk, who) for _ in range(20)), return_exceptions=True)
-        refused = [each.kind for each in told if isinstance(each, Problem)]
+        refused = [each.type for each in told if isinstance(each, Problem)]
         assert refused == [STATE_UNAVAILABLE] * (20 - (charged - 2))
         parts.ledger.lost.clear()
         await admit(desk, who)

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from gateway.flow.runtime import BackgroundTasks
 from gateway.core import credentials
 from gateway.core.problems import Problem
 from gateway.core.types import Approval, KeyRecord, Principal
 from gateway.flow.authenticate import Authenticator
+from gateway.flow.runtime import BackgroundTasks
 from tests.flow.harness import KEY, Parts, turns
 
 PEPPER = b"p" * 32
@@ -25,7 +25,7 @@ class Gate:
 
     def __init__(self, **changes: Any) -> None:
         self.parts = Parts()
-        self.authenticator = Authenticator(self.parts.directory, self.parts.clock, self.parts.meter, PEPPER)
+        self.authenticator = Authenticator(self.parts.directory, self.parts.runtime(), PEPPER)
         self.write(**changes)
 
     def write(self, **changes: Any) -> None:
@@ -37,7 +37,7 @@ class Gate:
 
         async def act(tasks: BackgroundTasks) -> None:
             try:
-                outcome.append(await self.authenticator.principal(authorization))
+                outcome.append(await self.authenticator.authenticate(authorization))
             except Problem as problem:
                 outcome.append(f"{problem.type.status} {problem.type.slug}")
 
@@ -121,7 +121,7 @@ def test_a_refusal_tells_the_way_to_authenticate_and_repeats_no_key() -> None:
 
     async def act(tasks: BackgroundTasks) -> None:
         with pytest.raises(Problem) as refused:
-            await gate.authenticator.principal(f"Bearer {TWIN.text}")
+            await gate.authenticator.authenticate(f"Bearer {TWIN.text}")
         assert refused.value.headers["WWW-Authenticate"].startswith("Bearer ")
         assert refused.value.detail == ""
         assert TWIN.public_id not in str(refused.value.document("r1"))
@@ -165,7 +165,7 @@ def test_forgetting_during_a_look_up_is_not_undone_by_it() -> None:
     directory.find = slow  # type: ignore[method-assign]
 
     async def act(tasks: BackgroundTasks) -> None:
-        asking = asyncio.ensure_future(gate.authenticator.principal(BEARER))
+        asking = asyncio.ensure_future(gate.authenticator.authenticate(BEARER))
         await turns()
         gate.write(revoked=5.0)
         gate.authenticator.forget()
@@ -197,7 +197,7 @@ def test_the_memory_of_keys_is_bounded_and_never_shown() -> None:
     async def act(tasks: BackgroundTasks) -> None:
         for text in keys:
             with pytest.raises(Problem):
-                await gate.authenticator.principal(f"Bearer {text}")
+                await gate.authenticator.authenticate(f"Bearer {text}")
 
     gate.parts.play(act)
     assert len(gate.authenticator._known) < 4000

@@ -6,7 +6,7 @@ from math import isnan
 from typing import Any
 
 from gateway.core.types import Answer, DeterminismClass
-from gateway.flow.cache_stats import EVERY_S, CacheStats
+from gateway.flow.cache_stats import INTERVAL_S, CacheStats
 from gateway.ports import UpstreamLoss
 from tests.flow.harness import Harness, Parts, a_call
 
@@ -24,10 +24,10 @@ def counted(harness: Harness, metric: str) -> dict[tuple[str, ...], float]:
 
 def test_a_hit_counts_the_bytes_the_age_and_the_seconds_that_it_saved() -> None:
     parts = Parts()
-    seen = CacheStats(parts.cache, parts.clock, parts.meter)
+    stats = CacheStats(parts.cache, parts.runtime())
     answer = Answer(b"x" * 70, parts.clock.now() - 90.0, DeterminismClass.PINNED, compute_s=2.5)
     for _ in range(2):
-        seen.hit(a_call(), answer)
+        stats.record_hit(a_call(), answer)
     assert parts.meter.counts[("esmgw_cache_bytes_total", "served")] == 140
     assert parts.meter.counts[("esmgw_upstream_seconds_saved_total", "generate_tensor")] == 5.0
     assert parts.meter.seconds[("esmgw_cache_age_seconds", "pinned")] == [90.0, 90.0]
@@ -85,21 +85,21 @@ def test_a_stale_answer_that_stands_in_is_counted_as_stale_and_for_what_it_saved
 def test_the_cache_server_is_asked_every_fifteen_seconds_and_shown_as_it_is() -> None:
     async def play(harness: Harness) -> None:
         await harness.ask()
-        await harness.flow.seen.poll()
+        await harness.flow.stats.poll()
         gauges = harness.memory.meter.gauges
         assert gauges[("esmgw_cache_store_keys", "stored")] == 1
         assert gauges[("esmgw_cache_store_keys", "evicted")] == 0
         assert gauges[("esmgw_cache_store_bytes",)] > 0
-        assert EVERY_S == 15.0
+        assert INTERVAL_S == 15.0
 
     run(play)
 
 
 def test_of_a_lost_cache_server_nothing_is_shown() -> None:
     async def play(harness: Harness) -> None:
-        await harness.flow.seen.poll()
+        await harness.flow.stats.poll()
         harness.memory.cache.lost.add("stats")
-        await harness.flow.seen.poll()
+        await harness.flow.stats.poll()
         gauges = harness.memory.meter.gauges
         assert isnan(gauges[("esmgw_cache_store_bytes",)])
         assert isnan(gauges[("esmgw_cache_store_keys", "stored")])

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from gateway.core.types import Namespace, Response
-from gateway.flow.caller_warnings import ASK_AGAIN_S, EVERY_S
+from gateway.flow.caller_warnings import RECHECK_S, WARN_EVERY_S
 from tests.flow.harness import Harness
 
 PINNED = {"strategy": "random"}
@@ -97,7 +97,7 @@ def test_an_hour_is_the_whole_fleet_s() -> None:
     async def play(harness: Harness) -> None:
         other = Harness()
         other.memory.throttle = harness.memory.throttle
-        other.flow.pipeline._warnings._throttle = harness.memory.throttle
+        other.flow.responder._warnings._throttle = harness.memory.throttle
         await other.opened()
         assert len(warnings(await harness.ask(PINNED))) == 1
         assert warnings(await other.ask(PINNED)) == []
@@ -109,7 +109,7 @@ def test_each_key_is_told_for_itself() -> None:
     async def play(harness: Harness) -> None:
         assert len(warnings(await harness.ask(PINNED))) == 1
         record = next(iter(harness.memory.directory.records.values()))
-        caller_warnings = harness.flow.pipeline._warnings
+        caller_warnings = harness.flow.responder._warnings
         assert not await caller_warnings._due("pinned", record.public_id)
         assert await caller_warnings._due("pinned", "another-key")
 
@@ -122,9 +122,9 @@ def test_a_lost_store_means_that_nothing_is_said_and_little_is_asked() -> None:
         for _ in range(5):
             assert warnings(await harness.ask(PINNED)) == []
         assert (await harness.settled()).count("throttle.first") == 1
-        assert harness.memory.meter.counts[("esmgw_store_errors_total", "cache", "notices")] == 1
+        assert harness.memory.meter.counts[("esmgw_store_errors_total", "cache", "throttle")] == 1
         harness.memory.throttle.lost.clear()
-        await later(harness, ASK_AGAIN_S)
+        await later(harness, RECHECK_S)
         assert len(warnings(await harness.ask(PINNED))) == 1
 
     run(play)
@@ -194,5 +194,5 @@ def test_a_frozen_namespace_gives_the_recorded_bytes_and_not_one_more() -> None:
 
 
 def test_the_hour_in_the_store_is_the_hour_of_the_guide() -> None:
-    assert EVERY_S == HOUR_S
-    assert ASK_AGAIN_S < EVERY_S
+    assert WARN_EVERY_S == HOUR_S
+    assert RECHECK_S < WARN_EVERY_S

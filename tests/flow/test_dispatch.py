@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from gateway.flow.runtime import BackgroundTasks
 from gateway.core.breaker import Breaker
 from gateway.core.types import Answer
-from gateway.flow.dispatch import DEAD_FOR_S, LONGEST_REST_S, Computed, Dispatcher, UpstreamConfig, UpstreamKey
+from gateway.flow.dispatch import DISABLED_FOR_S, MAX_COOLDOWN_S, Computed, Dispatcher, UpstreamConfig, UpstreamKey
+from gateway.flow.runtime import BackgroundTasks
 from gateway.ports import UpstreamLoss, UpstreamReply, UpstreamRequest
 from tests.flow.harness import Parts, a_call, turns
 
@@ -34,8 +34,7 @@ class Desk:
             list(self.keys.values()),
             Breaker(3, 20.0),
             UpstreamConfig(retries, cooldown_s=7.0),
-            p.clock,
-            p.meter,
+            p.runtime(),
             self.said.append,
         )
         p.upstream.answer = lambda _: GOOD
@@ -80,14 +79,14 @@ def test_an_answer_is_the_upstream_s_bytes_with_the_class_of_the_call() -> None:
     assert desk.parts.meter.counts[("esmgw_upstream_requests_total", "generate_tensor", "ok")] == 1
 
 
-@pytest.mark.parametrize("asked, rests_s", [(30.0, 30.0), (0.5, 0.5), (None, 7.0), (1e9, LONGEST_REST_S)])
+@pytest.mark.parametrize("asked, rests_s", [(30.0, 30.0), (0.5, 0.5), (None, 7.0), (1e9, MAX_COOLDOWN_S)])
 def test_a_429_rests_its_key_for_as_long_as_it_says_and_the_next_key_is_asked(
     asked: float | None, rests_s: float
 ) -> None:
     desk = Desk()
     assert desk.compute(status(429, asked)).answer is not None
     assert desk.sent_with() == ["one", "two"]
-    assert desk.keys["one"].rests_until - desk.parts.clock.monotonic() == pytest.approx(rests_s)
+    assert desk.keys["one"].cooling_down_until - desk.parts.clock.monotonic() == pytest.approx(rests_s)
     desk.parts.clock.advance(rests_s + 0.01)
     desk.compute()
     assert desk.sent_with()[-1] == "one"
@@ -101,7 +100,7 @@ def test_a_refused_key_is_set_aside_and_said_by_its_name_and_never_by_its_secret
     assert "one" in desk.said[0]
     assert "secret" not in desk.said[0] + repr(desk.keys["one"])
     assert desk.states() == [2, 0, 1]
-    desk.parts.clock.advance(DEAD_FOR_S - 1)
+    desk.parts.clock.advance(DISABLED_FOR_S - 1)
     desk.compute()
     desk.parts.clock.advance(2)
     desk.compute()

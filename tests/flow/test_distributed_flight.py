@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from gateway.flow.runtime import BackgroundTasks
 from gateway.core.problems import CONCERN_REFUSED, QUOTA_EXHAUSTED, UPSTREAM_FAILED, Problem, ProblemType
 from gateway.core.types import Answer
 from gateway.flow.distributed_flight import UNSUBSCRIBED_POLL_S
+from gateway.flow.runtime import BackgroundTasks
 from gateway.flow.single_flight import FlightResult
 from gateway.ports import LeaseClaim
 from tests.flow.flights import AT, LEASE_S, PATIENCE_S, Process, sealed, source
@@ -34,7 +34,7 @@ def test_another_process_s_flight_is_listened_to_and_its_answer_taken(names_owne
         began = parts.clock.monotonic()
         outcomes = await asyncio.gather(here.ask("here"), there.ask("there"), there.ask("too"))
         assert (here.led, there.led) == (["here"], [])
-        assert source(outcomes) == ["led", "distributed", "process"]
+        assert source(outcomes) == ["computed", "distributed", "process"]
         assert {outcome[0].body for outcome in outcomes} == {b"1"}
         assert parts.clock.monotonic() - began == pytest.approx(here.takes_s)
         assert here.is_empty()
@@ -54,7 +54,7 @@ def test_who_listens_asks_the_store_once_a_lease_and_gets_the_answer_without_a_l
         here, there = Process(parts, tasks), Process(parts, tasks)
         here.takes_s = LEASE_S * 0.9
         outcomes = await asyncio.gather(here.ask("here"), there.ask("there"))
-        assert source(outcomes) == ["led", "distributed"]
+        assert source(outcomes) == ["computed", "distributed"]
 
     parts.play(act)
     # The leader claims once; the follower before and after he listens; two renewals; the answer is told and not read.
@@ -67,7 +67,7 @@ def test_a_lonely_miss_costs_a_claim_and_a_put_and_nothing_else() -> None:
     parts = Parts()
 
     async def act(tasks: BackgroundTasks) -> None:
-        assert (await Process(parts, tasks).ask("alone"))[1] == "led"
+        assert (await Process(parts, tasks).ask("alone"))[1] == "computed"
 
     parts.play(act)
     assert [name for name in parts.effects() if name.startswith("cache.")] == ["cache.claim", "cache.put"]
@@ -104,7 +104,7 @@ def test_a_refusal_of_a_leader_elsewhere_is_his_alone_and_the_next_leads_at_once
         began = parts.clock.monotonic()
         asked = here.ask("here"), there.ask("there"), third.ask("third")
         outcomes = await asyncio.gather(*asked, return_exceptions=True)
-        assert sorted(source(outcomes)) == sorted([kind.slug, kind.slug, "led"])
+        assert sorted(source(outcomes)) == sorted([kind.slug, kind.slug, "computed"])
         assert parts.clock.monotonic() - began == pytest.approx(3 * here.takes_s)
 
     parts.play(act)
@@ -120,7 +120,7 @@ def test_a_flight_that_fails_lets_another_process_go_at_once() -> None:
         here.outcomes = {"here": FlightResult(failure=Problem(UPSTREAM_FAILED))}
         began = parts.clock.monotonic()
         outcomes = await asyncio.gather(here.ask("here"), there.ask("there"), return_exceptions=True)
-        assert source(outcomes) == ["upstream-failed", "led"]
+        assert source(outcomes) == ["upstream-failed", "computed"]
         assert parts.clock.monotonic() - began == pytest.approx(2.0)
 
     parts.play(act)
@@ -154,7 +154,7 @@ def test_an_answer_that_does_not_fit_is_computed_over_and_the_next_gets_the_new_
     async def act(tasks: BackgroundTasks) -> None:
         here, there = Process(parts, tasks), Process(parts, tasks)
         outcomes = await asyncio.gather(here.ask("here", fits=young), there.ask("there", fits=young))
-        assert source(outcomes) == ["led", "distributed"]
+        assert source(outcomes) == ["computed", "distributed"]
         assert [outcome[0].body for outcome in outcomes] == [b"1", b"1"]
 
     parts.play(act)
@@ -167,7 +167,7 @@ def test_the_lease_of_a_process_that_died_is_taken_over_when_it_expires() -> Non
         here = Process(parts, tasks)
         await parts.cache.claim(AT, "the dead", LEASE_S)
         began = parts.clock.monotonic()
-        assert (await here.ask("here"))[1] == "led"
+        assert (await here.ask("here"))[1] == "computed"
         assert parts.clock.monotonic() - began - here.takes_s == pytest.approx(LEASE_S, abs=0.01)
 
     parts.play(act)
@@ -230,7 +230,7 @@ def test_who_is_cut_off_from_the_news_claims_at_once_and_listens_anew() -> None:
         asked = here.ask("here"), there.ask("there")
         await turns()
         parts.cache.lose_listeners()
-        assert source(await asyncio.gather(*asked)) == ["led", "distributed"]
+        assert source(await asyncio.gather(*asked)) == ["computed", "distributed"]
         assert parts.clock.monotonic() == pytest.approx(1_800_000_001.0)
 
     parts.play(act)
@@ -240,16 +240,16 @@ def test_who_is_cut_off_from_the_news_claims_at_once_and_listens_anew() -> None:
 
 def test_who_cannot_listen_claims_every_now_and_then() -> None:
     parts = Parts()
-    parts.cache.lost.add("listen")
+    parts.cache.lost.add("subscribe")
 
     async def act(tasks: BackgroundTasks) -> None:
         here, there = Process(parts, tasks), Process(parts, tasks)
         here.takes_s = 1.1
-        assert source(await asyncio.gather(here.ask("here"), there.ask("there"))) == ["led", "distributed"]
+        assert source(await asyncio.gather(here.ask("here"), there.ask("there"))) == ["computed", "distributed"]
         assert parts.clock.monotonic() <= 1_800_000_000 + here.takes_s + UNSUBSCRIBED_POLL_S
 
     parts.play(act)
-    assert parts.meter.counts[("esmgw_store_errors_total", "cache", "listen")] >= 1
+    assert parts.meter.counts[("esmgw_store_errors_total", "cache", "subscribe")] >= 1
 
 
 def test_a_lease_that_never_ends_is_not_waited_for_beyond_patience() -> None:
@@ -259,7 +259,7 @@ def test_a_lease_that_never_ends_is_not_waited_for_beyond_patience() -> None:
         here = Process(parts, tasks)
         await parts.cache.claim(AT, "the stuck", 1e6)
         began = parts.clock.monotonic()
-        assert (await here.ask("here"))[1] == "led"
+        assert (await here.ask("here"))[1] == "computed"
         assert parts.clock.monotonic() - began == pytest.approx(PATIENCE_S + here.takes_s)
 
     parts.play(act)
@@ -274,7 +274,7 @@ def test_a_forged_entry_is_taken_out_of_the_way() -> None:
     async def act(tasks: BackgroundTasks) -> None:
         here = Process(parts, tasks)
         answer, how, stored = await here.ask("here")
-        assert (answer.body, how, stored) == (b"1", "led", True)
+        assert (answer.body, how, stored) == (b"1", "computed", True)
         assert parts.cache.entries[AT][0] == sealed(b"1")
 
     parts.play(act)
@@ -288,7 +288,7 @@ def test_without_the_store_a_process_goes_alone_at_once(lost: str) -> None:
     async def act(tasks: BackgroundTasks) -> None:
         here = Process(parts, tasks)
         outcomes = await asyncio.gather(here.ask("one"), here.ask("two"))
-        assert (here.led, source(outcomes)) == (["one"], ["led", "process"])
+        assert (here.led, source(outcomes)) == (["one"], ["computed", "process"])
         assert parts.clock.monotonic() == pytest.approx(1_800_000_001.0)
 
     parts.play(act)
@@ -305,7 +305,7 @@ def test_a_store_lost_for_a_moment_does_not_cost_the_lease() -> None:
         parts.cache.lost.add("renew")
         await parts.clock.sleep(LEASE_S / 2)
         parts.cache.lost.clear()
-        assert source(await asyncio.gather(*asked)) == ["led", "distributed"]
+        assert source(await asyncio.gather(*asked)) == ["computed", "distributed"]
 
     parts.play(act)
     assert parts.meter.counts[("esmgw_store_errors_total", "cache", "lease")] == 1
@@ -320,7 +320,7 @@ def test_a_store_lost_under_way_does_not_touch_the_flight(lost: str, errors: int
         here = Process(parts, tasks)
         here.takes_s = LEASE_S * 0.9
         answer, how, stored = await here.ask("here")
-        assert (answer.body, how, stored) == (b"1", "led", False)
+        assert (answer.body, how, stored) == (b"1", "computed", False)
 
     parts.play(act)
     assert parts.meter.counts[("esmgw_store_errors_total", "cache", "lease")] == errors

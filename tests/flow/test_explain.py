@@ -38,7 +38,7 @@ def asking(harness: Harness, body: Mapping[str, Any] | bytes | None = None, quer
 async def explained(
     harness: Harness, body: Mapping[str, Any] | bytes | None = None, query: str = "", **headers: str
 ) -> Mapping[str, Any]:
-    return await harness.flow.explain.call(asking(harness, body, query, **headers), RequestContext("r1", 0.0))
+    return await harness.flow.explainer.call(asking(harness, body, query, **headers), RequestContext("r1", lambda: 0.0))
 
 
 async def refused(
@@ -136,7 +136,7 @@ def test_the_query_names_the_endpoint_and_leaves_the_rest_to_it() -> None:
         assert (about["endpoint"], about["class"], about["stored"]) == ("fold", "unknown", False)
         about = await explained(harness, b"{}", "sequence=MKT&endpoint=msa&use_env=false")
         assert about["endpoint"] == "msa"
-        assert (await refused(harness, None, "sequence=MKT")).kind.slug == "call-invalid"
+        assert (await refused(harness, None, "sequence=MKT")).type.slug == "call-invalid"
         assert "generate_tensor" in (await refused(harness, None, "endpoint=none")).errors[0].detail
         assert "true or false" in (await refused(harness, None, "canonical=1")).errors[0].detail
 
@@ -170,7 +170,7 @@ def test_a_receipt_says_the_same_for_the_miss_and_for_every_hit_and_names_the_ca
         answers = [await harness.ask(), await harness.ask()]
         assert len({answer.headers["X-Gateway-Receipt"] for answer in answers}) == 1
         identifier = answers[0].headers["X-Gateway-Receipt"]
-        told = await harness.flow.explain.receipt(asking(harness), RequestContext("r1", 0.0), identifier)
+        told = await harness.flow.explainer.receipt(asking(harness), RequestContext("r1", lambda: 0.0), identifier)
         about = await explained(harness)
         assert told["call_sha256"] == about["call_sha256"]
         assert (told["receipt"], told["determinism"], told["model"]) == (identifier, "exact", BODY["model"])
@@ -186,8 +186,8 @@ def test_receipts_need_a_key_and_unknown_ones_are_unknown() -> None:
             ({"authorization": ""}, (await harness.ask()).headers["X-Gateway-Receipt"], "key-refused"),
         ):
             with pytest.raises(Problem) as caught:
-                await harness.flow.explain.receipt(
-                    asking(harness, None, "", **headers), RequestContext("r1", 0.0), identifier
+                await harness.flow.explainer.receipt(
+                    asking(harness, None, "", **headers), RequestContext("r1", lambda: 0.0), identifier
                 )
             assert caught.value.type.slug == slug
 

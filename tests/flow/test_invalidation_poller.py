@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.flow.runtime import BackgroundTasks
 from gateway.core.purge_state import Purge, PurgeState
 from gateway.core.types import Namespace
 from gateway.flow.authenticate import Authenticator
-from gateway.flow.invalidation_poller import EVERY_S, GOOD_FOR_S, InvalidationPoller
+from gateway.flow.invalidation_poller import INTERVAL_S, VALID_FOR_S, InvalidationPoller
 from gateway.flow.local_cache import LocalCache
+from gateway.flow.runtime import BackgroundTasks
 from tests.flow.harness import Parts, a_call, an_answer
 
 EVERYTHING = Purge()
@@ -23,9 +23,9 @@ class Post:
     def __init__(self) -> None:
         self.parts = p = Parts()
         self.memory = LocalCache(p.meter, 2**20, 2**20)
-        self.authenticator = Authenticator(p.directory, p.clock, p.meter, b"p" * 32)
+        self.authenticator = Authenticator(p.directory, p.runtime(), b"p" * 32)
         self.poller = InvalidationPoller(
-            p.directory, p.purge_store, p.namespace_store, self.authenticator, self.memory, p.clock, p.meter
+            p.directory, p.purge_store, p.namespace_store, self.authenticator, self.memory, p.runtime()
         )
 
     def keep(self) -> None:
@@ -89,7 +89,7 @@ def test_a_change_of_any_key_makes_the_keyring_forget_and_leaves_the_answers() -
 def test_two_seconds_without_the_store_s_word_and_the_marks_are_unknown() -> None:
     post = Post()
     post.poll()
-    post.parts.clock.advance(GOOD_FOR_S)
+    post.parts.clock.advance(VALID_FOR_S)
     assert post.poller.purge_state() == PurgeState(0)
     post.parts.clock.advance(0.01)
     assert post.poller.purge_state() is None
@@ -187,15 +187,15 @@ def test_the_watch_looks_twice_a_second_also_through_an_outage() -> None:
 
     async def act(tasks: BackgroundTasks) -> None:
         watching = asyncio.ensure_future(post.poller.forever())
-        await post.parts.clock.sleep(3 * EVERY_S + EVERY_S / 2)
+        await post.parts.clock.sleep(3 * INTERVAL_S + INTERVAL_S / 2)
         for part in (post.parts.purge_store, post.parts.directory, post.parts.namespace_store):
             part.lost.add("*")
-        await post.parts.clock.sleep(2 * EVERY_S)
+        await post.parts.clock.sleep(2 * INTERVAL_S)
         post.parts.purge_store.lost.clear()
-        await post.parts.clock.sleep(EVERY_S)
+        await post.parts.clock.sleep(INTERVAL_S)
         assert post.poller.purge_state() == PurgeState(0)
         watching.cancel()
 
     post.parts.play(act)
-    assert EVERY_S <= 0.5  # within a second whatever was purged is out of every memory
+    assert INTERVAL_S <= 0.5  # within a second whatever was purged is out of every memory
     assert post.parts.effects().count("purge_store.purge_state") == 7

@@ -95,12 +95,12 @@ def test_forgetting_leaves_nothing_and_is_told() -> None:
     memory.put_answer("a", a_call(), an_answer(), 9e9)
     memory.put_call("logits", "", b"body", a_call())
     memory.put_plan(a_call(), None, plan)
-    before = memory.forgotten
-    memory.forget()
+    before = memory.generation
+    memory.clear()
     assert memory.answer("a", a_call()) is None
     assert memory.call("logits", "", b"body") is None
     assert memory.plan(a_call(), None) is None
-    assert memory.forgotten > before
+    assert memory.generation > before
 
 
 def test_no_memory_is_a_memory_that_keeps_nothing() -> None:

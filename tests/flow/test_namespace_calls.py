@@ -68,7 +68,7 @@ def test_a_replay_in_a_new_process_has_equal_bytes_and_the_same_receipt() -> Non
         assert second.body == first.body
         for name in ("ETag", "X-Gateway-Receipt"):
             assert second.headers[name] == first.headers[name]
-        receipt = other.flow.recall.receipt(second.headers["X-Gateway-Receipt"])
+        receipt = other.flow.renderer.receipt(second.headers["X-Gateway-Receipt"])
         assert receipt is not None
         assert receipt["upstream"] == "http://upstream"
 

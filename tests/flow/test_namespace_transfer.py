@@ -17,7 +17,7 @@ from gateway.flow.admin_arguments import InvalidArgument
 from gateway.flow.namespace_transfer import NamespaceTransfer
 from gateway.flow.namespaces import NamespaceAdmin, NamespaceState
 from gateway.ports import AuditUnavailable, UpstreamLoss
-from gateway.wiring.cache_config import cache_config, cache_keys, parsing_rules
+from gateway.wiring.cache_config import cache_config, parse_config, sealing_keys
 from tests.flow.harness import MASTER, Harness
 
 GENERATE, ENCODE = "/api/v1/generate_tensor", "/api/v1/encode"
@@ -46,9 +46,9 @@ class Lab(Harness):
             namespaces=self.namespaces,
             audit=m.audit,
             clock=m.clock,
-            key=cache_keys(master).records,
+            key=sealing_keys(master).records,
             cache_config=cache_config(self.settings, master),
-            rules=parsing_rules(self.settings),
+            rules=parse_config(self.settings),
             version=__version__,
         )
         self.approval()
@@ -96,7 +96,9 @@ def rewritten(
     assert isinstance(rows[0], ExportHeader)
     writer = ExportWriter()
     parts = [writer.begin(head or rows[0])]
-    parts += [writer.add(line.entry, line.call_digest) for line in change([row for row in rows if isinstance(row, ExportRow)])]
+    parts += [
+        writer.add(line.entry, line.call_digest) for line in change([row for row in rows if isinstance(row, ExportRow)])
+    ]
     return b"".join([*parts, writer.end(0)])
 
 

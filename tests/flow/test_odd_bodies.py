@@ -71,7 +71,7 @@ def test_no_odd_body_is_a_fault_of_ours_or_is_quoted_back(seed: int) -> None:
             raw = Raw(bytes_of(broken(body, chance), chance), path, headers)
             raw.query = query if chance.random() < 0.8 else chance.choice(QUERIES)
             try:
-                answered += (await harness.flow.pipeline.handle(raw, RequestContext("r", 0.0))).status == 200
+                answered += (await harness.flow.pipeline.handle(raw, RequestContext("r", lambda: 0.0))).status == 200
             except Problem as problem:
                 refused.append(problem)
         await harness.tasks.drain(5.0)

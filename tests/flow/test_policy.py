@@ -5,10 +5,11 @@ from typing import Literal
 
 import pytest
 
-from gateway.flow.runtime import BackgroundTasks
+from gateway.core.policies import policies
 from gateway.core.problems import Problem
 from gateway.core.types import Approval, Call, Principal
 from gateway.flow.policy import PolicyEnforcer
+from gateway.flow.runtime import BackgroundTasks
 from tests.flow.harness import Parts, a_call, a_principal
 
 GRANT = Approval("g1", "ada", ("bea", "carl"), "toxin panel", 0.0, 4e9)
@@ -17,12 +18,12 @@ APPROVED = a_principal(approvals=(GRANT,))
 
 def check(parts: Parts, call: Call, who: Principal, mode: Literal["enforce", "observe"] | None = None) -> str:
     """The word `on` where the call may go on, else the problem's slug."""
-    permit = PolicyEnforcer(parts.audit, parts.clock, parts.meter, {"concern": mode} if mode else {})
+    enforcer = PolicyEnforcer(parts.audit, policies({"concern": mode or "enforce"}), parts.runtime())
     outcome = ["on"]
 
     async def act(tasks: BackgroundTasks) -> None:
         try:
-            await permit.check(call, who, "r1")
+            await enforcer.check(call, who, "r1")
         except Problem as problem:
             outcome[0] = f"{problem.type.status} {problem.type.slug}"
 
@@ -83,11 +84,11 @@ def test_a_model_that_the_key_may_not_use_is_refused_before_anything_is_recorded
 
 def test_an_answer_that_could_not_be_recorded_is_counted_and_does_not_fail_the_answer() -> None:
     parts = Parts()
-    permit = PolicyEnforcer(parts.audit, parts.clock, parts.meter, {})
+    enforcer = PolicyEnforcer(parts.audit, policies({"concern": "enforce"}), parts.runtime())
     parts.audit.lost.add("*")
 
     async def act(tasks: BackgroundTasks) -> None:
-        await permit.answered(a_call(flagged=True), APPROVED, "r1", "miss")
+        await enforcer.record_outcome(a_call(flagged=True), APPROVED, "r1", "miss")
 
     parts.play(act)
     assert parts.meter.counts[("esmgw_audit_failures_total",)] == 1

@@ -5,12 +5,12 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from gateway.flow.runtime import BackgroundTasks
 from gateway.core.problems import Problem
 from gateway.core.quota import LimitConfig
 from gateway.core.types import Limits, Principal
 from gateway.flow.context import RequestContext
-from gateway.flow.reserve import SETTLE_TRIES, HeldReservation, Reserver
+from gateway.flow.reserve import SETTLE_ATTEMPTS, HeldReservation, Reserver
+from gateway.flow.runtime import BackgroundTasks
 from gateway.flow.wait_queue import WaitQueue
 from tests.flow.harness import Parts, a_call, a_principal, turns
 
@@ -19,8 +19,8 @@ LEASE_S = 600.0
 
 
 def a_reserver(parts: Parts, tasks: BackgroundTasks, max_wait_s: float = 2.0) -> Reserver:
-    line = WaitQueue(parts.clock, tasks, parts.meter, max_wait_s, 100)
-    return Reserver(parts.ledger, LimitConfig(), line, parts.clock, tasks, parts.meter, LEASE_S)
+    queue = WaitQueue(parts.runtime(tasks), max_wait_s, 100)
+    return Reserver(parts.ledger, LimitConfig(), queue, parts.runtime(tasks), LEASE_S)
 
 
 def run(parts: Parts, act: Callable[[Reserver], Awaitable[None]]) -> None:
@@ -33,7 +33,7 @@ def run(parts: Parts, act: Callable[[Reserver], Awaitable[None]]) -> None:
 async def reserve(
     reserver: Reserver, who: Principal, context: RequestContext | None = None, units: int = 10
 ) -> HeldReservation:
-    return await reserver.reserve(who, a_call(units), context or RequestContext("r1", 0.0))
+    return await reserver.reserve(who, a_call(units), context or RequestContext("r1", lambda: 0.0))
 
 
 def used(parts: Parts, who: Principal) -> dict[str, int]:
@@ -115,7 +115,7 @@ def test_settling_gives_up_after_its_tries_and_the_lease_ends_by_itself() -> Non
         parts.ledger.lost.add("settle")
         reserver.settle(held, may_have_worked=True)
         await parts.clock.sleep(300.0)
-        assert parts.details("ledger.settle") == [("lost",)] * SETTLE_TRIES
+        assert parts.details("ledger.settle") == [("lost",)] * SETTLE_ATTEMPTS
         await parts.clock.sleep(LEASE_S)
         assert used(parts, who) == {"concurrency": 0, "units": 10}
 
@@ -144,7 +144,7 @@ def test_too_many_at_once_wait_for_one_that_ends() -> None:
     parts, who = Parts(), a_principal(LIMITS)
 
     async def act(reserver: Reserver) -> None:
-        first, context = await reserve(reserver, who), RequestContext("r2", 0.0)
+        first, context = await reserve(reserver, who), RequestContext("r2", lambda: 0.0)
         second = asyncio.ensure_future(reserve(reserver, who, context))
         await parts.clock.sleep(1.02)
         assert not second.done()
@@ -207,7 +207,7 @@ def test_many_at_once_are_never_more_than_the_limits_say_and_all_get_their_turn(
             reserver.settle(held, may_have_worked=True)
 
         outcomes = await asyncio.gather(*(one() for _ in range(14)), return_exceptions=True)
-        refused = [outcome.problem_type.slug for outcome in outcomes if isinstance(outcome, Problem)]
+        refused = [outcome.type.slug for outcome in outcomes if isinstance(outcome, Problem)]
         assert (most, refused) == (3, ["quota-exhausted"] * 2)
         await turns()
         assert used(parts, who) == {"concurrency": 0, "units": 120}

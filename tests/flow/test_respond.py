@@ -7,16 +7,19 @@ import orjson
 import pytest
 import zstandard
 
-from gateway.flow.runtime import BackgroundTasks
 from gateway.core.cache_directives import NO_DIRECTIVES
 from gateway.core.cache_plan import CachePlan
 from gateway.core.entry_codec import compress
+from gateway.core.policies import policies
 from gateway.core.problems import CALL_INVALID, FieldError, Problem
 from gateway.core.types import Answer, DeterminismClass, Response
+from gateway.flow.caller_warnings import CallerWarnings
 from gateway.flow.context import RequestContext
 from gateway.flow.policy import PolicyEnforcer
 from gateway.flow.respond import Responder
-from tests.flow.harness import Parts, a_call, a_principal, an_answer
+from gateway.flow.runtime import BackgroundTasks
+from gateway.flow.single_flight import FlightSource
+from tests.flow.harness import Parts, a_call, a_principal, an_answer, background_tasks
 
 DETAIL = '"exact: one step"'
 PLAN = CachePlan("address", "exact", NO_DIRECTIVES, 100.0, first_write_wins=False, detail=DETAIL)
@@ -24,23 +27,24 @@ BYPASS = CachePlan(None, "no-store", NO_DIRECTIVES, 0.0, first_write_wins=False,
 RATE = {"RateLimit": '"user-requests";r=1;t=1'}
 
 
-def a_deliver(parts: Parts, tasks: BackgroundTasks) -> Responder:
-    permit = PolicyEnforcer(parts.audit, parts.clock, parts.meter, {})
-    return Responder(permit, parts.access, parts.clock, tasks, parts.meter)
+def a_responder(parts: Parts, tasks: BackgroundTasks) -> Responder:
+    runtime = parts.runtime(tasks)
+    policy = PolicyEnforcer(parts.audit, policies({"concern": "enforce"}), runtime)
+    return Responder(policy, CallerWarnings(parts.throttle, runtime), parts.access, runtime)
 
 
-def a_trace(parts: Parts, *, flagged: bool = False, permitted: bool = True) -> RequestContext:
-    context = RequestContext("r1", parts.clock.monotonic())
-    context.who, context.call, context.permitted = a_principal(), a_call(flagged=flagged), permitted
+def a_context(parts: Parts, *, flagged: bool = False, audited: bool = True) -> RequestContext:
+    context = RequestContext("r1", parts.clock.monotonic)
+    context.who, context.call, context.audited = a_principal(), a_call(flagged=flagged), audited
     context.endpoint = "generate_tensor"
     return context
 
 
 def test_a_hit_tells_its_age_and_how_long_it_lives_and_no_other_cache_may_keep_it() -> None:
     parts = Parts()
-    context = a_trace(parts)
+    context = a_context(parts)
     parts.clock.advance(30.7)
-    response = a_deliver(parts, background_tasks()).hit(an_answer(), PLAN, RATE, context)
+    response = a_responder(parts, background_tasks()).hit(an_answer(), PLAN, RATE, context)
     assert response.headers["Age"] == "30"
     assert response.headers["Cache-Status"] == f"esm-gateway; hit; ttl=69; detail={DETAIL}"
     assert response.headers["Cache-Control"] == "private, no-store"
@@ -53,20 +57,26 @@ def test_a_hit_tells_its_age_and_how_long_it_lives_and_no_other_cache_may_keep_i
 def test_an_answer_made_by_a_clock_that_runs_ahead_has_no_age_below_nothing() -> None:
     parts = Parts()
     ahead = an_answer(created=parts.clock.now() + 5)
-    assert a_deliver(parts, background_tasks()).hit(ahead, PLAN, {}, a_trace(parts)).headers["Age"] == "0"
+    assert a_responder(parts, background_tasks()).hit(ahead, PLAN, {}, a_context(parts)).headers["Age"] == "0"
 
 
 LARGE = compress(
-    Answer(b'{"outputs":[%s]}' % (b"0," * 999 + b"0"), 1_800_000_000.0, DeterminismClass.EXACT, etag="e" * 32, receipt="r-1")
+    Answer(
+        b'{"outputs":[%s]}' % (b"0," * 999 + b"0"),
+        1_800_000_000.0,
+        DeterminismClass.EXACT,
+        etag="e" * 32,
+        receipt="r-1",
+    )
 )
 
 
 def told(answer: Answer = LARGE, **asked: Any) -> Response:
     """The response to a hit, for a caller who knows some tags and reads some codings."""
     parts = Parts()
-    context = a_trace(parts)
-    context.known, context.takes_zstd = asked.get("known"), asked.get("takes_zstd", False)
-    return a_deliver(parts, background_tasks()).hit(answer, PLAN, RATE, context)
+    context = a_context(parts)
+    context.if_none_match, context.takes_zstd = asked.get("known"), asked.get("takes_zstd", False)
+    return a_responder(parts, background_tasks()).hit(answer, PLAN, RATE, context)
 
 
 def test_an_answer_has_its_tag_and_its_receipt() -> None:
@@ -142,9 +152,9 @@ def test_an_answer_without_a_tag_is_sent_whole_and_plain_whatever_the_caller_kno
 )
 def test_a_stale_answer_is_marked_by_how_long_its_time_has_been_over(plan: CachePlan, ttl: int) -> None:
     parts = Parts()
-    context = a_trace(parts)
+    context = a_context(parts)
     parts.clock.advance(150.0)
-    response = a_deliver(parts, background_tasks()).stale(LARGE, plan, RATE, context)
+    response = a_responder(parts, background_tasks()).stale(LARGE, plan, RATE, context)
     assert response.headers["Cache-Status"] == f"esm-gateway; hit; ttl={ttl}; detail={DETAIL}"
     assert (response.status, response.headers["Age"], context.outcome) == (200, "150", "stale")
     assert response.body == LARGE.body
@@ -153,7 +163,7 @@ def test_a_stale_answer_is_marked_by_how_long_its_time_has_been_over(plan: Cache
 def test_an_answer_that_has_just_become_stale_does_not_pass_for_one_that_is_fresh() -> None:
     parts = Parts()
     parts.clock.advance(100.2)
-    response = a_deliver(parts, background_tasks()).stale(LARGE, PLAN, RATE, a_trace(parts))
+    response = a_responder(parts, background_tasks()).stale(LARGE, PLAN, RATE, a_context(parts))
     assert "ttl=-1;" in response.headers["Cache-Status"]
 
 
@@ -170,17 +180,17 @@ def test_a_fresh_answer_tells_how_it_came(
     plan: CachePlan, stored: bool, collapsed: bool, outcome: str, status: str
 ) -> None:
     parts = Parts()
-    context = a_trace(parts)
-    deliver = a_deliver(parts, background_tasks())
-    response = deliver.fresh(an_answer(), plan, {}, context, stored=stored, collapsed=collapsed)
+    context = a_context(parts)
+    source: FlightSource = "process" if collapsed else "computed"
+    response = a_responder(parts, background_tasks()).computed(an_answer(), source, stored, plan, {}, context)
     assert (response.headers["Cache-Status"], context.cache, context.outcome) == (status, status, outcome)
 
 
 def test_a_refusal_is_a_problem_document_that_nobody_keeps() -> None:
     parts = Parts()
-    context = a_trace(parts)
+    context = a_context(parts)
     problem = Problem(CALL_INVALID, "d", [FieldError("/model", "is missing")], {"Retry-After": "3"})
-    response = a_deliver(parts, background_tasks()).problem(problem, context)
+    response = a_responder(parts, background_tasks()).problem(problem, context)
     assert (response.status, response.media_type) == (422, "application/problem+json")
     assert response.headers == {"X-Request-Id": "r1", "Cache-Control": "no-store", "Retry-After": "3"}
     assert orjson.loads(response.body) == {
@@ -196,7 +206,7 @@ def test_a_refusal_is_a_problem_document_that_nobody_keeps() -> None:
 
 def account(parts: Parts, context: RequestContext) -> dict[str, Any]:
     async def act(tasks: BackgroundTasks) -> None:
-        a_deliver(parts, tasks).account(context, Response(200, b"12345", {}))
+        a_responder(parts, tasks).account(context, Response(200, b"12345", {}))
 
     parts.play(act)
     return parts.access.lines[-1]
@@ -204,7 +214,7 @@ def account(parts: Parts, context: RequestContext) -> dict[str, Any]:
 
 def test_the_gateway_s_own_time_is_what_upstream_and_line_leave_of_the_whole() -> None:
     parts = Parts()
-    context = a_trace(parts)
+    context = a_context(parts)
     context.outcome, context.upstream_s, context.queue_s, context.store_s = "miss", 2.0, 1.0, 0.25
     parts.clock.advance(3.5)
     line = account(parts, context)
@@ -216,26 +226,24 @@ def test_the_gateway_s_own_time_is_what_upstream_and_line_leave_of_the_whole() -
 
 def test_a_request_of_nobody_is_logged_without_a_name() -> None:
     parts = Parts()
-    line = account(parts, RequestContext("r9", parts.clock.monotonic()))
+    line = account(parts, RequestContext("r9", parts.clock.monotonic))
     assert (line["request"], line["endpoint"], line["outcome"]) == ("r9", "none", "none")
     assert not {"user", "key", "model", "upstream_ms"} & line.keys()
 
 
-@pytest.mark.parametrize("flagged, permitted, recorded", [(True, True, ["miss"]), (True, False, []), (False, True, [])])
-def test_the_end_of_a_declared_call_that_was_permitted_is_on_record(
-    flagged: bool, permitted: bool, recorded: list[str]
-) -> None:
+@pytest.mark.parametrize("audited, recorded", [(True, ["miss"]), (False, [])])
+def test_the_outcome_of_an_audited_call_is_on_record_and_of_no_other(audited: bool, recorded: list[str]) -> None:
     parts = Parts()
-    context = a_trace(parts, flagged=flagged, permitted=permitted)
+    context = a_context(parts, flagged=True, audited=audited)
     context.outcome = "miss"
-    assert account(parts, context)["flagged"] is flagged
+    account(parts, context)
     assert [event.facts["outcome"] for event in parts.audit.events] == recorded
     assert {event.kind for event in parts.audit.events} <= {"policy_answered"}
 
 
 def test_a_declared_call_that_failed_is_on_record_with_its_problem() -> None:
     parts = Parts()
-    context = a_trace(parts, flagged=True)
+    context = a_context(parts, flagged=True)
     context.outcome = context.problem = "upstream-failed"
     account(parts, context)
     assert parts.audit.events[0].facts["outcome"] == "upstream-failed"

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from gateway.flow.runtime import BackgroundTasks
 from gateway.core.problems import QUOTA_EXHAUSTED, UPSTREAM_FAILED, Problem
 from gateway.core.types import Answer
+from gateway.flow.runtime import BackgroundTasks
 from gateway.flow.single_flight import FlightResult
 from tests.flow.flights import AT, PATIENCE_S, Process, source
 from tests.flow.harness import Parts, an_answer, turns
@@ -19,7 +19,7 @@ def test_the_first_computes_and_the_others_get_the_same_answer() -> None:
         here = Process(parts, tasks)
         outcomes = await asyncio.gather(*(here.ask(str(i)) for i in range(5)))
         assert here.led == ["0"]
-        assert source(outcomes) == ["led"] + ["process"] * 4
+        assert source(outcomes) == ["computed"] + ["process"] * 4
         assert {outcome[0].body for outcome in outcomes} == {b"1"}
         assert all(stored for *_, stored in outcomes)
         assert here.is_empty()
@@ -36,7 +36,7 @@ def test_a_leader_s_refusal_is_the_leader_s_alone_and_the_next_leads() -> None:
         here.his = {"0": Problem(QUOTA_EXHAUSTED), "1": Problem(QUOTA_EXHAUSTED)}
         outcomes = await asyncio.gather(*(here.ask(str(i)) for i in range(4)), return_exceptions=True)
         assert here.led == ["0", "1", "2"]
-        assert source(outcomes) == ["quota-exhausted", "quota-exhausted", "led", "process"]
+        assert source(outcomes) == ["quota-exhausted", "quota-exhausted", "computed", "process"]
         assert here.is_empty()
 
     parts.play(act)
@@ -53,7 +53,7 @@ def test_the_upstream_s_failure_is_shared_and_nobody_tries_again() -> None:
         assert here.is_empty()
         await turns()
         assert parts.cache.leases == {}
-        assert source([await here.ask("later")]) == ["led"]
+        assert source([await here.ask("later")]) == ["computed"]
 
     parts.play(act)
 
@@ -71,7 +71,7 @@ def test_a_follower_s_patience_ends_with_a_504_and_the_flight_goes_on() -> None:
             await here.ask("follower")
         assert (refused.value.type.status, refused.value.type.slug) == (504, "upstream-timeout")
         assert round(parts.clock.monotonic() - began) == PATIENCE_S
-        assert (await leader)[1] == "led"
+        assert (await leader)[1] == "computed"
         assert (here.led, here.is_empty()) == (["leader"], True)
 
     parts.play(act)
@@ -86,7 +86,7 @@ def test_patience_is_one_span_however_many_leaders_hand_over() -> None:
         here.his = {"0": Problem(QUOTA_EXHAUSTED)}
         asked = [here.ask(str(i)) for i in range(3)]
         outcomes = await asyncio.gather(*asked, return_exceptions=True)
-        assert source(outcomes) == ["quota-exhausted", "led", "upstream-timeout"]
+        assert source(outcomes) == ["quota-exhausted", "computed", "upstream-timeout"]
 
     parts.play(act)
 
@@ -114,7 +114,7 @@ def test_a_follower_who_goes_away_leaves_the_flight_to_the_others() -> None:
         leader, gone, stays = here.ask("leader"), here.ask("gone"), here.ask("stays")
         await turns()
         gone.cancel()
-        assert source(await asyncio.gather(leader, stays)) == ["led", "process"]
+        assert source(await asyncio.gather(leader, stays)) == ["computed", "process"]
 
     parts.play(act)
 
@@ -129,7 +129,7 @@ def test_a_fault_in_the_computation_reaches_its_caller_and_leaves_no_flight() ->
             raise ZeroDivisionError
 
         with pytest.raises(ZeroDivisionError):
-            await here.flights.once(AT, faulty, distributed=True)
+            await here.flights.run(AT, faulty, distributed=True)
         await turns()
         assert (here.is_empty(), parts.cache.leases) == (True, {})
 
@@ -141,9 +141,10 @@ def test_an_answer_for_one_spelling_alone_is_handed_to_that_one_and_the_others_c
 
     async def act(tasks: BackgroundTasks) -> None:
         here = Process(parts, tasks)
-        here.outcomes = {"mine": FlightResult(an_answer(b"mine"), only_for=b"this")}
-        asked = [here.ask(who, canonical=spelt) for who, spelt in (("mine", b"this"), ("other", b"that"))]
-        asked += [here.ask("same", canonical=b"this"), here.ask("third", canonical=b"that")]
+        here.outcomes = {"mine": FlightResult(an_answer(b"mine"))}
+        mine, others = (lambda answer: answer.body == b"mine"), (lambda answer: answer.body != b"mine")
+        asked = [here.ask(who, fits=fits) for who, fits in (("mine", mine), ("other", others))]
+        asked += [here.ask("same", fits=mine), here.ask("third", fits=others)]
         outcomes = await asyncio.gather(*asked)
         assert here.led == ["mine", "other"]
         assert [outcome[0].body for outcome in outcomes] == [b"mine", b"1", b"mine", b"1"]

@@ -50,7 +50,7 @@ def test_two_spellings_have_two_tags_and_two_receipts_of_one_computation() -> No
     async def play(harness: Harness) -> None:
         answers = [await harness.ask(body) for body in (ABSENT, ALL_MASK)]
         assert len({answer.headers["ETag"] for answer in answers}) == 2
-        receipts = [harness.flow.recall.receipt(answer.headers["X-Gateway-Receipt"]) or {} for answer in answers]
+        receipts = [harness.flow.renderer.receipt(answer.headers["X-Gateway-Receipt"]) or {} for answer in answers]
         assert receipts[0]["computed"] == receipts[1]["computed"]
         for member in ("call_sha256", "answer_sha256"):
             assert receipts[0][member] != receipts[1][member]

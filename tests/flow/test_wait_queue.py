@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from gateway.flow.runtime import BackgroundTasks
 from gateway.core.quota import Limit, Verdict
+from gateway.flow.runtime import BackgroundTasks
 from gateway.flow.wait_queue import WaitQueue
 from tests.flow.harness import Parts, turns
 
@@ -45,7 +45,7 @@ class LazyGroup:
 
 
 def the_line(parts: Parts, tasks: BackgroundTasks, max_wait_s: float = 1.0, max_waiting: int = 10) -> WaitQueue:
-    return WaitQueue(parts.clock, tasks, parts.meter, max_wait_s, max_waiting)
+    return WaitQueue(parts.runtime(tasks), max_wait_s, max_waiting)
 
 
 def waits(parts: Parts, result: str) -> float:
@@ -53,7 +53,7 @@ def waits(parts: Parts, result: str) -> float:
 
 
 def nobody_waits(line: WaitQueue) -> bool:
-    return not line._lines and line._waiting == 0
+    return not line._queues and line._waiting == 0
 
 
 def test_an_open_door_costs_one_try_and_no_wait() -> None:

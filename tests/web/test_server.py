@@ -27,7 +27,12 @@ def run(play: Play, *, ready: bool = True, keepalive_s: float = 75.0, header_s: 
     async def whole() -> None:
         h = await Harness(limits=LIMITS, **harness).opened()
         proxy = Proxy(
-            h.flow.pipeline, GatewayApi(h.flow.explain), h.flow.responder, pages(checks), h.memory.clock, h.memory.meter
+            h.flow.pipeline,
+            GatewayApi(h.flow.explainer),
+            h.flow.responder,
+            pages(checks),
+            h.memory.clock,
+            h.memory.meter,
         )
         limit = h.settings.request.max_body_bytes
         server = Server(proxy, max_body_bytes=limit, keepalive_s=keepalive_s, header_s=header_s)

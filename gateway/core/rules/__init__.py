@@ -8,4 +8,4 @@ sampling. A rule never decides what goes upstream: every call goes there as its 
 from gateway.core.rules.rule import CanonicalForm, Level, Rule
 from gateway.core.rules.rule_set import RULES, SAMPLER, WIRE_NAME, RuleSet, rule_set, unknown_rules
 
-__all__ = ["RULES", "SAMPLER", "WIRE_NAME", "Form", "Level", "Rule", "RuleSet", "rule_set", "unknown_rules"]
+__all__ = ["RULES", "SAMPLER", "WIRE_NAME", "CanonicalForm", "Level", "Rule", "RuleSet", "rule_set", "unknown_rules"]

@@ -4,7 +4,15 @@ from typing import Any
 
 import numpy as np
 
-from gateway.core.rules.rule import CanonicalForm, Rule, counted_without, discards_structure, empty, is_empty, with_track
+from gateway.core.rules.rule import (
+    CanonicalForm,
+    Rule,
+    counted_without,
+    discards_structure,
+    empty,
+    is_empty,
+    with_track,
+)
 from gateway.core.tracks import GENERATED, SEQUENCE, STRUCTURE
 
 OVERWRITTEN = frozenset((SEQUENCE.bos, SEQUENCE.pad, SEQUENCE.eos, SEQUENCE.chain_break))

@@ -1,13 +1,13 @@
 """Work side by side: it outlives its caller, its errors are not lost, and a stop waits for it."""
 
 import asyncio
-import logging
 
 import pytest
 
 from gateway.adapters.clock import SystemClock
 from gateway.flow.runtime import BackgroundTasks
 from tests.fakes.world import FakeClock, FakeWorld
+from tests.flow.harness import background_tasks
 
 
 async def number(value: int, *, after: int = 0) -> int:
@@ -29,7 +29,7 @@ def test_work_goes_on_when_its_caller_has_gone() -> None:
             done.set()
 
         async def caller() -> None:
-            await tasks.spawn(work())
+            await tasks.run(work())
 
         gone = asyncio.create_task(caller())
         await asyncio.sleep(0)
@@ -50,81 +50,35 @@ def test_a_stop_waits_for_work_that_started_more_work_and_cancels_what_never_end
 
         async def first() -> None:
             await asyncio.sleep(0)
-            tasks.spawn(second())
+            tasks.start(second())
             order.append("first")
 
         async def second() -> None:
             await asyncio.sleep(0)
             order.append("second")
 
-        tasks.spawn(first())
+        tasks.start(first())
         assert await tasks.drain(5.0) == 0
         assert order == ["first", "second"]
-        tasks.spawn(asyncio.sleep(3600))
+        tasks.start(asyncio.sleep(3600))
         assert await tasks.drain(0.01) == 1
         assert len(tasks) == 0
 
     asyncio.run(story())
 
 
-def test_an_error_that_nobody_awaits_is_logged_without_its_text(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_error_that_nobody_awaits_is_reported_without_its_text() -> None:
+    reported = list[str]()
+
     async def story() -> None:
-        tasks = background_tasks()
-        tasks.spawn(broken())
+        tasks = BackgroundTasks(reported.append)
+        tasks.start(broken())
         await tasks.drain(5.0)
-        seen = tasks.spawn(broken())
         with pytest.raises(ValueError, match="sequence"):
-            await seen
-
-    with caplog.at_level(logging.ERROR):
-        asyncio.run(story())
-    assert [record.getMessage() for record in caplog.records] == ["background work failed: ValueError"]
-
-
-def test_both_gives_both_or_ends_the_other() -> None:
-    async def story() -> None:
-        tasks, ended = background_tasks(), asyncio.Event()
-        assert await tasks.both(number(1, after=3), number(2)) == (1, 2)
-
-        async def long() -> int:
-            try:
-                await asyncio.sleep(3600)
-            finally:
-                ended.set()
-            return 0
-
-        with pytest.raises(ValueError):
-            await tasks.both(long(), broken())
-        assert ended.is_set()
+            await tasks.run(broken())
 
     asyncio.run(story())
-
-
-def test_work_that_takes_too_long_is_cancelled() -> None:
-    async def story() -> None:
-        tasks = background_tasks()
-        assert await tasks.within(5.0, number(7)) == 7
-        work = asyncio.ensure_future(asyncio.sleep(3600))
-        with pytest.raises(TimeoutError):
-            await tasks.within(0.01, work)
-        assert work.cancelled()
-
-    asyncio.run(story())
-
-
-def test_a_promise_is_kept_once_for_all_who_wait() -> None:
-    async def story() -> None:
-        promise = background_tasks().promise()
-        waiting = [asyncio.ensure_future(promise.wait()) for _ in range(3)]
-        await asyncio.sleep(0)
-        waiting[0].cancel()
-        await asyncio.sleep(0)
-        assert not promise.done()
-        promise.set("first")
-        promise.set("second")
-        assert await asyncio.gather(*waiting[1:]) == ["first", "first"]
-
-    asyncio.run(story())
+    assert reported == ["background work failed: ValueError"]
 
 
 def test_the_clocks_tell_time_and_chance() -> None:
