@@ -1,6 +1,6 @@
-"""The nouns of a request's path: call, answer, response, principal, grant.
+"""The types that every layer shares: call, answer, response, limits, virtual key, approval, principal, namespace.
 
-All frozen. Nothing here knows HTTP servers, stores or clocks; times are seconds since the epoch, given by the caller.
+All are frozen. Nothing here knows HTTP servers, stores or clocks; times are seconds since the epoch.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class DeterminismClass(StrEnum):
-    """What a repeat of the same call would answer, by the rules of the published sampler."""
+    """Whether a repeat of the same call gets the same answer, by the rules of the published sampler."""
 
     EXACT = "exact"
     PINNED = "pinned"
@@ -19,7 +19,7 @@ class DeterminismClass(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Determinism:
-    """A class, the one rule that decided it, and what the caller could change to make the call `exact`."""
+    """A class, the rule that decided it, and what the caller could change to make the call `exact`."""
 
     cls: DeterminismClass
     reason: str
@@ -28,12 +28,13 @@ class Determinism:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What was asked, validated and normalised.
+    """What a caller asked for, validated and normalised.
 
-    `body` is what goes upstream, `canonical_digest` the SHA-256 of the canonical form: two calls with the same meaning have
-    the same one. `sharing_digest` is the digest under the rule set in force, by which answers are
-    shared; empty: `canonical_digest` is. With `template_track` (the generated track) what is shared is a frame, and each caller's inputs go around it.
-    `units` is the cost (model weight x effective steps x tokens), `length` the number of tokens.
+    `body` is what goes upstream, `canonical_digest` the SHA-256 of its canonical form: equal for calls with the same
+    meaning. `units` is the cost (model weight x effective steps x tokens), `length` the number of tokens.
+
+    At `cache.level = "sampler"`, calls with the same `sharing_digest` share an answer, and `template_track` names the
+    generated track; each call's own inputs are filled into the shared answer (`core/echo_template.py`).
     """
 
     endpoint: str
@@ -50,7 +51,7 @@ class Call:
 
     @property
     def cache_digest(self) -> bytes:
-        """The digest that calls have in common which share an answer."""
+        """The digest that all calls which share an answer have in common."""
         return self.sharing_digest or self.canonical_digest
 
 
@@ -58,9 +59,11 @@ class Call:
 class Answer:
     """A complete JSON success of the upstream, as bytes that are never unpickled.
 
-    `compute_s` is how long the upstream worked, `upstream` which one it was. `compressed` is the body in zstd, where it is
-    stored so. A `is_template` body lacks the caller's inputs and goes to nobody as it is. `etag` and `receipt` are made
-    when an answer is presented to a caller.
+    `upstream` computed it in `compute_s`. `compressed` is the body in zstd, where that is worth it. `etag` and `receipt`
+    are set when an answer is rendered for a caller.
+
+    At `cache.level = "sampler"`: an `is_template` body lacks the caller's inputs and is never sent as it is; an answer
+    with `only_for` is for calls with that canonical digest alone.
     """
 
     body: bytes = field(repr=False)
@@ -72,11 +75,12 @@ class Answer:
     is_template: bool = False
     etag: str = ""
     receipt: str = ""
+    only_for: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What goes back to the caller."""
+    """What is sent to the caller."""
 
     status: int
     body: bytes = field(repr=False)
@@ -86,7 +90,7 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Ceilings for one holder (a user, or one key). None means: no ceiling of this kind."""
+    """Limits of one user or one key. None: no limit of this kind."""
 
     requests_per_minute: int | None = None
     burst: int | None = None
@@ -96,7 +100,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class CacheScope:
-    """What one key may do with the cache. None: as the settings say; for directives: all of them."""
+    """How one key may use the cache. None: as the settings say; for `directives`: all of them."""
 
     classes: tuple[str, ...] | None = None
     share: str | None = None
@@ -106,7 +110,7 @@ class CacheScope:
 
 @dataclass(frozen=True, slots=True)
 class Namespace:
-    """A named record of calls and answers; from `frozen` on it answers from what it holds and from nothing else."""
+    """A named set of calls and answers, kept for good; once `frozen` it answers only from what it holds."""
 
     name: str
     created: float
@@ -116,7 +120,7 @@ class Namespace:
 
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
-    """A virtual key as it is stored: never the secret, only an HMAC of it (hex)."""
+    """A virtual key as it is stored: not the secret, only an HMAC of it (hex)."""
 
     public_id: str
     digest: str = field(repr=False)
@@ -133,7 +137,7 @@ class KeyRecord:
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """An approval for one user to send declared sequences of concern: for a time, perhaps for some models only."""
+    """Permission for one user to send declared sequences of concern: for a time, and perhaps for some models only."""
 
     approval_id: str
     user: str
@@ -147,7 +151,7 @@ class Approval:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The holder of a virtual key, with everything that decides what they may do."""
+    """The holder of a virtual key, with all that decides what they may do."""
 
     key: KeyRecord
     approvals: tuple[Approval, ...] = ()

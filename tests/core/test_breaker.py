@@ -117,9 +117,7 @@ def test_a_trial_that_never_reports_does_not_keep_it_open_for_ever() -> None:
     ]
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 25), st.sampled_from(["ask", "failed", "succeeded", "release"])), max_size=60)
-)
+@given(st.lists(st.tuples(st.integers(0, 25), st.sampled_from(["ask", "failed", "succeeded", "release"])), max_size=60))
 @settings(deadline=None)
 def test_whatever_happened_an_upstream_that_is_well_again_is_asked_again(events: list[tuple[int, str]]) -> None:
     breaker, now = Breaker(failures=2, open_s=OPEN_S), 0.0
