@@ -59,7 +59,7 @@ class Call:
 class Answer:
     """A complete JSON success of the upstream, as bytes that are never unpickled.
 
-    `upstream` computed it in `compute_s`. `compressed` is the body in zstd, where that is worth it. `etag` and `receipt`
+    `upstream` computed it in `compute_s`. `compressed` is the body in zstd, if that is worth it. `etag` and `receipt`
     are set when an answer is rendered for a caller.
 
     At `cache.level = "sampler"`: an `is_template` body lacks the caller's inputs and is never sent as it is; an answer
