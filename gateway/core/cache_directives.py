@@ -1,8 +1,8 @@
-"""What a caller asks of the cache in `Cache-Control` (RFC 9111 section 5.2.1), and three words of our own.
+"""The request directives of `Cache-Control` (RFC 9111 section 5.2.1), and three of the gateway's own.
 
-`pool=NAME, sample=3` asks for one of the shared samples of a call that is drawn anew each time; `namespace=NAME` for
-what was recorded under that name. Unknown directives are ignored, as the RFC has it; a directive of ours that says
-nothing sensible is refused, because ignoring it would cost money or give another answer than was meant.
+`pool=NAME, sample=3` asks for one of the shared samples of a call whose answer is drawn anew each time;
+`namespace=NAME` for the entry of that namespace. Unknown directives are ignored, as the RFC says. A malformed
+directive of the gateway's own is refused: ignoring it would cost money, or give another answer than was meant.
 """
 
 import re
@@ -23,17 +23,17 @@ DIRECTIVES = (
     "sample",
     "namespace",
 )
-"""Every directive that means something here; a key's scope may name some of them."""
-ANY_AGE = 2**31
+"""Every directive that has an effect here; a key may be limited to some of them."""
+MAX_DELTA_S = 2**31
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 MAX_SAMPLE = 10_000
-# A comma within a quoted string ends no directive (RFC 9110 section 5.6.4).
-_PART = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+')
+# A comma within a quoted string does not end a directive (RFC 9110 section 5.6.4).
+_DIRECTIVE = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+')
 
 
 @dataclass(frozen=True, slots=True)
 class CacheDirectives:
-    """Ages in seconds; None and False: not given."""
+    """Ages in seconds. None and False: not given."""
 
     no_cache: bool = False
     no_store: bool = False
@@ -47,7 +47,7 @@ class CacheDirectives:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The directives that were used."""
+        """The names of the directives that were given."""
         return tuple(
             field.name.replace("_", "-") for field in fields(self) if getattr(self, field.name) not in (None, False)
         )
@@ -59,13 +59,13 @@ NO_DIRECTIVES = CacheDirectives()
 def parse_directives(
     header: str | None, allowed: tuple[str, ...] | None = None, *, in_namespace: bool = False
 ) -> CacheDirectives:
-    """The wish in a header. Raises a 400 problem for a word of ours without sense, 403 for one not `allowed`.
+    """The directives in a header. Raises a 400 problem for a malformed one of our own, 403 for one not `allowed`.
 
-    `in_namespace` says that the caller's key reads a namespace unless another is named here.
+    `in_namespace`: the caller's key uses a namespace, unless another is named here.
     """
     if not header:
         return NO_DIRECTIVES
-    directives = _read(header)
+    directives = _parse(header)
     if directives == NO_DIRECTIVES:
         return NO_DIRECTIVES
     if directives.sample is not None and directives.pool is None and directives.namespace is None and not in_namespace:
@@ -76,16 +76,16 @@ def parse_directives(
     return replace(directives, sample=1) if directives.pool is not None and directives.sample is None else directives
 
 
-def _read(header: str) -> CacheDirectives:
+def _parse(header: str) -> CacheDirectives:
     given: dict[str, Any] = {}
-    for part in _PART.findall(header):
+    for part in _DIRECTIVE.findall(header):
         name, _, text = part.partition("=")
         name = name.strip().lower()
-        read = _READERS.get(name)
-        if read is not None:
-            value = read(name, _unquoted(text.strip()))
+        parse = _PARSERS.get(name)
+        if parse is not None:
+            value = parse(name, _unquoted(text.strip()))
             if value is not None:
-                # Of a repeated one the first counts (RFC 9111 section 4.2.1).
+                # The first of repeated directives counts (RFC 9111 section 4.2.1).
                 given.setdefault(name.replace("-", "_"), value)
     return CacheDirectives(**given)
 
@@ -99,12 +99,12 @@ def _flag(name: str, value: str) -> bool:
 
 
 def _seconds(name: str, value: str) -> int | None:
-    # RFC 9111 section 1.2.2: larger ones count as 2^31; what is no number is as good as not there.
-    return min(int(value), ANY_AGE) if value.isascii() and value.isdigit() and len(value) < 20 else None
+    # RFC 9111 section 1.2.2: larger values count as 2^31. What is not a number is ignored.
+    return min(int(value), MAX_DELTA_S) if value.isascii() and value.isdigit() and len(value) < 20 else None
 
 
 def _staleness(name: str, value: str) -> int | None:
-    return _seconds(name, value) if value else ANY_AGE
+    return _seconds(name, value) if value else MAX_DELTA_S
 
 
 def _name(name: str, value: str) -> str:
@@ -119,7 +119,7 @@ def _number(name: str, value: str) -> int:
     return int(value)
 
 
-_READERS: Mapping[str, Callable[[str, str], Any]] = {
+_PARSERS: Mapping[str, Callable[[str, str], Any]] = {
     "no-cache": _flag,
     "no-store": _flag,
     "only-if-cached": _flag,

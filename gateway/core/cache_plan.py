@@ -1,8 +1,7 @@
-"""Where an answer lives in the cache, whether it may be read or kept, and how the caller is told (RFC 9211).
+"""Whether an answer may be read from the cache and stored in it, under which key, and its Cache-Status (RFC 9211).
 
-The cache key is an HMAC-SHA-256 under the gateway's secret of everything that may set two answers apart: upstream,
-rules, purges, who shares with whom, the flag, the sample, and the canonical call. Nothing about a call can be read
-from it.
+The cache key is an HMAC-SHA-256, under the gateway's secret, of everything that may set two answers apart: upstream,
+rules, purges, sharing scope, flag, sample, and the canonical call. It reveals nothing about the call.
 """
 
 import hmac
@@ -17,18 +16,19 @@ from gateway.core.purge_state import PurgeState
 from gateway.core.types import Answer, Call, DeterminismClass, Namespace, Principal
 
 BYPASS_REASONS = ("disabled", "endpoint", "no-store", "exact", "pinned", "sampled", "unknown", "store")
-"""Why the cache can have no part in a call. A class among them: the settings do not keep it, or nobody may."""
+"""Why a call bypasses the cache. A class: the settings or the key do not cache it, or it is never cached."""
 Share = Literal["organisation", "team", "user"]
+_SHARES = ("organisation", "team", "user")
 FOREVER_S = 1e10
 DEFAULT_NAMESPACE = "default"
-"""The name of what is no namespace: the shared cache. A key with a namespace of its own leaves it by this name."""
+"""Names the shared cache, which is no namespace: how a key with a namespace of its own asks for the shared cache."""
 
 
 @dataclass(frozen=True, slots=True)
 class CacheConfig:
     """What the settings say about the cache. `secret` is derived for this purpose alone, `rule_set` names the rules.
 
-    An entry is kept `stale_if_error_s` longer than it is fresh, to answer while the upstream is down.
+    An entry stays in the store `stale_if_error_s` longer than it is fresh, for use while the upstream is down.
     """
 
     secret: bytes
@@ -43,11 +43,12 @@ class CacheConfig:
 
 @dataclass(frozen=True, slots=True)
 class CachePlan:
-    """`cache_key` is None where an answer could not be shared at all, and `reason` says why.
+    """How the cache is used for one call. `cache_key` is None for a bypass, and `reason` says why.
 
-    With the store out of sight there is an address still, by which equal calls at once find each other in a process.
-    Answers computed before `purged_before` are gone, before `stale_before` stale; `stale_if_error_s` is how long a stale one may still
-    stand in for the upstream. With a `namespace` the answer is in its record, and from nowhere else where `frozen`.
+    While the cache store is unreachable there still is a cache key: equal calls in one process collapse by it.
+    Answers from before `purged_before` are gone, those from before `stale_before` stale; a stale one is usable for
+    `stale_if_error_s` if the upstream fails. With a `namespace` the entry is there, and nothing is computed if it is
+    `frozen`.
     """
 
     cache_key: str | None
@@ -72,30 +73,30 @@ class CachePlan:
         return self.storable and not self.directives.no_cache
 
     def fresh_until(self, answer: Answer) -> float:
-        """Until when this answer is fresh, in seconds since the epoch; in the past for one that a purge has met."""
+        """When this answer becomes stale, in seconds since the epoch; in the past if it was purged."""
         return answer.created + self.ttl_s if answer.created > max(self.stale_before, self.purged_before) else 0.0
 
     def freshness_left(self, answer: Answer, now: float) -> float:
-        """How many seconds this answer is still fresh; below 0 since when it is stale, or a purge has met it."""
+        """Seconds for which this answer is still fresh; negative since when it is stale or was purged."""
         left = answer.created + self.ttl_s - now
         purged = max(self.stale_before, self.purged_before)
         return left if answer.created > purged else min(left, purged - now, -1.0)
 
     def satisfies(self, answer: Answer, now: float) -> bool:
-        """Whether a hit with this answer is what was asked for (RFC 9111 sections 4.2 and 5.2.1)."""
-        left, asked = self.freshness_left(answer, now), self.directives
-        if asked is NO_DIRECTIVES:
+        """Whether this answer may be sent as a hit (RFC 9111 sections 4.2 and 5.2.1)."""
+        left, directives = self.freshness_left(answer, now), self.directives
+        if directives is NO_DIRECTIVES:
             return left > 0
-        if asked.max_age is not None and now - answer.created > asked.max_age:
+        if directives.max_age is not None and now - answer.created > directives.max_age:
             return False
-        if asked.min_fresh is not None and left < asked.min_fresh:
+        if directives.min_fresh is not None and left < directives.min_fresh:
             return False
         return left > 0 or (
-            asked.max_stale is not None and answer.created > self.purged_before and -left <= asked.max_stale
+            directives.max_stale is not None and answer.created > self.purged_before and -left <= directives.max_stale
         )
 
     def usable_if_error(self, answer: Answer, now: float) -> bool:
-        """Whether this answer, stale as it is, may be given while the upstream is down."""
+        """Whether this stale answer may be sent while the upstream is down."""
         return (
             answer.created > self.purged_before
             and now < answer.created + self.ttl_s + self.stale_if_error_s
@@ -112,43 +113,43 @@ def plan_for(
     cacheable: bool,
     cache_control: str | None,
 ) -> CachePlan:
-    """Where the answer of this call to this caller belongs. Raises what is refused of a Cache-Control header."""
+    """The plan of this call for this caller. Raises a problem for what is refused of the Cache-Control header."""
     scope = who.key.cache
-    allowed, named = (None, None) if scope is None else (scope.directives, scope.namespace)
-    asked = parse_directives(cache_control, allowed, in_namespace=named is not None)
-    name = asked.namespace or named
+    allowed, own_namespace = (None, None) if scope is None else (scope.directives, scope.namespace)
+    directives = parse_directives(cache_control, allowed, in_namespace=own_namespace is not None)
+    name = directives.namespace or own_namespace
     if name is None or name == DEFAULT_NAMESPACE:
-        return plan(call, who, cache_config, purge_state, cacheable, asked)
+        return shared_plan(call, who, cache_config, purge_state, cacheable, directives)
     found = namespace(name)
     if found is None:
         raise Problem(UNKNOWN_NAMESPACE)
-    if found.frozen is not None and (asked.no_cache or asked.no_store):
+    if found.frozen is not None and (directives.no_cache or directives.no_store):
         raise Problem(NAMESPACE_FROZEN)
-    return namespace_plan(call, cache_config, name, found.frozen is not None, asked)
+    return namespace_plan(call, cache_config, name, found.frozen is not None, directives)
 
 
-def plan(
+def shared_plan(
     call: Call,
     who: Principal,
     cache_config: CacheConfig,
     purge_state: PurgeState | None,
     cacheable: bool,
-    asked: CacheDirectives,
+    directives: CacheDirectives,
 ) -> CachePlan:
-    """The plan of one call. `purge_state` are None while the cache store is out of sight."""
-    reason = _bypass(call, who, cache_config, cacheable, asked)
+    """The plan of a call in the shared cache. `purge_state` is None while the cache store is unreachable."""
+    reason = _bypass_reason(call, who, cache_config, cacheable, directives)
     if reason is not None:
-        return CachePlan(None, reason, asked, 0.0, first_write_wins=False, detail=_detail(call, reason))
-    cache_key = _cache_key(call, who, cache_config, purge_state, asked)
+        return CachePlan(None, reason, directives, 0.0, first_write_wins=False, detail=_detail(call, reason))
+    cache_key = _cache_key(call, who, cache_config, purge_state, directives)
     if purge_state is None:
-        return CachePlan(cache_key, "store", asked, 0.0, first_write_wins=False, store_reachable=False, detail="store")
+        return CachePlan(cache_key, "store", directives, 0.0, False, store_reachable=False, detail="store")
     cls = call.determinism.cls
     return CachePlan(
         cache_key,
         cls,
-        asked,
+        directives,
         cache_config.ttl_s,
-        first_write_wins=cls is not DeterminismClass.EXACT and not asked.no_cache,
+        first_write_wins=cls is not DeterminismClass.EXACT and not directives.no_cache,
         purged_before=purge_state.purged_before,
         stale_before=purge_state.stale_before(call.model),
         stale_if_error_s=cache_config.stale_if_error_s,
@@ -156,95 +157,89 @@ def plan(
     )
 
 
-def namespace_plan(call: Call, cache_config: CacheConfig, name: str, frozen: bool, asked: CacheDirectives) -> CachePlan:
-    """The plan of a call in a namespace: whatever its class, the first answer is on record, for good.
+def namespace_plan(
+    call: Call, cache_config: CacheConfig, name: str, frozen: bool, directives: CacheDirectives
+) -> CachePlan:
+    """The plan of a call in a namespace: whatever its class, the first answer is stored, and does not expire.
 
-    The rules that let spellings share are not applied to a record, so that it holds whatever the settings say later.
-    A record has no age. `no-cache` computes anew and leaves the record as it is; `no-store` leaves it out altogether.
+    Its key does not depend on the sharing rules, so an entry is found whatever the settings say later. Directives
+    about age mean nothing. `no-cache` computes anew and leaves the entry; `no-store` bypasses the namespace.
     """
-    if asked.no_store:
-        return CachePlan(None, "no-store", asked, 0.0, first_write_wins=False, detail="no-store")
-    asked = replace(asked, max_age=None, min_fresh=None, max_stale=None)
-    asked = NO_DIRECTIVES if asked == NO_DIRECTIVES else asked
-    text = f"namespace {len(name)}:{name} {call.flagged} {_drawn(asked)}"
+    if directives.no_store:
+        return CachePlan(None, "no-store", directives, 0.0, first_write_wins=False, detail="no-store")
+    directives = replace(directives, max_age=None, min_fresh=None, max_stale=None)
+    directives = NO_DIRECTIVES if directives == NO_DIRECTIVES else directives
+    text = f"namespace {len(name)}:{name} {call.flagged} {_sample(directives)}"
     cache_key = hmac.new(cache_config.secret, text.encode() + call.canonical_digest, sha256).hexdigest()
-    cls = call.determinism.cls
-    return CachePlan(cache_key, cls, asked, FOREVER_S, True, namespace=name, frozen=frozen, detail=_detail(call, cls))
+    cls, detail = call.determinism.cls, _detail(call, call.determinism.cls)
+    return CachePlan(cache_key, cls, directives, FOREVER_S, True, namespace=name, frozen=frozen, detail=detail)
 
 
-def _bypass(
-    call: Call, who: Principal, cache_config: CacheConfig, cacheable: bool, asked: CacheDirectives
+def _bypass_reason(
+    call: Call, who: Principal, cache_config: CacheConfig, cacheable: bool, directives: CacheDirectives
 ) -> str | None:
     if not cache_config.enabled:
         return "disabled"
     if not cacheable:
         return "endpoint"
-    if asked.no_store:
+    if directives.no_store:
         return "no-store"
     cls, scope = call.determinism.cls, who.key.cache
     if cls is DeterminismClass.SAMPLED:
-        return cls if asked.pool is None else None
-    kept = (
-        cache_config.classes
-        if scope is None or scope.classes is None
-        else set(scope.classes) & set(cache_config.classes)
-    )
-    return cls if cls not in kept else None
+        return cls if directives.pool is None else None
+    allowed = cls in cache_config.classes and (scope is None or scope.classes is None or cls in scope.classes)
+    return None if allowed else cls
 
 
 def sharing_scope(who: Principal, cache_config: CacheConfig) -> tuple[str, str]:
-    """How widely this caller shares entries, and the name of those who share; empty for everybody."""
+    """How widely this caller shares entries, and the team's or user's name; an empty name for everybody."""
     scope = who.key.cache
     wanted = cache_config.share if scope is None or scope.share is None else scope.share
-    share = max(
-        wanted, cache_config.share, key=_SHARES.index
-    )  # a key may share with fewer than the settings say, never more
+    # A key may narrow what the settings say, never widen it.
+    share = max(wanted, cache_config.share, key=_SHARES.index)
     return share, who.user if share == "user" else who.team if share == "team" else ""
 
 
 def plan_scope(who: Principal, cache_config: CacheConfig) -> tuple[object, str, str] | None:
-    """Who shares plans with this caller: a name for them that costs nothing; None for everybody."""
+    """Callers with an equal value get equal plans for equal calls; cheaper to find than `sharing_scope`."""
     scope = who.key.cache
     return None if scope is None and cache_config.share == "organisation" else (scope, who.team, who.user)
 
 
-_SHARES = ("organisation", "team", "user")
-
-
 def _cache_key(
-    call: Call, who: Principal, cache_config: CacheConfig, purge_state: PurgeState | None, asked: CacheDirectives
+    call: Call, who: Principal, cache_config: CacheConfig, purge_state: PurgeState | None, directives: CacheDirectives
 ) -> str:
     share, shared_by = sharing_scope(who, cache_config)
     model, upstream = call.model, cache_config.upstream
-    epoch = "" if purge_state is None else purge_state.generation(model)
-    drawn = "" if call.determinism.cls is DeterminismClass.EXACT else _drawn(asked)
-    # With its length before each part that somebody else writes, no two sets of parts make the same text.
+    generation = "" if purge_state is None else purge_state.generation(model)
+    sample = "" if call.determinism.cls is DeterminismClass.EXACT else _sample(directives)
+    # Each part that somebody else writes follows its length, so no two sets of parts make the same text.
     text = (
-        f"{cache_config.rule_set} {epoch} {call.flagged} {share} "
-        f"{len(shared_by)}:{shared_by} {len(model)}:{model} {len(upstream)}:{upstream} {drawn}"
+        f"{cache_config.rule_set} {generation} {call.flagged} {share} "
+        f"{len(shared_by)}:{shared_by} {len(model)}:{model} {len(upstream)}:{upstream} {sample}"
     )
     return hmac.new(cache_config.secret, text.encode() + call.cache_digest, sha256).hexdigest()
 
 
-def _drawn(asked: CacheDirectives) -> str:
-    """Which sample of which pool; empty where none was asked for. Of an `exact` call there is only one."""
-    pool = asked.pool or ""
-    return "" if asked.sample is None else f"{len(pool)}:{pool} {asked.sample} "
+def _sample(directives: CacheDirectives) -> str:
+    """Which sample of which pool; empty if none was asked for."""
+    pool = directives.pool or ""
+    return "" if directives.sample is None else f"{len(pool)}:{pool} {directives.sample} "
 
 
 def _detail(call: Call, reason: str) -> str:
-    """The class and the rule that decided it, or why the cache has no part, as a String or Token of RFC 8941."""
+    """The class and the rule that decided it, or the reason for the bypass, as a String or Token of RFC 8941."""
     cls = call.determinism.cls
     return f'"{cls}: {call.determinism.reason}"' if reason == cls else reason
 
 
 def cache_status_hit(plan: CachePlan, ttl_s: float) -> str:
-    """Cache-Status of an answer from the cache, the key withheld; a negative ttl is that of a stale one."""
+    """Cache-Status of an answer from the cache, without its key; the ttl of a stale one is negative."""
     return f"esm-gateway; hit; ttl={int(ttl_s)}; detail={plan.detail}"
 
 
 def cache_status_forwarded(plan: CachePlan, *, stored: bool, collapsed: bool) -> str:
-    """Cache-Status of an answer that was computed now."""
-    why = "bypass" if not plan.storable else "request" if plan.directives.no_cache else "miss"
-    purge_state = ("; stored" if stored else "") + ("; collapsed" if collapsed else "")
-    return f"esm-gateway; fwd={why}{purge_state}; detail={plan.detail}"
+    """Cache-Status of an answer that was computed for this request."""
+    fwd = "bypass" if not plan.storable else "request" if plan.directives.no_cache else "miss"
+    parameters = ("; stored" if stored else "") + ("; collapsed" if collapsed else "")
+    return f"esm-gateway; fwd={fwd}{parameters}; detail={plan.detail}"

@@ -1,7 +1,7 @@
 """Coordinates as the model reads them: float32, unknown is NaN, -0.0 is 0.0.
 
-A 560 kB body has 28,000 numbers, so they are flattened, typed and converted by what runs in C. What numpy would accept
-and JSON did not mean (text, booleans, ragged rows) is found by type and length.
+A 560 kB body has 28,000 numbers, so they are flattened, type-checked and converted by C code. What numpy would accept
+but is wrong here (text, booleans, ragged rows) is found by type and length.
 """
 
 from itertools import chain
@@ -19,14 +19,14 @@ _NUMBERS = {int, float, type(None)}
 
 
 def read(value: Any, at: str, atom_counts: tuple[int, ...] = ATOM_COUNTS) -> NDArray[np.float32] | list[FieldError]:
-    """[n][atoms][3] of numbers (ångström) or null, as a float32 array of that shape; or what is wrong, and where."""
+    """[n][atoms][3] of numbers (ångström) or null, as a float32 array of that shape; or the errors."""
     try:
         array = _array(value, atom_counts)
     except (TypeError, ValueError, OverflowError):
         array = None
     if array is not None:
         return array
-    return _faults(value, at, atom_counts) or [FieldError(at, "rows must all have the same number of atoms")]
+    return _errors(value, at, atom_counts) or [FieldError(at, "rows must all have the same number of atoms")]
 
 
 def _array(value: Any, atom_counts: tuple[int, ...]) -> NDArray[np.float32] | None:
@@ -43,22 +43,22 @@ def _array(value: Any, atom_counts: tuple[int, ...]) -> NDArray[np.float32] | No
 
 
 def as_json(array: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The same numbers as the SDK writes them: each float32 in full float64 digits, NaN as null."""
+    """The numbers as the SDK writes them: each float32 with its float64 digits, NaN as null."""
     return array.astype(np.float64)
 
 
-def _faults(value: Any, at: str, atom_counts: tuple[int, ...]) -> list[FieldError]:
+def _errors(value: Any, at: str, atom_counts: tuple[int, ...]) -> list[FieldError]:
     if not isinstance(value, list) or not value:
         return [FieldError(at, "should be an array of residues")]
     errors: list[FieldError] = []
     for i, residue in enumerate(value):
-        errors += _residue_faults(residue, f"{at}/{i}", atom_counts)
+        errors += _residue_errors(residue, f"{at}/{i}", atom_counts)
         if len(errors) >= MAX_ERRORS:
             break
     return errors[:MAX_ERRORS]
 
 
-def _residue_faults(residue: Any, at: str, atom_counts: tuple[int, ...]) -> list[FieldError]:
+def _residue_errors(residue: Any, at: str, atom_counts: tuple[int, ...]) -> list[FieldError]:
     if not isinstance(residue, list) or len(residue) not in atom_counts:
         return [FieldError(at, f"should be an array of {', '.join(map(str, atom_counts))} atoms")]
     errors: list[FieldError] = []
@@ -66,12 +66,13 @@ def _residue_faults(residue: Any, at: str, atom_counts: tuple[int, ...]) -> list
         if not isinstance(atom, list) or len(atom) != 3:
             errors.append(FieldError(at + pointer([i]), "should be three numbers or nulls"))
         else:
-            errors += [FieldError(at + pointer([i, j]), _WRONG) for j, number in enumerate(atom) if not _fine(number)]
+            invalid = (j for j, number in enumerate(atom) if not _is_valid(number))
+            errors += [FieldError(at + pointer([i, j]), _NUMBER_EXPECTED) for j in invalid]
     return errors
 
 
-_WRONG = "should be a number within float32, or null"
+_NUMBER_EXPECTED = "should be a number within float32, or null"
 
 
-def _fine(number: Any) -> bool:
+def _is_valid(number: Any) -> bool:
     return number is None or (type(number) in _NUMBERS and abs(number) < 3.4e38)

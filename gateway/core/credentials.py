@@ -1,7 +1,7 @@
-"""Virtual keys: `esmgw_<public id>_<secret><checksum>`, made here, checked here, never stored whole.
+"""Virtual keys: `esmgw_<public id>_<secret><checksum>`. A key itself is never stored.
 
-The checksum (CRC-32 in base 62) lets a mistyped key be refused without a store call; it protects nothing. What is
-stored is an HMAC-SHA-256 of the whole key under the gateway's own secret.
+The checksum (CRC-32 in base 62) lets a mistyped key be refused without a store call; it is no security feature. What
+is stored is an HMAC-SHA-256 of the whole key under the gateway's own secret.
 """
 
 import hmac
@@ -12,12 +12,12 @@ from hashlib import sha256
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 PUBLIC_CHARS, SECRET_CHARS, CHECK_CHARS = 12, 32, 6
-_SHAPE = re.compile(rf"esmgw_([0-9A-Za-z]{{{PUBLIC_CHARS}}})_([0-9A-Za-z]{{{SECRET_CHARS + CHECK_CHARS}}})")
+_PATTERN = re.compile(rf"esmgw_([0-9A-Za-z]{{{PUBLIC_CHARS}}})_([0-9A-Za-z]{{{SECRET_CHARS + CHECK_CHARS}}})")
 
 
 @dataclass(frozen=True, slots=True)
 class VirtualKey:
-    """A key as its holder shows it; `text` is the secret whole."""
+    """A key as its holder sends it; `text` is the whole key."""
 
     public_id: str
     text: str = field(repr=False)
@@ -35,7 +35,7 @@ def mint(entropy: bytes) -> VirtualKey:
 
 def parse(text: str) -> VirtualKey | None:
     """The key, if it has the right shape and checksum."""
-    match = _SHAPE.fullmatch(text)
+    match = _PATTERN.fullmatch(text)
     if match is None or _checksum(text[:-CHECK_CHARS]) != text[-CHECK_CHARS:]:
         return None
     return VirtualKey(match.group(1), text)

@@ -1,8 +1,7 @@
 """Which generate_tensor requests the published sampler answers identically every time.
 
-The rules are measured facts about the open sampler (esm 3.2.1 and 3.4.1, ten random states a prompt): questions about
-a call, and the class follows from the answers. They say nothing about servers that batch, change hardware or change
-the model: see docs/caching.md.
+The conditions are measured facts about the open sampler (esm 3.2.1 and 3.4.1, ten random states a prompt). They say
+nothing about servers that batch, change hardware or change the model: see docs/caching.md.
 """
 
 from collections.abc import Sequence
@@ -17,14 +16,14 @@ _ARG_MAX = "the function track takes the arg max"
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One question about a call, and its answer: the call is `exact` where every one `holds`.
+    """One condition for `exact`: a question about a call, and whether the answer is yes.
 
-    `reason` is the reason, either way. Where it does not hold, `class_if_not` is the best class that is left, and `remedy`
-    (a member of the body) would make it hold.
+    `reason` says why, either way. If it does not hold, the class is `class_if_not` at best, and `remedy` (a member of
+    the body) would make it hold.
     """
 
     name: str
-    asks: str
+    question: str
     holds: bool
     reason: str
     class_if_not: DeterminismClass
@@ -33,41 +32,39 @@ class Condition:
 
 def classify(track: str, temperature: float, annealing: bool, strategy: str, steps: int) -> Determinism:
     """The class of one generate_tensor call; `steps` are the effective ones (sampling.py, generation.py of esm)."""
-    asked = conditions(track, temperature, annealing, strategy, steps)
-    missed = [condition for condition in asked if not condition.holds]
-    if missed:
-        remedy = "set " + ", ".join(condition.remedy for condition in missed)
-        return Determinism(missed[0].class_if_not, missed[0].reason, remedy)
+    unmet = [each for each in conditions(track, temperature, annealing, strategy, steps) if not each.holds]
+    if unmet:
+        return Determinism(unmet[0].class_if_not, unmet[0].reason, "set " + ", ".join(each.remedy for each in unmet))
     return Determinism(DeterminismClass.EXACT, _ARG_MAX if track == "function" else _ordered(strategy, steps).reason)
 
 
 def conditions(track: str, temperature: float, annealing: bool, strategy: str, steps: int) -> Sequence[Condition]:
-    """What decides the class, the weightiest first: the first that does not hold gives class and reason."""
+    """What decides the class, most important first: the first that does not hold gives class and reason."""
     if track == "function":
         # The function track is never sampled: it takes the arg max at every temperature (sampling.py:243); the
-        # temperature only moves the threshold for "none", so it stays in the key.
-        left = DeterminismClass.SAMPLED if temperature > 0 else DeterminismClass.PINNED
-        drawn = Condition("draw", "Is every token the arg max?", True, _ARG_MAX, DeterminismClass.SAMPLED, "")
-        return drawn, _ordered(strategy, steps, left)
+        # temperature only moves the threshold for "none", so it is part of the cache key.
+        class_if_not = DeterminismClass.SAMPLED if temperature > 0 else DeterminismClass.PINNED
+        arg_max = Condition("draw", "Is every token the arg max?", True, _ARG_MAX, DeterminismClass.SAMPLED, "")
+        return arg_max, _ordered(strategy, steps, class_if_not)
     return _at_zero(temperature), _ordered(strategy, steps), _unannealed(annealing)
 
 
 def _at_zero(temperature: float) -> Condition:
     reason = "temperature is above 0" if temperature > 0 else "temperature is 0"
-    asks = "Is the temperature 0?"
-    return Condition("temperature", asks, temperature == 0, reason, DeterminismClass.SAMPLED, '"temperature": 0')
+    question = "Is the temperature 0?"
+    return Condition("temperature", question, temperature == 0, reason, DeterminismClass.SAMPLED, '"temperature": 0')
 
 
 def _ordered(strategy: str, steps: int, class_if_not: DeterminismClass = DeterminismClass.PINNED) -> Condition:
     greedy = strategy == "entropy"
     reason = "greedy, in the order of entropy" if greedy else "one step" if steps == 1 else _ORDER
-    asks = "Is the order of unmasking decided, or everything unmasked in one step?"
-    return Condition("order", asks, greedy or steps == 1, reason, class_if_not, '"strategy": "entropy"')
+    question = "Is the order of unmasking decided, or everything unmasked in one step?"
+    return Condition("order", question, greedy or steps == 1, reason, class_if_not, '"strategy": "entropy"')
 
 
 def _unannealed(annealing: bool) -> Condition:
     reason = _ANNEALED if annealing else "annealing is off"
-    asks = "Is annealing off?"
+    question = "Is annealing off?"
     return Condition(
-        "annealing", asks, not annealing, reason, DeterminismClass.PINNED, '"temperature_annealing": false'
+        "annealing", question, not annealing, reason, DeterminismClass.PINNED, '"temperature_annealing": false'
     )

@@ -1,7 +1,7 @@
-"""Why a call is what it is to the gateway: its class, its rules, its digests, its cost, whether an answer is kept.
+"""Explains a call: its class, rules, digests and cost, and whether its answer is cached.
 
-Everything here follows from the call, the settings and the caller's key. Nothing is looked up: an explanation never
-tells whether somebody has asked the same before, and it holds no address of an entry.
+All of it follows from the call, the settings and the caller's key. Nothing is looked up: an explanation never reveals
+whether somebody has asked the same before, and it contains no cache key.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,22 +20,22 @@ from gateway.core.rules import RULES, CanonicalForm, RuleSet
 from gateway.core.tracks import TRACKS, effective_steps
 from gateway.core.types import Call, Principal
 
-WHY_NOT: Mapping[str, str] = {
+WHY_NOT_STORED: Mapping[str, str] = {
     "disabled": "the settings switch the cache off (cache.enabled)",
-    "endpoint": "answers of this endpoint are kept in namespaces only",
+    "endpoint": "answers of this endpoint are stored in namespaces only",
     "no-store": "no-store was asked for",
-    "exact": "the settings keep no exact answers (cache.classes)",
-    "pinned": "the settings keep no pinned answers (cache.classes)",
-    "sampled": "an answer that is drawn anew each time is kept in pools and namespaces only",
-    "unknown": "whether a repeat would answer the same is not known; kept in namespaces only",
-    "store": "the cache store is out of reach just now",
+    "exact": "the settings do not cache exact answers (cache.classes)",
+    "pinned": "the settings do not cache pinned answers (cache.classes)",
+    "sampled": "an answer that is drawn anew each time is stored in pools and namespaces only",
+    "unknown": "whether a repeat gets the same answer is unknown; stored in namespaces only",
+    "store": "the cache store is unreachable",
 }
-"""A sentence for every reason for which an answer is not kept."""
+"""A sentence for every reason for which an answer is not stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExplainedCall:
-    """A body that was understood: how it was drafted, and the call that it is."""
+    """A valid body, normalised, and the call it makes."""
 
     draft: NormalizedBody
     call: Call
@@ -51,77 +51,76 @@ def explanation(
     who: Principal,
     plan: CachePlan,
     cache_config: CacheConfig,
-    canonical: RuleSet,
+    rule_set: RuleSet,
     max_bytes: int,
     *,
     in_full: bool,
 ) -> dict[str, Any]:
-    """All of it as JSON members. Coordinates are told by shape and digest, unless `in_full`."""
+    """The members of the JSON answer. Coordinates are shown as shape and digest, unless `in_full`."""
     call, draft = what.call, what.draft
-    verdict = call.determinism
+    determined = call.determinism
     return {
         "endpoint": call.endpoint,
         "model": call.model,
         "tokens": call.length,
         "units": call.units,
         "flagged": call.flagged,
-        "class": verdict.cls.value,
-        "reason": verdict.reason,
-        "remedy": verdict.remedy,
-        "determinism": list(_answers(draft.form)),
-        **_keeping(call, who, plan, cache_config, max_bytes),
+        "class": determined.cls.value,
+        "reason": determined.reason,
+        "remedy": determined.remedy,
+        "determinism": list(_conditions(draft.form)),
+        **_storing(call, who, plan, cache_config, max_bytes),
         "call_sha256": call.canonical_digest.hex(),
         "shared_sha256": (call.canonical_digest if plan.namespace is not None else call.cache_digest).hex(),
-        "rule_set": canonical.name,
-        "rules": list(_rules(draft.form, canonical)),
-        "canonical": _shown(_form(draft, canonical), in_full),
+        "rule_set": rule_set.name,
+        "rules": list(_rules(draft.form, rule_set)),
+        "canonical": _shown(_form(draft, rule_set), in_full),
     }
 
 
-def _answers(form: CanonicalForm | None) -> Iterator[Mapping[str, Any]]:
+def _conditions(form: CanonicalForm | None) -> Iterator[Mapping[str, Any]]:
     if form is None:
         return
     flag = form["condition_on_coordinates_only"]
     track = form["track"]
     steps = effective_steps(TRACKS[track], form["inputs"], num_steps=form["num_steps"], coordinates_only=flag)
-    asked = determinism.conditions(track, form["temperature"], form["temperature_annealing"], form["strategy"], steps)
-    for condition in asked:
-        change = None if condition.holds else condition.remedy
-        yield {"asks": condition.asks, "holds": condition.holds, "says": condition.reason, "change": change}
+    annealing, strategy = form["temperature_annealing"], form["strategy"]
+    for condition in determinism.conditions(track, form["temperature"], annealing, strategy, steps):
+        remedy = None if condition.holds else condition.remedy
+        yield {"asks": condition.question, "holds": condition.holds, "says": condition.reason, "change": remedy}
 
 
-def _keeping(
+def _storing(
     call: Call, who: Principal, plan: CachePlan, cache_config: CacheConfig, max_bytes: int
 ) -> Mapping[str, Any]:
-    kept = plan.storable and not plan.frozen
     share, _ = cache_plan.sharing_scope(who, cache_config)
     return {
-        "stored": kept,
-        "why": _kept_how(plan, max_bytes) if plan.storable else _why_not(call, plan, cache_config),
+        "stored": plan.storable and not plan.frozen,
+        "why": _why_stored(plan, max_bytes) if plan.storable else _why_not_stored(call, plan, cache_config),
         "namespace": plan.namespace,
         "shared_with": "everybody who names the namespace" if plan.namespace else share,
     }
 
 
-def _kept_how(plan: CachePlan, max_bytes: int) -> str:
+def _why_stored(plan: CachePlan, max_bytes: int) -> str:
     if plan.frozen:
-        return "the namespace is frozen: it answers from its record, and nothing is added"
+        return "the namespace is frozen: it answers from what it has, and nothing is added"
     if plan.namespace is not None:
-        return "the first answer is kept in the record of the namespace, for good"
-    what = "the first answer is kept" if plan.first_write_wins else "the answer is kept"
+        return "the first answer is stored in the namespace, and does not expire"
+    what = "the first answer is stored" if plan.first_write_wins else "the answer is stored"
     return f"{what} for {plan.ttl_s / 86_400:g} days, unless it is larger than {max_bytes / 2**20:g} MiB"
 
 
-def _why_not(call: Call, plan: CachePlan, cache_config: CacheConfig) -> str:
+def _why_not_stored(call: Call, plan: CachePlan, cache_config: CacheConfig) -> str:
     if plan.reason in cache_config.classes and plan.reason == call.determinism.cls:
-        return f"this key keeps no {plan.reason} answers (its scope)"
-    return WHY_NOT[plan.reason]
+        return f"this key may not cache {plan.reason} answers (its scope)"
+    return WHY_NOT_STORED[plan.reason]
 
 
-def _rules(form: CanonicalForm | None, canonical: RuleSet) -> Iterator[Mapping[str, Any]]:
-    """Every rule there is. What one that is not in force would change is found on the form under those that are."""
-    changed = {} if form is None else {rule.name: changes for rule, changes in canonical.trace(form)}
-    final = None if form is None else canonical.apply(form)
+def _rules(form: CanonicalForm | None, rule_set: RuleSet) -> Iterator[Mapping[str, Any]]:
+    """Every rule. One that is not in force is tried on the canonical form: would it change that as well?"""
+    changed = {} if form is None else {rule.name: changes for rule, changes in rule_set.trace(form)}
+    final = None if form is None else rule_set.apply(form)
     for rule in RULES:
         in_force = rule.apply is None or rule.name in changed
         changes = None
@@ -137,11 +136,11 @@ def _rules(form: CanonicalForm | None, canonical: RuleSet) -> Iterator[Mapping[s
         }
 
 
-def _form(draft: NormalizedBody, canonical: RuleSet) -> Mapping[str, Any]:
-    """What all calls have in common that share an answer with this one."""
+def _form(draft: NormalizedBody, rule_set: RuleSet) -> Mapping[str, Any]:
+    """What all calls that share an answer with this one have in common."""
     if draft.form is None:
         return draft.body
-    return {name: value for name, value in canonical.apply(draft.form).items() if name != "length"}
+    return {name: value for name, value in rule_set.apply(draft.form).items() if name != "length"}
 
 
 def _shown(value: Any, in_full: bool) -> Any:
@@ -152,5 +151,5 @@ def _shown(value: Any, in_full: bool) -> Any:
     single = np.ascontiguousarray(value, dtype=np.float32)
     if not in_full:
         return {"shape": list(single.shape), "float32_sha256": sha256(single.tobytes()).hexdigest()}
-    # As the forwarding does it: NaN becomes null, and no number is walked in Python.
+    # As in what is forwarded: NaN becomes null. No loop over the numbers runs in Python.
     return orjson.loads(orjson.dumps(as_json(single), option=orjson.OPT_SERIALIZE_NUMPY))

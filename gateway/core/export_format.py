@@ -1,12 +1,11 @@
-"""A namespace as one file: calls as they went upstream, their answers byte for byte, and what their receipts say.
+"""The export of a namespace: one file with its calls as they went upstream, their answers and their receipts.
 
-The file is Zstandard (RFC 8878), so `zstd -dc FILE` shows its content without any gateway: JSON, one object a line.
-The first line describes the namespace, each further one is a call with its answer and its receipt, the last one counts
-them. Around the compressed lines stand two skippable frames: in front what this is and in which version, at the end
-the SHA-256 of everything before it. The same namespace always makes the same bytes.
+The file is Zstandard (RFC 8878), so `zstd -dc FILE` shows its content without a gateway: JSON, one object a line. The
+first line describes the namespace, each line after it is a call with its answer and its receipt, the last line counts
+them. A skippable frame in front holds the format and its version, one at the end the SHA-256 of everything before it.
+The same namespace always makes the same bytes.
 
-The digest tells of damage, not of an author: whoever can write the file can write the digest. What a file claims is
-checked by whoever reads it in (`flow/namespace_transfer.py`).
+The checksum detects damage, not forgery. The import (`flow/namespace_transfer.py`) treats a file as untrusted.
 """
 
 import io
@@ -24,12 +23,12 @@ from gateway.core.namespace_entry import NamespaceEntry
 from gateway.core.receipts import Receipt
 from gateway.core.types import Answer, DeterminismClass, Namespace
 
-LEVEL = 9
+ZSTD_LEVEL = 9
 MAX_LINE_BYTES = 2**28
-# What unpacking may need; the level above needs 8 MiB.
+# The most memory that decompression may need; the level above needs 8 MiB.
 MAX_WINDOW_BYTES = 2**27
 READ_BYTES = 2**16
-# The year 5138: no time of a namespace, and a time that can be shown.
+# The year 5138: later than any time in an export, and one that can still be printed.
 MAX_TIME = 1e11
 _SKIPPABLE = 0x184D2A50
 
@@ -44,12 +43,12 @@ CHECKSUM_FRAME_BYTES = len(_skippable(b"sha256 " + b"0" * 64 + b"\n"))
 
 
 class ExportUnreadable(Exception):
-    """The file is no namespace, or is damaged; the message says what is wrong, in one sentence."""
+    """The file is not an export, or is damaged. The message says what is wrong, in one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExportHeader:
-    """Of which namespace this is the content, and which version of the gateway wrote it."""
+    """The namespace, and the version of the gateway that wrote the file."""
 
     namespace: Namespace
     gateway: str
@@ -57,7 +56,7 @@ class ExportHeader:
 
 @dataclass(frozen=True, slots=True)
 class ExportRow:
-    """A recorded call, the digest of its canonical form, and its number in the file, from 1."""
+    """A call with its answer, the digest of its canonical form, and its number in the file, from 1."""
 
     number: int
     entry: NamespaceEntry
@@ -66,24 +65,24 @@ class ExportRow:
 
 @dataclass(frozen=True, slots=True)
 class ExportTrailer:
-    """How many calls there are, and how many flagged ones were left out."""
+    """How many calls there are, and how many flagged ones were omitted."""
 
     entries: int
     omitted: int
 
 
 class ExportWriter:
-    """The pieces of a file in order, as they come: `begin`, `add` for each call, `end`; holds no more than a piece."""
+    """Makes a file piece by piece: `begin`, `add` for each call, `end`. Holds no more than one piece in memory."""
 
     def __init__(self) -> None:
-        self._compressor = zstandard.ZstdCompressor(LEVEL).compressobj()
+        self._compressor = zstandard.ZstdCompressor(ZSTD_LEVEL).compressobj()
         self._digest = sha256()
         self._entries = 0
 
-    def begin(self, head: ExportHeader) -> bytes:
-        return self._hashed(MAGIC + self._line({**asdict(head.namespace), "gateway": head.gateway}))
+    def begin(self, header: ExportHeader) -> bytes:
+        return self._hashed(MAGIC + self._line({**asdict(header.namespace), "gateway": header.gateway}))
 
-    def add(self, entry: NamespaceEntry, call: bytes) -> bytes:
+    def add(self, entry: NamespaceEntry, call_digest: bytes) -> bytes:
         self._entries += 1
         answer = entry.answer
         row = {
@@ -95,7 +94,7 @@ class ExportWriter:
             "call": entry.body.decode(),
             "created": answer.created,
             "compute_s": answer.compute_s,
-            "receipt": receipt_of(entry, call).document(),
+            "receipt": receipt_of(entry, call_digest).document(),
             "answer": answer.body.decode(),
         }
         return self._hashed(self._line(row))
@@ -106,7 +105,7 @@ class ExportWriter:
 
     @property
     def sha256(self) -> str:
-        """Of everything before the last frame; after `end`, that which stands in the file."""
+        """Of everything before the last frame; after `end`, the one in the file."""
         return self._digest.hexdigest()
 
     def _line(self, content: Mapping[str, Any]) -> bytes:
@@ -117,15 +116,15 @@ class ExportWriter:
         return piece
 
 
-def receipt_of(entry: NamespaceEntry, call: bytes) -> Receipt:
-    """What the receipt of a recorded answer says."""
+def receipt_of(entry: NamespaceEntry, call_digest: bytes) -> Receipt:
+    """The receipt of an answer."""
     answer = entry.answer
     digest = sha256(answer.body).digest()
-    return Receipt(entry.model, call, answer.cls, answer.created, answer.upstream, digest)
+    return Receipt(entry.model, call_digest, answer.cls, answer.created, answer.upstream, digest)
 
 
 def verify(chunks: Iterable[bytes]) -> str:
-    """The SHA-256 of a whole and undamaged file, in hex; raises Unreadable."""
+    """The SHA-256 of a whole and undamaged file, in hex; raises ExportUnreadable."""
     source = _ChunkReader(chunks)
     while source.read(READ_BYTES):
         pass
@@ -133,27 +132,27 @@ def verify(chunks: Iterable[bytes]) -> str:
 
 
 def read(chunks: Iterable[bytes]) -> Iterator[ExportHeader | ExportRow | ExportTrailer]:
-    """What a file holds, in order; raises Unreadable, for damage that shows at the end only after the rest."""
+    """The lines of a file in order. Raises ExportUnreadable; damage that shows at the end only, after the rest."""
     source = _ChunkReader(chunks)
-    unpack = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW_BYTES).stream_reader(cast(IO[bytes], source))
+    lines = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW_BYTES).stream_reader(cast(IO[bytes], source))
     try:
-        yield from _rows(io.BufferedReader(unpack, READ_BYTES))
+        yield from _rows(io.BufferedReader(lines, READ_BYTES))
     except zstandard.ZstdError:
-        raise ExportUnreadable("What it holds cannot be unpacked.") from None
+        raise ExportUnreadable("Its content cannot be decompressed.") from None
     while source.read(READ_BYTES):
         pass
 
 
 def _rows(lines: io.BufferedReader) -> Iterator[ExportHeader | ExportRow | ExportTrailer]:
-    yield _head(_next(lines))
+    yield _header(_next(lines))
     number = 0
     while "receipt" in (row := _next(lines)):
         number += 1
-        yield _line(row, number)
-    end = _end(row)
-    if end.entries != number or lines.readline(1):
-        raise ExportUnreadable("It does not hold as many calls as it says.")
-    yield end
+        yield _row(row, number)
+    trailer = _trailer(row)
+    if trailer.entries != number or lines.readline(1):
+        raise ExportUnreadable("It does not have as many calls as it says.")
+    yield trailer
 
 
 def _next(lines: io.BufferedReader) -> Mapping[str, Any]:
@@ -163,11 +162,11 @@ def _next(lines: io.BufferedReader) -> Mapping[str, Any]:
     except orjson.JSONDecodeError:
         row = None
     if not isinstance(row, dict):
-        raise ExportUnreadable("A line of it is no JSON object, or it ends too early.")
+        raise ExportUnreadable("A line of it is not a JSON object, or it ends too early.")
     return row
 
 
-def _head(row: Mapping[str, Any]) -> ExportHeader:
+def _header(row: Mapping[str, Any]) -> ExportHeader:
     try:
         namespace = Namespace(row["name"], float(row["created"]), float(row["frozen"]), str(row["note"]))
         if not NAME_PATTERN.fullmatch(namespace.name) or not all(
@@ -179,24 +178,23 @@ def _head(row: Mapping[str, Any]) -> ExportHeader:
         raise ExportUnreadable("Its first line does not describe a namespace.") from None
 
 
-def _line(row: Mapping[str, Any], number: int) -> ExportRow:
+def _row(row: Mapping[str, Any], number: int) -> ExportRow:
     try:
-        told = row["receipt"]
-        body, cls = row["answer"].encode(), DeterminismClass(told["determinism"])
-        answer = Answer(body, float(row["created"]), cls, float(row["compute_s"]), str(told["upstream"]))
+        receipt = row["receipt"]
+        body, cls = row["answer"].encode(), DeterminismClass(receipt["determinism"])
+        answer = Answer(body, float(row["created"]), cls, float(row["compute_s"]), str(receipt["upstream"]))
         target, sample = str(row["target"]), row["sample"] if row["sample"] is None else int(row["sample"])
-        words = str(row["endpoint"]), target, str(told["model"]), bool(row["flagged"]), row["call"].encode()
+        call_fields = str(row["endpoint"]), target, str(receipt["model"]), bool(row["flagged"]), row["call"].encode()
         if not _is_sample(row["pool"], sample):
-            raise ExportUnreadable(
-                f"Call {number} in it was asked for from no pool, or as no sample, that there can be."
-            )
-        entry, call = NamespaceEntry(*words, row["pool"], sample, answer), bytes.fromhex(told["call_sha256"])
-        agrees = receipt_of(entry, call).document() == told
+            raise ExportUnreadable(f"Call {number} in it has a pool or a sample that cannot exist.")
+        entry = NamespaceEntry(*call_fields, row["pool"], sample, answer)
+        call_digest = bytes.fromhex(receipt["call_sha256"])
+        agrees = receipt_of(entry, call_digest).document() == receipt
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, OSError):
-        raise ExportUnreadable(f"Call {number} in it is not written as a recorded call is.") from None
+        raise ExportUnreadable(f"Call {number} in it is malformed.") from None
     if not agrees:
-        raise ExportUnreadable(f"The receipt of call {number} in it does not belong to its answer.")
-    return ExportRow(number, entry, call)
+        raise ExportUnreadable(f"The receipt of call {number} in it does not match its answer.")
+    return ExportRow(number, entry, call_digest)
 
 
 def _is_sample(pool: object, sample: int | None) -> bool:
@@ -205,7 +203,7 @@ def _is_sample(pool: object, sample: int | None) -> bool:
     return named and (sample is None or 1 <= sample <= MAX_SAMPLE)
 
 
-def _end(row: Mapping[str, Any]) -> ExportTrailer:
+def _trailer(row: Mapping[str, Any]) -> ExportTrailer:
     try:
         return ExportTrailer(int(row["entries"]), int(row["omitted"]))
     except (KeyError, TypeError, ValueError):
@@ -213,25 +211,25 @@ def _end(row: Mapping[str, Any]) -> ExportTrailer:
 
 
 class _ChunkReader:
-    """The compressed part of a file, in pieces; what stands before and after it is checked on the way."""
+    """The compressed part of a file, in pieces; the frames before and after it are checked on the way."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = iter(chunks)
         self._digest = sha256()
         self._held = b""
         self._ended = False
-        head = self._take(len(MAGIC))
-        if not head.startswith(_ANY_VERSION):
-            raise ExportUnreadable("This is no namespace that a gateway wrote.")
-        if head != MAGIC:
-            raise ExportUnreadable("It was written in a form that this gateway does not know; use a newer one.")
+        start = self._take(len(MAGIC))
+        if not start.startswith(_ANY_VERSION):
+            raise ExportUnreadable("This is not an exported namespace.")
+        if start != MAGIC:
+            raise ExportUnreadable("It has a format version that this gateway does not know; use a newer gateway.")
 
     @property
     def sha256(self) -> str:
         return self._digest.hexdigest()
 
     def read(self, size: int = READ_BYTES) -> bytes:
-        """At most so many bytes; none at the end, where the digest has been compared."""
+        """At most `size` bytes; none at the end, after the checksum has been compared."""
         piece = self._take(max(1, size))
         if not piece and not self._ended:
             self._ended = True
@@ -240,7 +238,7 @@ class _ChunkReader:
         return piece
 
     def _take(self, size: int) -> bytes:
-        """The next bytes that are not the last frame, which is held back."""
+        """The next bytes before the last frame, which is held back."""
         while len(self._held) < size + CHECKSUM_FRAME_BYTES:
             more = next(self._chunks, None)
             if more is None:

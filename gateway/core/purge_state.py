@@ -1,8 +1,8 @@
-"""What purges leave behind: small numbers that decide which kept answers still count.
+"""What purges change: a few numbers that decide which cached answers are still valid.
 
-A purge touches no entry, so it costs the same whatever is kept. A hard one moves a number that is part of every
-address it concerns: the old entries are out of reach at once, also for a computation that was under way. A soft one
-and a purge by age set a time; answers computed before it are stale, or gone.
+A purge touches no entry, so it costs the same however much is cached. A hard purge moves a number that is part of
+every cache key it concerns: the old entries cannot be found any more, not even one that is being computed at the
+time. A soft purge and a purge by age set a time: answers computed before it are stale, or gone.
 """
 
 from collections.abc import Mapping
@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class PurgeState:
-    """As the cache store tells them. Times are seconds since the epoch.
+    """As the cache store has it. Times are seconds since the epoch.
 
-    `serial` grows with every purge of any kind, that of one key included. `models` counts hard purges by model,
-    `stale` holds soft ones by model, with "" for all. Answers computed before `purged_before` are gone.
+    `serial` grows with every purge of any kind, that of one cache key included. `models` counts hard purges by model,
+    `stale` has the time of the last soft one by model, with "" for all. Answers from before `purged_before` are gone.
     """
 
     epoch: int
@@ -24,7 +24,7 @@ class PurgeState:
     stale: Mapping[str, float] = field(default_factory=dict)
 
     def generation(self, model: str) -> str:
-        """The part of an address that a hard purge changes."""
+        """The part of a cache key that a hard purge changes."""
         return f"{self.epoch}.{self.models.get(model, 0)}"
 
     def stale_before(self, model: str) -> float:
@@ -34,9 +34,9 @@ class PurgeState:
 
 @dataclass(frozen=True, slots=True)
 class Purge:
-    """What to forget: of one model (empty: all of them), only what is older than that, only as far as stale.
+    """What to purge: one model (empty: all), only answers older than that, hard or soft.
 
-    A soft purge keeps the entries to stand in while the upstream is down.
+    After a soft purge the old answers are stale: usable only while the upstream is down.
     """
 
     model: str = ""

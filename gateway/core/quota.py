@@ -1,7 +1,7 @@
-"""What is counted, for whom, over which window: the limits that one atomic script decides together.
+"""What is limited, for whom, over which window, and the RateLimit fields of an answer.
 
-`rate` is GCRA: `burst` requests at once, then one every 60/rpm seconds. `concurrency` counts leases that expire by
-themselves. `units` is a sum per UTC day. This module decides nothing; it lists what has to be asked of the ledger.
+`rate` is GCRA: `burst` requests at once, then one every 60/rpm seconds. `concurrency` counts leases, which expire by
+TTL. `units` is a sum per UTC day. One atomic script of the ledger decides about all limits of a call together.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,7 +17,7 @@ LimitKind = Literal["rate", "concurrency", "units"]
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One ceiling of one holder. `name` stands in RateLimit-Policy, metrics and problems; `holder` never leaves."""
+    """One limit of one user or key. `name` appears in RateLimit-Policy, metrics and problems; `holder` is internal."""
 
     name: str
     kind: LimitKind
@@ -29,7 +29,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class LimitStatus:
-    """Where one limit stands after a decision: what is left now, and seconds until it is whole again."""
+    """What is left of one limit after a decision, and seconds until all of it is available again."""
 
     limit: Limit
     remaining: int
@@ -38,10 +38,10 @@ class LimitStatus:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The ledger's answer. `refused_by` is the first limit that said no; then nothing at all was charged.
+    """The ledger's decision. `refused_by` is the first exhausted limit; then nothing was charged.
 
-    `granted` is how many requests of rate were charged: 1, or more where some were taken in advance. `waited_s` is how
-    long the caller stood in line for this answer.
+    `granted` is how many requests were charged to the rate: 1, or more where some were charged in advance. `waited_s`
+    is how long the caller waited in the queue.
     """
 
     refused_by: Limit | None
@@ -57,7 +57,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """A charge on its way: the id makes every retry of admit and settle harmless."""
+    """A charge that is not final yet. Its id makes retries of reserve and settle idempotent."""
 
     reservation_id: str
     subject: str
@@ -67,30 +67,30 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class LimitConfig:
-    """Who has which ceilings: every user the default ones, some users their own, a key those in its record."""
+    """Which limits apply to whom: the default ones or a user's own, and those in the record of a key."""
 
     default: Limits = Limits()
     users: Mapping[str, Limits] = field(default_factory=dict)
 
     def rate_limits(self, who: Principal) -> tuple[Limit, ...]:
-        """What every request meets: request rates."""
+        """The limits of every request: request rates."""
         return tuple(limit for limit in self.all(who) if limit.kind == "rate")
 
     def upstream_limits(self, who: Principal) -> tuple[Limit, ...]:
-        """What only a call that goes upstream meets: concurrency and units."""
+        """The limits of a call that goes upstream: concurrency and units."""
         return tuple(limit for limit in self.all(who) if limit.kind != "rate")
 
     def all(self, who: Principal) -> tuple[Limit, ...]:
-        """Every limit of a principal, the user's first."""
+        """Every limit of a principal, those of the user first."""
         return self.of_key(who.key)
 
     def of_key(self, record: KeyRecord) -> tuple[Limit, ...]:
-        """Every limit that a call with this key meets."""
+        """Every limit of a call with this key."""
         user = self.users.get(record.user, self.default)
-        return _of("user", f"u:{record.user}", user) + _of("key", f"k:{record.public_id}", record.limits)
+        return _limits("user", f"u:{record.user}", user) + _limits("key", f"k:{record.public_id}", record.limits)
 
 
-def _of(scope: str, holder: str, limits: Limits) -> tuple[Limit, ...]:
+def _limits(scope: str, holder: str, limits: Limits) -> tuple[Limit, ...]:
     rows: list[Limit] = []
     if limits.requests_per_minute is not None:
         burst = limits.burst if limits.burst is not None else limits.requests_per_minute
@@ -108,7 +108,7 @@ def ratelimit_fields(limits: Iterable[Limit], statuses: Iterable[LimitStatus]) -
 
 
 def ratelimit_policy(limits: Iterable[Limit]) -> str:
-    """`"user-requests";q=600;w=60, ...`: every ceiling that this caller has; concurrency has no window."""
+    """`"user-requests";q=600;w=60, ...`: every limit of a caller; concurrency has no window."""
     return ", ".join(
         f'"{limit.name}";q={limit.amount}' + (f";w={limit.window_s}" if limit.kind != "concurrency" else "")
         for limit in limits
@@ -116,5 +116,5 @@ def ratelimit_policy(limits: Iterable[Limit]) -> str:
 
 
 def ratelimit_state(statuses: Iterable[LimitStatus]) -> str:
-    """`"user-requests";r=599;t=1, ...`: what is left, and seconds until it is whole again."""
+    """`"user-requests";r=599;t=1, ...`: what is left, and seconds until all of it is available again."""
     return ", ".join(f'"{status.limit.name}";r={status.remaining};t={ceil(status.reset_s)}' for status in statuses)

@@ -1,8 +1,8 @@
-"""What a methods section can cite: where an answer came from, in an identifier that only the gateway can read.
+"""Receipts: where an answer came from, as an identifier that a methods section can cite.
 
-A receipt is not kept anywhere: its identifier holds all of it, encrypted and authenticated (AES-SIV, RFC 5297), so
-none is ever lost and none can be made up. The same answer to the same call always has the same identifier. Without
-the gateway's secret an identifier says nothing, so it may be published.
+A receipt is stored nowhere: its identifier contains all of it, encrypted and authenticated (AES-SIV, RFC 5297), so
+none can be lost or forged. The same answer to the same call always has the same identifier. Without the gateway's
+secret an identifier reveals nothing, so it may be published.
 """
 
 import struct
@@ -22,7 +22,7 @@ from gateway.core.types import DeterminismClass
 FORMAT_VERSION = 1
 MAX_IDENTIFIER_CHARS = 1024
 MAX_NAME_BYTES = 255
-_HEADER = struct.Struct(">BBd32s32sBB")  # form, class, computed, call, answer, lengths of model and upstream
+_HEADER = struct.Struct(">BBd32s32sBB")  # format version, class, computed, call, answer, lengths of model and upstream
 _CLASSES = tuple(DeterminismClass)
 
 
@@ -58,12 +58,13 @@ def encode(key: bytes, receipt: Receipt) -> str:
     """The identifier, in URL-safe characters. `key` has 32 bytes, for this purpose alone."""
     model, upstream = _cut(receipt.model), _cut(receipt.upstream)
     code = _CLASSES.index(receipt.cls)
-    head = _HEADER.pack(FORMAT_VERSION, code, receipt.computed, receipt.call, receipt.answer, len(model), len(upstream))
-    return urlsafe_b64encode(_cipher(key).encrypt(head + model + upstream, None)).rstrip(b"=").decode()
+    fields = code, receipt.computed, receipt.call, receipt.answer
+    header = _HEADER.pack(FORMAT_VERSION, *fields, len(model), len(upstream))
+    return urlsafe_b64encode(_cipher(key).encrypt(header + model + upstream, None)).rstrip(b"=").decode()
 
 
 def decode(key: bytes, identifier: str) -> Receipt | None:
-    """The receipt, or None for an identifier that this gateway did not make."""
+    """The receipt, or None for an identifier that was not made with this key."""
     if len(identifier) > MAX_IDENTIFIER_CHARS:
         return None
     try:
@@ -71,14 +72,14 @@ def decode(key: bytes, identifier: str) -> Receipt | None:
         content = _cipher(key).decrypt(sealed, None)
     except (Error, ValueError, InvalidTag):
         return None
-    form, code, computed, call, answer, m, u = _HEADER.unpack_from(content)
-    # A reader of base64 skips what is none; a receipt has one spelling only.
-    if form != FORMAT_VERSION or urlsafe_b64encode(sealed).rstrip(b"=") != identifier.encode():
+    version, code, computed, call, answer, m, u = _HEADER.unpack_from(content)
+    # A base64 decoder skips foreign characters; only one spelling of a receipt is accepted.
+    if version != FORMAT_VERSION or urlsafe_b64encode(sealed).rstrip(b"=") != identifier.encode():
         return None
     names = content[_HEADER.size :]
     return Receipt(names[:m].decode(), call, _CLASSES[code], computed, names[m : m + u].decode(), answer)
 
 
 def _cut(name: str) -> bytes:
-    """The name, or as many whole characters of it as fit."""
+    """The name, cut to the whole characters that fit."""
     return name.encode()[:MAX_NAME_BYTES].decode("utf-8", "ignore").encode()

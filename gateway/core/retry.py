@@ -1,7 +1,7 @@
-"""What a failure of the upstream means: for the key, for this call, for the charge.
+"""What an outcome at the upstream means: for the upstream key, the call, its charge and the circuit breaker.
 
-A call is tried again only where the upstream provably did no work for it: whoever retries after a lost answer pays
-twice. `may_have_worked` says whether the upstream may have done the work, and so whether the charge stands.
+A call is retried only where the upstream certainly did no work for it: a retry after a lost answer would pay twice.
+Where the upstream may have worked, the charge is final.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ OutcomeName = Literal[
 
 @dataclass(frozen=True, slots=True)
 class UpstreamOutcome:
-    """`name` is the label in metrics; what happens to the key, to this call, to its charge, to the breaker."""
+    """`name` is the label in metrics; `kind` is the problem that the caller gets."""
 
     name: OutcomeName
     retry: bool
@@ -61,7 +61,7 @@ _BY_STATUS = {
 
 
 def of_status(status: int) -> UpstreamOutcome:
-    """The judgement of a complete reply. 403 is about the call as often as about the key, so no key dies of it."""
+    """The outcome of a complete reply. A 403 may be about the call, so it does not disable the key."""
     if 200 <= status < 300:
         return OK
     if status in _BY_STATUS:
@@ -70,7 +70,7 @@ def of_status(status: int) -> UpstreamOutcome:
 
 
 def of_loss(sent: bool, timed_out: bool, reason: str = "") -> UpstreamOutcome:
-    """The judgement of a try without a complete reply; `crowded` never left for want of a place here."""
+    """The outcome without a complete reply; with reason `pool_full` no connection was free, and nothing was sent."""
     if reason == "pool_full":
         return POOL_FULL
     if not sent:

@@ -1,7 +1,7 @@
-"""Sealed bytes: AES-256-GCM with the record's address as associated data.
+"""Sealed bytes: AES-256-GCM, with the place a record belongs to as associated data.
 
-Whoever can write to a store can neither forge an entry, nor change one, nor put one in another's place: `unseal`
-answers None for all of these. Keys are derived from the gateway's one secret by HKDF, one per purpose.
+Anyone able to write to a store can neither forge a record, nor change one, nor put one in another's place: `unseal`
+answers None for all of these. Keys are derived from the gateway's one secret by HKDF, one for each purpose.
 """
 
 from cryptography.exceptions import InvalidTag
@@ -19,14 +19,14 @@ def derive_key(secret: bytes, purpose: str) -> bytes:
 
 
 def seal(key: bytes, address: str, content: bytes, nonce: bytes) -> bytes:
-    """version, nonce, ciphertext with tag. The nonce must be 12 fresh unpredictable bytes."""
+    """Version, nonce, ciphertext with tag. The nonce must be 12 fresh unpredictable bytes."""
     if len(nonce) != NONCE_BYTES:
         raise ValueError("a nonce has 12 bytes")
     return VERSION + nonce + AESGCM(key).encrypt(nonce, content, VERSION + address.encode())
 
 
 def unseal(key: bytes, address: str, blob: bytes) -> bytes | None:
-    """The content, or None for anything that was not sealed here under this very address."""
+    """The content, or None for anything that was not sealed with this key for this address."""
     if len(blob) < 1 + NONCE_BYTES + 16 or blob[:1] != VERSION:
         return None
     try:

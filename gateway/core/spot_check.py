@@ -1,6 +1,6 @@
-"""Which hits are computed a second time, and whether two answers say the same.
+"""Which hits are computed a second time, and whether two answers are the same.
 
-The choice is made by chance and not by counting to a hundred: who asks in a pattern cannot fall beside it, nor into it.
+Hits are chosen at random, not by counting to a hundred, so that no pattern of requests escapes or attracts the check.
 """
 
 from collections.abc import Collection
@@ -13,15 +13,15 @@ import orjson
 from gateway.core.quota import DAY_S, Limit
 
 BUDGET_HOLDER = "-spot-check"
-"""Who is charged: a name that no user can have, since theirs begin with a letter or a digit."""
+"""Whose quota pays: a name that no user can have, since theirs begin with a letter or a digit."""
 NEVER = 2**62
 
 
 @dataclass(frozen=True, slots=True)
 class SpotCheckConfig:
-    """What the settings say: the share of hits (0 to 1), the classes, and the units a day of the whole fleet.
+    """What the settings say: the fraction of hits (0 to 1), the classes, and the units a day of all workers together.
 
-    `interval_s` is how long a worker lets an answer rest that has just been found right.
+    `interval_s` is the shortest time between two checks of one entry that was found right.
     """
 
     fraction: float = 0.01
@@ -37,24 +37,24 @@ class SpotCheckConfig:
 
 
 def hits_until_next(fraction: float, random_bytes: bytes) -> int:
-    """How many hits on the next chosen one is, from 1, where each is chosen with this share by itself.
+    """After how many hits (from 1) the next chosen one comes, if each is chosen independently with this probability.
 
-    `random_bytes` are eight unpredictable bytes. A geometric distribution, so one draw does for all the hits between.
+    That is a geometric distribution, so one draw (`random_bytes`, eight of them) serves all the hits in between.
     """
     if fraction <= 0:
         return NEVER
     if fraction >= 1:
         return 1
-    even = (int.from_bytes(random_bytes) + 1) / (2**64 + 1)
-    return 1 + int(log(even) / log1p(-fraction))
+    uniform = (int.from_bytes(random_bytes) + 1) / (2**64 + 1)
+    return 1 + int(log(uniform) / log1p(-fraction))
 
 
 def same_outputs(one: bytes, other: bytes) -> bool:
-    """Whether two answers to the same call have equal outputs, as JSON values; what surrounds them does not count."""
+    """Whether two answers to the same call have equal `outputs`, compared as JSON values."""
     return one == other or _outputs(one) == _outputs(other)
 
 
 def _outputs(body: bytes) -> Any:
     tree: Any = orjson.loads(body)
-    inner = tree.get("data") if isinstance(tree, dict) and "outputs" not in tree else tree
-    return inner["outputs"] if isinstance(inner, dict) and "outputs" in inner else tree
+    answer = tree.get("data") if isinstance(tree, dict) and "outputs" not in tree else tree
+    return answer["outputs"] if isinstance(answer, dict) and "outputs" in answer else tree

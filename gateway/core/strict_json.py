@@ -1,11 +1,11 @@
-"""Reading JSON the way a gateway must: one meaning or a refusal.
+"""Strict JSON: what could be understood in two ways is refused.
 
-Every JSON parser in use accepts a repeated member name and keeps one of the values; two parsers in a row (ours, the
+Common JSON parsers accept a repeated member name and keep one of the values; two parsers in a row (the gateway's, the
 upstream's) may keep different ones. So a repeated name is refused, as are NaN, Infinity, numbers beyond float64, other
-encodings than UTF-8, and anything after the value. 5.0 where a whole number belongs is read as 5.
+encodings than UTF-8, and anything after the value. 5.0 in place of a whole number is read as 5.
 
-The fast reader (orjson) is trusted only where it can be shown that no name was repeated: the text then holds exactly
-two quotation marks for each name and string value found. Otherwise the slow reader decides and can say where.
+The fast parser (orjson) is trusted only if no name can have been repeated: the text then has exactly two quotation
+marks for each name and string value found. Otherwise the slow parser decides, and can say where.
 """
 
 import json
@@ -20,7 +20,7 @@ MAX_ERRORS = 20
 
 
 def read_fast(raw: bytes) -> Any | None:
-    """The value, or None where only the slow reader can tell whether the text is acceptable."""
+    """The value, or None if only the slow parser can tell whether the text is acceptable."""
     try:
         tree = orjson.loads(raw)
         return None if b"\\" in raw or raw.count(b'"') != _quotes(tree) else tree
@@ -54,7 +54,7 @@ def read_slow(raw: bytes) -> Any:
 
 
 def pointer(path: Iterable[str | int]) -> str:
-    """A JSON pointer (RFC 6901). A name that is not plain is not repeated to the caller: it might be anything."""
+    """A JSON pointer (RFC 6901). A name with unusual characters is shown as `?`: it might be anything."""
     return "".join("/" + _step(step) for step in path)
 
 
@@ -73,13 +73,13 @@ def _quotes(tree: Any) -> int:
         leaf = tree
         while isinstance(leaf, list) and leaf:
             leaf = leaf[0]
-        # An array that starts with a number is taken to hold no text; if it does, the count is off and we go slowly.
+        # An array that starts with a number is assumed to have no strings; if it has, the counts differ: slow parser.
         return sum(map(_quotes, tree)) if isinstance(leaf, (str, dict)) else 0
     return 0
 
 
-class _Repeating(dict[str, Any]):
-    """An object in whose text a name stood more than once; `names` are those."""
+class _WithRepeats(dict[str, Any]):
+    """An object with repeated names; `names` are those."""
 
     names: tuple[str, ...] = ()
 
@@ -88,17 +88,17 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     tree = dict(pairs)
     if len(tree) == len(pairs):
         return tree
-    repeating = _Repeating(tree)
+    result = _WithRepeats(tree)
     seen: set[str] = set()
     for name, _ in pairs:
         if name in seen:
-            repeating.names += (name,)
+            result.names += (name,)
         seen.add(name)
-    return repeating
+    return result
 
 
 def _repeats(tree: Any, at: str) -> Iterator[str]:
-    if isinstance(tree, _Repeating):
+    if isinstance(tree, _WithRepeats):
         yield from (at + pointer([name]) for name in dict.fromkeys(tree.names))
     steps = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
     for step, value in steps:
@@ -107,7 +107,7 @@ def _repeats(tree: Any, at: str) -> Iterator[str]:
 
 
 class _Unacceptable(ValueError):
-    """A number that JSON allows to be written and we do not accept; its message is ours and safe to show."""
+    """A number that is valid JSON but not accepted; the message is safe to show."""
 
 
 def _number(text: str) -> float | int:
@@ -118,7 +118,7 @@ def _number(text: str) -> float | int:
 
 
 def _integer(text: str) -> int:
-    _number(text)  # refuses what float64 cannot hold, in the same words
+    _number(text)  # refuses what float64 cannot represent
     return int(text)
 
 

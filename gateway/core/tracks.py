@@ -1,10 +1,10 @@
-"""The input tracks of an ESM3 protein: which token ids exist on each, and which of them stand for nothing yet.
+"""The input tracks of an ESM3 protein: the token ids of each, and which of them are masks or special.
 
-Facts about the published vocabulary (esm 3.2.1 and 3.4.1: real tokenizers and embedding tables), read by the checks
-of a request, by the price of a call, by the cache's rules and by the sandbox.
+Facts about the published vocabulary (esm 3.2.1 and 3.4.1: real tokenizers and embedding tables), used for checking a
+request, for its price, by the cache's rules and by the sandbox.
 
-It judges nothing: what is refused, and with which words, is decided where a request is parsed. Coordinates are
-numbers, not tokens, so they have a name in `INPUTS` and no row in `TRACKS`.
+What is refused, and with which message, is decided where a request is parsed. Coordinates are numbers, not tokens, so
+they have a name in `INPUTS` and no row in `TRACKS`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,7 +40,7 @@ GENERATED: Final = ("sequence", "structure", "secondary_structure", "sasa", "fun
 class Track:
     """One track of tokens.
 
-    `depth` is the number of ids at a position (None: a plain list); where `depth_is_exact` is false, fewer will do.
+    `depth` is the number of ids at a position (None: a plain list); unless `depth_is_exact`, there may be fewer.
     `ordinary` are the ids that the sampler may write. `lowest` to `highest` are those that do not crash the model.
     """
 
@@ -69,7 +69,7 @@ SECONDARY_STRUCTURE: Final = Track(
     "secondary_structure", 0, 10, range(3, 11), mask=0, pad=0, bos=0, eos=0, unk=2, motif=1
 )
 SASA: Final = Track("sasa", 0, 18, range(3, 19), mask=0, pad=0, bos=0, eos=0, unk=2, motif=1)
-# The id `none` says "no function here": an ordinary answer of the sampler.
+# The id `none` means "no function here"; the sampler may choose it like any other.
 FUNCTION: Final = Track("function", 0, 259, range(3, 260), mask=0, pad=0, bos=0, eos=0, unk=2, motif=1, none=3, depth=8)
 RESIDUE_ANNOTATION: Final = Track(
     "residue_annotation",
@@ -92,19 +92,19 @@ TRACKS: Final[Mapping[str, Track]] = MappingProxyType(
     {track.name: track for track in (SEQUENCE, STRUCTURE, SECONDARY_STRUCTURE, SASA, FUNCTION, RESIDUE_ANNOTATION)}
 )
 
-# What the sampler does not decode when it counts positions by the sequence. The mask is not among them
+# Sequence ids that the sampler leaves out when it counts positions. The mask is not among them
 # (esm/utils/generation.py:336).
 NOT_DECODED: Final = (SEQUENCE.bos, SEQUENCE.pad, SEQUENCE.eos, SEQUENCE.unk, SEQUENCE.chain_break)
 
 
 def masked_positions(track: Track, tokens: Sequence[Any]) -> int:
-    """How many positions wait for a token; the first and the last never do. A row waits when all its ids are masks."""
+    """How many positions are masked, BOS and EOS aside. A row of ids is masked if all of them are masks."""
     mask: Any = track.mask if track.depth is None else [track.mask] * track.depth
     return tokens[1:-1].count(mask)
 
 
 def discarded_by_coordinates(inputs: Mapping[str, Any], coordinates_only: bool) -> bool:
-    """Whether the sampler throws the structure tokens away in favour of coordinates, even all unknown ones."""
+    """Whether the sampler discards the structure tokens in favour of coordinates, even all unknown ones."""
     return coordinates_only and inputs.get("coordinates") is not None
 
 
@@ -127,5 +127,5 @@ def positions_to_sample(track: Track, inputs: Mapping[str, Any], *, coordinates_
 
 
 def effective_steps(track: Track, inputs: Mapping[str, Any], *, num_steps: int, coordinates_only: bool) -> int:
-    """Forward passes that the sampler makes: it never takes more steps than there are positions to fill."""
+    """Forward passes that the sampler makes: never more than there are positions to fill."""
     return min(num_steps, positions_to_sample(track, inputs, coordinates_only=coordinates_only))

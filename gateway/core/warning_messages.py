@@ -42,34 +42,34 @@ def warning_text(topic: Topic, plan: CachePlan, call: Call) -> str:
         return f"esm-gateway: temperature 0 does not make this call reproducible ({why}): {remedy}."
     name = plan.namespace
     return (
-        f"esm-gateway: this is the first answer to this call, which the namespace {name} keeps for good; "
+        f"esm-gateway: this is the first answer to this call, stored in the namespace {name}; "
         f"Cache-Control: namespace={name}, sample=2 asks for another one."
     )
 
 
-def with_warning(body: bytes, sentence: str) -> bytes | None:
-    """The answer with one more text in `warning_messages`; None for what holds no outputs or an odd list of texts."""
+def with_warning(body: bytes, text: str) -> bytes | None:
+    """The answer with one more text in `warning_messages`; None if it has no outputs, or its texts are not a list."""
     try:
         tree: Any = orjson.loads(body)
     except orjson.JSONDecodeError:
         return None
-    begins, ends, tree = _outer(body, tree)
+    begins, ends, tree = _answer_object(body, tree)
     if not isinstance(tree, dict) or not isinstance(tree.get("outputs"), dict):
         return None
-    said, text = tree.get(MEMBER), orjson.dumps(sentence)
+    texts, new = tree.get(MEMBER), orjson.dumps(text)
     if MEMBER not in tree:
-        return _into(body, ends - 1, b',"' + MEMBER.encode() + b'":[' + text + b"]")
-    # Where a name is repeated, readers take the last.
+        return _insert(body, ends - 1, b',"' + MEMBER.encode() + b'":[' + new + b"]")
+    # If a name is repeated, JSON parsers take the last.
     starts, stops = [span for name, *span in _members(body, begins) if name == MEMBER][-1]
-    if said is None:
-        return body[:starts] + b"[" + text + b"]" + body[stops:]
-    if not isinstance(said, list):
+    if texts is None:
+        return body[:starts] + b"[" + new + b"]" + body[stops:]
+    if not isinstance(texts, list):
         return None
-    return _into(body, stops - 1, (b"," if said else b"") + text)
+    return _insert(body, stops - 1, (b"," if texts else b"") + new)
 
 
-def _outer(body: bytes, tree: Any) -> tuple[int, int, Any]:
-    """Where the object is in which the SDK looks, and what it holds: older front ends wrap the answer in `data`."""
+def _answer_object(body: bytes, tree: Any) -> tuple[int, int, Any]:
+    """Begin, end and value of the object that the SDK reads: older front ends wrap the answer in `data`."""
     begins, ends = body.find(b"{"), len(body.rstrip())
     if isinstance(tree, dict) and "outputs" not in tree and isinstance(tree.get("data"), dict):
         begins, ends = [span for name, *span in _members(body, begins) if name == "data"][-1]
@@ -77,12 +77,12 @@ def _outer(body: bytes, tree: Any) -> tuple[int, int, Any]:
     return begins, ends, tree
 
 
-def _into(body: bytes, at: int, more: bytes) -> bytes:
+def _insert(body: bytes, at: int, more: bytes) -> bytes:
     return body[:at] + more + body[at:]
 
 
 def _members(body: bytes, begins: int) -> Iterator[tuple[str, int, int]]:
-    """The members of the object that begins here, each with the place of its value; of JSON known to be right."""
+    """The members of the object that begins here, each with begin and end of its value; the JSON is valid."""
     depth, name, starts = 0, "", 0
     for token in _TOKEN.finditer(body, begins):
         kind = token[0][:1]

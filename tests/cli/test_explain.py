@@ -83,7 +83,7 @@ def test_where_few_share_the_key_depends_on_who_asks(line: Line) -> None:
 def test_a_key_s_scope_is_explained_with_the_key(line: Line) -> None:
     made = line.json("keys", "create", "--user", "ada", "--cache-classes", "exact", "--cache-control", "max-age")
     about = explained(line, {**BODY, "strategy": "random"}, "--for", made["public_id"])
-    assert (about["stored"], about["why"]) == (False, "this key keeps no pinned answers (its scope)")
+    assert (about["stored"], about["why"]) == (False, "this key may not cache pinned answers (its scope)")
     words = ["--for", made["public_id"], "--cache-control", "pool=lab"]
     assert "may not use" in line.refusal("cache", "explain", "-", *words, given=json.dumps(BODY))
     assert "no namespace of that name" in line.refusal(
@@ -98,7 +98,7 @@ def test_without_the_stores_a_body_is_explained_but_for_its_key(line: Line, tmp_
         text = text[:start] + f'{name} = "unix://{tmp_path}/nobody"' + text[text.index("\n", start) :]
     line.config.write_text(text)
     about = explained(line, BODY)
-    assert (about["class"], about["key"], about["why"]) == ("exact", None, "the cache store is out of reach just now")
+    assert (about["class"], about["key"], about["why"]) == ("exact", None, "the cache store is unreachable")
 
 
 def test_a_rule_that_is_switched_on_is_in_force_and_shown_to_change_the_call(line: Line) -> None:

@@ -18,8 +18,8 @@ from gateway.core.cache_plan import (
     cache_status_forwarded,
     cache_status_hit,
     namespace_plan,
-    plan,
     plan_scope,
+    shared_plan,
 )
 from gateway.core.determinism import classify
 from gateway.core.endpoint import NOT_MODELLED
@@ -58,7 +58,7 @@ def planned(
     purge_state: PurgeState | None = MARKS,
     asked: CacheDirectives = NO_DIRECTIVES,
 ) -> CachePlan:
-    return plan(call, who, cache_config, purge_state, True, asked)
+    return shared_plan(call, who, cache_config, purge_state, True, asked)
 
 
 def cache_key(
@@ -294,11 +294,11 @@ def test_the_reason_of_a_bypass_is_the_first_that_holds() -> None:
         replace(SCHEME, enabled=False),
         CacheDirectives(no_store=True),
     )
-    assert plan(sampled, ADA, off, None, False, no_store).reason == "disabled"
-    assert plan(sampled, ADA, SCHEME, None, False, no_store).reason == "endpoint"
-    assert plan(sampled, ADA, SCHEME, None, True, no_store).reason == "no-store"
-    assert plan(sampled, ADA, SCHEME, None, True, NO_DIRECTIVES).reason == "sampled"
-    assert plan(CALL, ADA, SCHEME, None, True, NO_DIRECTIVES).reason == "store"
+    assert shared_plan(sampled, ADA, off, None, False, no_store).reason == "disabled"
+    assert shared_plan(sampled, ADA, SCHEME, None, False, no_store).reason == "endpoint"
+    assert shared_plan(sampled, ADA, SCHEME, None, True, no_store).reason == "no-store"
+    assert shared_plan(sampled, ADA, SCHEME, None, True, NO_DIRECTIVES).reason == "sampled"
+    assert shared_plan(CALL, ADA, SCHEME, None, True, NO_DIRECTIVES).reason == "store"
 
 
 def test_every_reason_that_is_given_for_a_bypass_is_on_the_list() -> None:
@@ -307,7 +307,7 @@ def test_every_reason_that_is_given_for_a_bypass_is_on_the_list() -> None:
         DeterminismClass, switch, switch, switch, (MARKS, None)
     ):
         cache_config = replace(SCHEME, enabled=enabled, classes=("exact",))
-        made = plan(of_class(cls), ADA, cache_config, purge_state, cacheable, CacheDirectives(no_store=no_store))
+        made = shared_plan(of_class(cls), ADA, cache_config, purge_state, cacheable, CacheDirectives(no_store=no_store))
         assert made.storable or made.reason in BYPASS_REASONS
         assert made.storable or not made.readable
 
@@ -418,7 +418,7 @@ def test_a_hit_is_told_with_what_is_left_of_it_its_class_and_the_rule(
             '"sampled: a rule"',
         ),
         (planned(purge_state=None, asked=CacheDirectives(no_cache=True)), "bypass", "store"),
-        (plan(CALL, ADA, SCHEME, MARKS, False, NO_DIRECTIVES), "bypass", "endpoint"),
+        (shared_plan(CALL, ADA, SCHEME, MARKS, False, NO_DIRECTIVES), "bypass", "endpoint"),
         (planned(cache_config=replace(SCHEME, enabled=False)), "bypass", "disabled"),
         (in_namespace(of_class(DeterminismClass.UNKNOWN)), "miss", '"unknown: a rule"'),
         (in_namespace(asked=CacheDirectives(no_store=True)), "bypass", "no-store"),

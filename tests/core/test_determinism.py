@@ -117,4 +117,4 @@ def test_every_question_says_why_in_either_case() -> None:
     ):
         asked = conditions(track, temperature, annealing, strategy, steps)
         assert len({each.name for each in asked}) == len(asked) == (2 if track == "function" else 3)
-        assert all(each.asks.endswith("?") and each.reason for each in asked)
+        assert all(each.question.endswith("?") and each.reason for each in asked)

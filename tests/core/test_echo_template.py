@@ -1,4 +1,4 @@
-"""An answer taken out of its caller's inputs and put back into them, or into another caller's, is what each expects."""
+"""A template filled with a call's inputs is the answer that this call expects."""
 
 import json
 from typing import Any
@@ -11,7 +11,7 @@ from gateway.core import echo_template
 from gateway.core.endpoint import ParseConfig
 from gateway.core.rules import rule_set
 from gateway.core.tracks import GENERATED, INPUTS
-from gateway.core.types import Call
+from gateway.core.types import Answer, Call, DeterminismClass
 from gateway.sandbox.answers import Asked, generate_tensor
 from tests.endpoints.examples import ESM3, TOKENS, WIRE, Json, call, generation
 
@@ -31,9 +31,9 @@ def answered(made: Call) -> bytes:
 
 
 def stripped(made: Call, body: bytes) -> bytes:
-    frame = echo_template.strip_echo(made, body)
-    assert frame is not None
-    return frame
+    template = echo_template.strip_echo(made, body)
+    assert template is not None
+    return template
 
 
 def changed(body: bytes, name: str, value: Any) -> bytes:
@@ -51,14 +51,14 @@ def test_an_answer_of_the_sandbox_comes_back_byte_for_byte(track: str, absent: t
 
 
 @pytest.mark.parametrize("track", GENERATED)
-def test_a_frame_holds_nothing_of_the_inputs_but_the_generated_track(track: str) -> None:
+def test_a_template_contains_nothing_of_the_inputs_but_the_generated_track(track: str) -> None:
     made = asked(track)
     outputs = json.loads(stripped(made, answered(made)))["outputs"]
     assert {name for name, value in outputs.items() if value is not None} == {track, "residue_annotation"}
     assert outputs["residue_annotation"] == 16
 
 
-def test_each_caller_gets_their_own_inputs_around_one_frame() -> None:
+def test_each_caller_gets_their_own_inputs_in_one_template() -> None:
     full = [[[*atom] for atom in residue] for residue in TOKENS["coordinates"]]
     for residue in full[1:-1]:
         residue[5] = [9.0, 9.0, 9.0]
@@ -98,7 +98,7 @@ def test_coordinates_are_an_echo_in_any_spelling_of_their_float32() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in INPUTS if name != "sasa"])
-def test_another_echo_than_what_was_sent_has_no_frame(name: str) -> None:
+def test_an_echo_of_anything_but_what_was_sent_has_no_template(name: str) -> None:
     made = asked()
     body = answered(made)
     other = json.loads(body)["outputs"][name]
@@ -112,7 +112,7 @@ def test_another_echo_than_what_was_sent_has_no_frame(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in INPUTS if name != "sasa"])
-def test_tokens_for_a_track_that_was_not_sent_have_no_frame(name: str) -> None:
+def test_tokens_for_a_track_that_was_not_sent_have_no_template(name: str) -> None:
     made = asked(inputs={**TOKENS, name: None})
     body = answered(made)
     assert echo_template.strip_echo(made, changed(body, name, TOKENS[name])) is None
@@ -129,19 +129,19 @@ def test_an_upstream_that_leaves_out_what_is_absent_is_understood() -> None:
     none, zeros = (asked(inputs={**TOKENS, "residue_annotation": rows}) for rows in (None, [[0]] * 8))
     tree = json.loads(answered(none))
     del tree["outputs"]["residue_annotation"]
-    frame = stripped(none, orjson.dumps(tree))
-    assert echo_template.fill(none, frame) == orjson.dumps(tree)
-    assert json.loads(echo_template.fill(zeros, frame))["outputs"]["residue_annotation"] == [[0] * 16] * 8
+    template = stripped(none, orjson.dumps(tree))
+    assert echo_template.fill(none, template) == orjson.dumps(tree)
+    assert json.loads(echo_template.fill(zeros, template))["outputs"]["residue_annotation"] == [[0] * 16] * 8
 
 
 @pytest.mark.parametrize(
     "body", [b"", b"[]", b"{}", b"7", b'{"outputs":7}', b'{"data":[]}', b'{"outputs":{"sasa":null}}']
 )
-def test_what_is_no_answer_has_no_frame(body: bytes) -> None:
+def test_what_is_not_an_answer_has_no_template(body: bytes) -> None:
     assert echo_template.strip_echo(asked(), body) is None
 
 
-def test_an_answer_without_the_generated_track_has_no_frame() -> None:
+def test_an_answer_without_the_generated_track_has_no_template() -> None:
     made = asked()
     assert echo_template.strip_echo(made, changed(answered(made), "sasa", None)) is None
 
@@ -151,6 +151,35 @@ def test_other_members_and_the_wrapping_of_old_front_ends_stay() -> None:
     tree = {"data": {**json.loads(answered(made)), "more": [1.5, 2e300]}, "warning_messages": ["careful"]}
     body = orjson.dumps(tree)
     assert echo_template.fill(made, stripped(made, body)) == body
+
+
+def test_at_level_wire_an_answer_is_shared_as_it_is() -> None:
+    made = call(NAME, generation("sasa"))
+    answer = Answer(answered(made), 1.0, DeterminismClass.EXACT)
+    assert echo_template.shareable(made, answer) is answer
+    assert echo_template.for_call(made, answer) is answer
+    assert echo_template.fits(made, answer)
+
+
+def test_a_shared_template_becomes_each_calls_own_answer_again() -> None:
+    one, other = asked(), asked(inputs={**TOKENS, "structure": None})
+    answer = Answer(answered(one), 1.0, DeterminismClass.EXACT, compressed=b"zstd")
+    shared = echo_template.shareable(one, answer)
+    assert shared.is_template
+    assert shared.compressed is None
+    assert echo_template.shareable(one, shared) is shared
+    assert echo_template.fits(other, shared)
+    assert echo_template.for_call(one, shared) == Answer(answer.body, 1.0, DeterminismClass.EXACT)
+    assert json.loads(echo_template.for_call(other, shared).body)["outputs"]["structure"] is None
+
+
+def test_an_answer_without_a_template_fits_calls_with_the_same_inputs_alone() -> None:
+    one, other = asked(), asked(inputs={**TOKENS, "structure": None})
+    answer = Answer(changed(answered(one), "sequence", "7"), 1.0, DeterminismClass.EXACT)
+    shared = echo_template.shareable(one, answer)
+    assert shared.body == answer.body
+    assert (echo_template.fits(one, shared), echo_template.fits(other, shared)) == (True, False)
+    assert echo_template.for_call(one, shared) is shared
 
 
 def recorded() -> list[tuple[str, Json, Json]]:

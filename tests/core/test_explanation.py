@@ -10,7 +10,7 @@ import pytest
 from gateway import endpoints
 from gateway.core.cache_plan import BYPASS_REASONS, CacheConfig, plan_for
 from gateway.core.endpoint import ParseConfig
-from gateway.core.explanation import WHY_NOT, ExplainedCall, explanation
+from gateway.core.explanation import WHY_NOT_STORED, ExplainedCall, explanation
 from gateway.core.problems import Problem
 from gateway.core.purge_state import PurgeState
 from gateway.core.rules import RULES, SAMPLER, RuleSet, rule_set
@@ -93,33 +93,33 @@ def test_following_the_remedy_that_is_told_makes_the_call_exact() -> None:
 
 
 @pytest.mark.parametrize(
-    "how, kept, why",
+    "how, stored, why",
     [
-        ({}, True, "the answer is kept for 30 days, unless it is larger than 16 MiB"),
-        ({"changes": {"strategy": "random"}}, True, "the first answer is kept for 30 days, unless it is larger than"),
+        ({}, True, "the answer is stored for 30 days, unless it is larger than 16 MiB"),
+        ({"changes": {"strategy": "random"}}, True, "the first answer is stored for 30 days, unless it is larger than"),
         ({"changes": {"temperature": 1}}, False, "pools and namespaces only"),
-        ({"changes": {"temperature": 1}, "asked": "pool=lab"}, True, "the first answer is kept"),
+        ({"changes": {"temperature": 1}, "asked": "pool=lab"}, True, "the first answer is stored"),
         ({"enabled": False}, False, "cache.enabled"),
-        ({"classes": ("pinned",)}, False, "no exact answers (cache.classes)"),
-        ({"scope": CacheScope(("pinned",))}, False, "this key keeps no exact answers"),
+        ({"classes": ("pinned",)}, False, "do not cache exact answers (cache.classes)"),
+        ({"scope": CacheScope(("pinned",))}, False, "this key may not cache exact answers"),
         ({"asked": "no-store"}, False, "no-store"),
-        ({"purge_state": None}, False, "out of reach"),
-        ({"asked": "namespace=live"}, True, "in the record of the namespace, for good"),
-        ({"scope": CacheScope(namespace="live")}, True, "in the record of the namespace, for good"),
+        ({"purge_state": None}, False, "unreachable"),
+        ({"asked": "namespace=live"}, True, "stored in the namespace, and does not expire"),
+        ({"scope": CacheScope(namespace="live")}, True, "stored in the namespace, and does not expire"),
         ({"asked": "namespace=done"}, False, "frozen"),
-        ({"asked": "sample=2", "scope": CacheScope(namespace="live")}, True, "in the record of the namespace"),
+        ({"asked": "sample=2", "scope": CacheScope(namespace="live")}, True, "stored in the namespace"),
         ({"asked": "namespace=live, no-store"}, False, "no-store"),
-        ({"asked": "namespace=live", "enabled": False}, True, "record"),
+        ({"asked": "namespace=live", "enabled": False}, True, "namespace"),
     ],
 )
-def test_whether_an_answer_is_kept_is_told_with_the_reason(how: dict[str, Any], kept: bool, why: str) -> None:
+def test_an_explanation_says_whether_an_answer_is_stored_and_why(how: dict[str, Any], stored: bool, why: str) -> None:
     about = explained(how.pop("changes", None), **how)
-    assert about["stored"] is kept
+    assert about["stored"] is stored
     assert why in about["why"]
 
 
 def test_every_reason_for_a_bypass_has_a_sentence() -> None:
-    assert set(WHY_NOT) == set(BYPASS_REASONS)
+    assert set(WHY_NOT_STORED) == set(BYPASS_REASONS)
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,7 @@ def test_another_version_of_the_form_is_told_from_a_file_that_is_none() -> None:
     newer = export_format._skippable(b"esm-gateway namespace 2\n")
     with pytest.raises(ExportUnreadable, match="newer"):
         export_format.verify(pieces(sealed(b"", magic=newer)))
-    with pytest.raises(ExportUnreadable, match="no namespace"):
+    with pytest.raises(ExportUnreadable, match="not an exported namespace"):
         export_format.verify(pieces(b"PK\x03\x04" * 100))
 
 
@@ -166,7 +166,7 @@ def test_a_file_whose_content_does_not_agree_with_itself_is_refused_though_its_c
 
 def test_a_line_that_never_ends_is_refused_without_being_held(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export_format, "MAX_LINE_BYTES", 10_000)
-    with pytest.raises(ExportUnreadable, match="no JSON object"):
+    with pytest.raises(ExportUnreadable, match="not a JSON object"):
         rows(sealed(b"[" * 10_000_000))
 
 

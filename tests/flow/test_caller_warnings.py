@@ -168,7 +168,7 @@ def test_a_live_namespace_tells_that_it_keeps_the_first_of_what_was_meant_to_dif
         directives = {"cache_control": "namespace=paper"}
         assert warnings(await harness.ask(DRAWN, **directives)) == [], "a new answer is what was asked for"
         (said,) = warnings(await harness.ask(DRAWN, **directives))
-        assert "the namespace paper keeps" in said
+        assert "stored in the namespace paper" in said
         assert warnings(await harness.ask(DRAWN, **directives)) == []
         await later(harness, HOUR_S)
         sample = {"cache_control": "namespace=paper, sample=2"}

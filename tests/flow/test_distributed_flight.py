@@ -59,7 +59,7 @@ def test_who_listens_asks_the_store_once_a_lease_and_gets_the_answer_without_a_l
     parts.play(act)
     # The leader claims once; the follower before and after he listens; two renewals; the answer is told and not read.
     assert parts.effects().count("cache.claim") == 3
-    assert parts.effects().count("cache.listen") == 1
+    assert parts.effects().count("cache.subscribe") == 1
     assert "cache.get" not in parts.effects()
 
 
@@ -234,7 +234,7 @@ def test_who_is_cut_off_from_the_news_claims_at_once_and_listens_anew() -> None:
         assert parts.clock.monotonic() == pytest.approx(1_800_000_001.0)
 
     parts.play(act)
-    assert parts.effects().count("cache.listen") == 2
+    assert parts.effects().count("cache.subscribe") == 2
     assert nobody_listens(parts)
 
 

@@ -160,7 +160,7 @@ def test_without_the_cache_store_a_call_is_explained_as_not_kept() -> None:
         harness.lose_cache()
         await harness.flow.poller.poll()
         about = await explained(harness)
-        assert (about["stored"], about["why"]) == (False, "the cache store is out of reach just now")
+        assert (about["stored"], about["why"]) == (False, "the cache store is unreachable")
 
     play(act)
 

@@ -1,9 +1,9 @@
-"""Writes the pairs of calls that are played on the real sampler, one JSON line each. Runs in the product's environment.
+"""Writes the pairs of calls to run on the real sampler, one JSON line each. Needs the gateway's environment.
 
     python -m tests.sampler.cases FILE [--cases 200]
 
-A pair is written only with the gateway's own verdict on it: `cache_digest` tells whether its keys are equal under the rule
-that it is about (all default rules for `together`). So what is played is what the product would do.
+Each pair is written with what the gateway makes of it: whether both have one `cache_digest` under the rule that the
+pair is about (all default rules for `together`). So the sampler is asked about what the gateway would share.
 """
 
 import argparse
@@ -27,10 +27,9 @@ MODELS = {ESM3: 1.0, ESMC: 0.5}
 DEFAULT = rule_set("sampler", {})
 
 
-def shared(one: Json, other: Json, canonical: RuleSet) -> bool:
+def shared(one: Json, other: Json, rules: RuleSet) -> bool:
     keys = {
-        call("generate_tensor", each, rules=ParseConfig(MODELS, rule_set=canonical)).cache_digest
-        for each in (one, other)
+        call("generate_tensor", each, rules=ParseConfig(MODELS, rule_set=rules)).cache_digest for each in (one, other)
     }
     return len(keys) == 1
 
@@ -50,7 +49,7 @@ def case(kind: str, rule: str, track: str, one: Json, other: Json, is_shared: bo
 
 
 def of_claims() -> Iterator[Json]:
-    """Both sides of every claim that can be compared; wire claims are shared at every level."""
+    """The pairs of all claims that can be compared; wire claims hold at every level."""
     for claim in claims():
         if repeats(claim.one) and repeats(claim.other) and claim.one["model"] == claim.other["model"]:
             named = RuleSet(frozenset({claim.rule})) if claim.same == "optional" else DEFAULT
@@ -58,7 +57,7 @@ def of_claims() -> Iterator[Json]:
 
 
 def of_rule(name: str, move: Move, track: str, count: int) -> Iterator[Json]:
-    """Pairs in which this rule alone makes the keys equal."""
+    """Pairs whose cache keys this rule alone makes equal."""
     chance, found, alone = Random(f"{name} {track}"), 0, RuleSet(frozenset({name}))
     while found < count:
         made = random_body(chance, track)
@@ -72,7 +71,7 @@ def of_rule(name: str, move: Move, track: str, count: int) -> Iterator[Json]:
 
 
 def of_all_rules(track: str, count: int) -> Iterator[Json]:
-    """Pairs that several rules together make one."""
+    """Pairs that only several rules together give one cache key."""
     chance, found = Random(f"together {track}"), 0
     names = [name for name, move in MOVES.items() if track in move.tracks]
     while found < count:
@@ -87,7 +86,7 @@ def of_all_rules(track: str, count: int) -> Iterator[Json]:
 
 
 def of_changes(track: str, count: int) -> Iterator[Json]:
-    """Pairs that differ in one token, to show that the tiny model notices."""
+    """Pairs that differ in one token, to show that the tiny model notices a difference."""
     chance, found = Random(f"change {track}"), 0
     while found < count:
         made = random_body(chance, track)
@@ -98,7 +97,7 @@ def of_changes(track: str, count: int) -> Iterator[Json]:
 
 
 def of_planted(wrong: Wrong, track: str, count: int) -> Iterator[Json]:
-    """Pairs that a rule which is wrong on purpose makes one; the sampler has to give it away."""
+    """Pairs that share a cache key under a deliberately wrong rule; the sampler must reveal it."""
     chance, found = Random(f"{wrong.name} {track}"), 0
     while found < count:
         made = random_body(chance, track)
@@ -122,7 +121,7 @@ def every(count: int) -> Iterator[Json]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Pairs of calls to be played on the real sampler.")
+    parser = argparse.ArgumentParser(description="Write pairs of calls to run on the real sampler.")
     parser.add_argument("file", type=Path)
     parser.add_argument("--cases", type=int, default=200, help="random pairs for each rule and track")
     options = parser.parse_args()

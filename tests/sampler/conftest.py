@@ -1,4 +1,4 @@
-"""Plays every pair of the file SAMPLER_CASES on the real sampler, and prints the counts by rule and track."""
+"""Runs every pair of the file SAMPLER_CASES on the real sampler, and prints the counts by rule and track."""
 
 import os
 from collections import defaultdict
@@ -42,11 +42,11 @@ def _rows() -> Iterator[str]:
         if kind == "claim":
             continue
         yield (
-            f"{kind:10}{rule:66}{track:22}{tally.played:7}{tally.cache_digest:8}{tally.differ:8}{tally.shared_and_differ:19}"
+            f"{kind:10}{rule:66}{track:22}{tally.played:7}{tally.shared:8}{tally.differ:8}{tally.shared_and_differ:19}"
         )
     claims = [tally for (kind, _, _), tally in _TALLIES.items() if kind == "claim"]
     yield (
-        f"claims: {len(claims)} played; {sum(t.cache_digest for t in claims)} shared, of which "
+        f"claims: {len(claims)} played; {sum(t.shared for t in claims)} shared, of which "
         f"{sum(t.shared_and_differ for t in claims)} differ; "
-        f"{sum(t.differ for t in claims)} of {sum(t.played - t.cache_digest for t in claims)} others differ"
+        f"{sum(t.differ for t in claims)} of {sum(t.played - t.shared for t in claims)} others differ"
     )

@@ -1,4 +1,4 @@
-"""Rules that are wrong on purpose: each looks right, shares keys that must not be shared, and has to be caught."""
+"""Deliberately wrong rules: each looks right, gives one cache key to calls that differ, and must be caught."""
 
 import json
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from tests.endpoints.examples import ESM3
 
 @dataclass(frozen=True)
 class Wrong:
-    """A rule, the pairs that it would share, and the generated tracks to show it on."""
+    """A rule, pairs that it gives one cache key, and the generated tracks for which to show it."""
 
     name: str
     apply: Callable[[CanonicalForm], CanonicalForm]
@@ -73,7 +73,7 @@ WRONG = (
 
 
 def is_shared_by(wrong: Wrong, one: Json, other: Json) -> bool:
-    """Whether both are one call under all rules and this one."""
+    """Whether both have one form under all rules and this one."""
     return _form(wrong, one) == _form(wrong, other)
 
 

@@ -1,4 +1,4 @@
-"""Plays the pairs of a file on the tiny model, both sides under different random states, and counts."""
+"""Runs the pairs of a file on the tiny model, each side with another random state, and counts differences."""
 
 import json
 from collections import Counter, defaultdict
@@ -16,17 +16,17 @@ Where = tuple[str, str, str]
 
 @dataclass
 class Tally:
-    """What came of the pairs of one rule on one track."""
+    """The counts of one rule on one track."""
 
     played: int = 0
-    cache_digest: int = 0
+    shared: int = 0
     differ: int = 0
     shared_and_differ: int = 0
     errors: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: "Tally") -> None:
         self.played += other.played
-        self.cache_digest += other.cache_digest
+        self.shared += other.shared
         self.differ += other.differ
         self.shared_and_differ += other.shared_and_differ
         self.errors.update(other.errors)

@@ -1,4 +1,4 @@
-"""No two calls that share a key have different tokens on the published sampler, and a wrong rule would be noticed."""
+"""Calls that share a cache key get the same tokens from the published sampler, and a wrong rule is noticed."""
 
 from collections.abc import Iterator
 
@@ -22,11 +22,9 @@ def test_no_claim_shares_a_key_between_different_tokens(tallies: dict[Where, Tal
 
 
 def test_every_random_pair_of_a_rule_shares_a_key_and_was_answered(tallies: dict[Where, Tally]) -> None:
-    """Else the counts above would say nothing."""
+    """Otherwise the counts above prove nothing."""
     for kind in ("rule", "together"):
-        assert {
-            where: tally for where, tally in of(kind, tallies) if tally.cache_digest < tally.played or tally.errors
-        } == {}
+        assert {where: tally for where, tally in of(kind, tallies) if tally.shared < tally.played or tally.errors} == {}
 
 
 def test_a_wrong_rule_is_noticed_on_every_track(tallies: dict[Where, Tally]) -> None:
@@ -38,11 +36,11 @@ def test_a_wrong_rule_is_noticed_on_every_track(tallies: dict[Where, Tally]) -> 
 def test_the_tiny_model_notices_most_changes_of_one_token(tallies: dict[Where, Tally]) -> None:
     rows = dict(of("change", tallies))
     assert {
-        track: tally for (_, _, track), tally in rows.items() if tally.cache_digest or tally.differ <= tally.played / 2
+        track: tally for (_, _, track), tally in rows.items() if tally.shared or tally.differ <= tally.played / 2
     } == {}
     assert sum(tally.differ for tally in rows.values()) > 0.7 * sum(tally.played for tally in rows.values())
 
 
 def test_most_claims_of_a_difference_show_one(tallies: dict[Where, Tally]) -> None:
-    others = [tally for _, tally in of("claim", tallies) if not tally.cache_digest]
+    others = [tally for _, tally in of("claim", tallies) if not tally.shared]
     assert sum(tally.differ for tally in others) > 0.6 * len(others)

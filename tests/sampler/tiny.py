@@ -1,8 +1,8 @@
 """The published ESM3, tiny and with random weights: the real sampler, the real tokenizers, no download.
 
-Heads and attention are sharpened so that one changed token changes the answer most times: a model that never noticed
-anything would confirm every rule. The vocabulary of residue annotations is on a hub only, so one of the right size
-is made up; only its size reaches the model.
+Heads and attention are sharpened so that one changed token usually changes the answer: a model that notices nothing
+would confirm every rule. The vocabulary of residue annotations must be downloaded, so a made-up one of the same size
+stands in; only its size reaches the model.
 """
 
 import tempfile

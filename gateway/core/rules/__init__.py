@@ -1,8 +1,8 @@
-"""What makes two calls one: a table of rules, each with its condition, its evidence and its test.
+"""Which calls share an answer: a table of rules, each with its condition, its evidence and its test.
 
-`wire` rules hold whatever stands upstream. `sampler` rules hold for the published sampler (esm 3.2.1 and 3.4.1, read
-and run); the hosted service is closed and may differ, so each can be switched off and hits are computed again by
-sampling. A rule never decides what goes upstream: every call goes there as its own caller wrote it.
+`wire` rules hold for any upstream. `sampler` rules hold for the published sampler (esm 3.2.1 and 3.4.1, read and run);
+the hosted service is closed and may differ, so each can be switched off, and spot checks verify a sample of hits. A
+rule does not change what goes upstream: every call goes there as its own caller wrote it.
 """
 
 from gateway.core.rules.rule import CanonicalForm, Level, Rule

@@ -1,4 +1,4 @@
-"""Rules about input tracks: tokens and atoms in a body that never reach the published model."""
+"""Rules about input tracks: tokens and atoms that never reach the published model."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import numpy as np
 from gateway.core.rules.rule import (
     CanonicalForm,
     Rule,
-    counted_without,
+    counted_if_absent,
     discards_structure,
     empty,
     is_empty,
@@ -16,9 +16,9 @@ from gateway.core.rules.rule import (
 from gateway.core.tracks import GENERATED, SEQUENCE, STRUCTURE
 
 OVERWRITTEN = frozenset((SEQUENCE.bos, SEQUENCE.pad, SEQUENCE.eos, SEQUENCE.chain_break))
-"""Ids of the sequence at which the model writes its own id over the structure's (esm/models/esm3.py, forward)."""
-FARTHEST = 1e6
-"""Å: from here on an atom's coordinate makes no frame (esm/utils/structure/affine3d.py)."""
+"""Sequence ids at which the model overwrites the structure id (esm/models/esm3.py, forward)."""
+MAX_COORDINATE = 1e6
+"""Å: atoms at or beyond this make no backbone frame (esm/utils/structure/affine3d.py)."""
 
 
 def discarded_structure(form: CanonicalForm) -> CanonicalForm:
@@ -48,11 +48,11 @@ def backbone(form: CanonicalForm) -> CanonicalForm:
     array = form["inputs"]["coordinates"]
     if array is None:
         return form
-    framed = (np.isfinite(array[:, :3]) & (array[:, :3] < FARTHEST)).all(axis=(1, 2))
-    seen = np.isfinite(array).all(axis=2).any(axis=1)
+    has_frame = (np.isfinite(array[:, :3]) & (array[:, :3] < MAX_COORDINATE)).all(axis=(1, 2))
+    has_atom = np.isfinite(array).all(axis=2).any(axis=1)
     made = np.full((len(array), 3, 3), np.nan, dtype=np.float32)
-    made[framed] = array[framed, :3]
-    made[seen & ~framed, 1] = 0.0
+    made[has_frame] = array[has_frame, :3]
+    made[has_atom & ~has_frame, 1] = 0.0
     return form if np.array_equal(made, array, equal_nan=True) else with_track(form, "coordinates", made)
 
 
@@ -86,7 +86,7 @@ def empty_conditioning(form: CanonicalForm) -> CanonicalForm:
 
 
 def empty_generated(form: CanonicalForm) -> CanonicalForm:
-    track, counted = form["track"], counted_without(form)
+    track, counted = form["track"], counted_if_absent(form)
     if not is_empty(form, track) or not (counted == form["length"] - 2 or (form["num_steps"] == 1 and counted > 0)):
         return form
     return with_track(form, track, None)
@@ -96,7 +96,7 @@ STRUCTURES = (
     Rule(
         "discarded_structure",
         "sampler",
-        "Structure tokens do not matter beside coordinates that alone condition.",
+        "Structure tokens do not matter if the model is conditioned on coordinates only.",
         "coordinates given (even all unknown) and `condition_on_coordinates_only`",
         "0/200 differ, logits bit-equal (3.2.1), 0/60 (3.4.1), tests/sampler; with the flag off 157/160 differ",
         "esm/utils/generation.py: iterative_sampling_tokens, tokens.structure = None",
@@ -106,7 +106,7 @@ STRUCTURES = (
         "structure_minus_one",
         "sampler",
         "-1 on the structure track is its mask, 4096.",
-        "structure conditions, is not generated",
+        "structure is given and is not generated",
         "0/160 differ, logits bit-equal (3.2.1), 0/48 (3.4.1), tests/sampler",
         "esm/models/esm3.py: forward, masked_fill(structure_tokens == -1, ...)",
         minus_one,
@@ -116,7 +116,7 @@ STRUCTURES = (
         "overwritten_structure",
         "sampler",
         "Structure ids do not matter where the sequence has BOS, EOS, pad or a chain break.",
-        "structure conditions, is not generated; an absent sequence has BOS and EOS at its ends",
+        "structure is given and is not generated; an absent sequence has BOS and EOS at its ends",
         "0/160 differ, logits bit-equal (3.2.1), 0/48 (3.4.1), tests/sampler",
         "esm/models/esm3.py: forward, masked_fill(sequence_tokens == ...)",
         overwritten_structure,
@@ -127,8 +127,8 @@ COORDINATES = (
     Rule(
         "backbone",
         "sampler",
-        "Of coordinates only N, CA and C matter where all three are known, else whether any atom is.",
-        "known: three finite numbers each, below 1e6; so [n][37][3], [n][14][3] and [n][3][3] may be one call",
+        "Only N, CA and C of a residue's coordinates matter if all three are known, else only whether any atom is.",
+        "known: three finite numbers below 1e6; so [n][37][3], [n][14][3] and [n][3][3] can be equal",
         "0/200 differ, logits bit-equal (3.2.1), 0/60 (3.4.1), tests/sampler; a lone CA is no empty residue: 172/200",
         "esm/models/esm3.py: forward, logits; esm/utils/structure/affine3d.py",
         backbone,
@@ -136,8 +136,8 @@ COORDINATES = (
     Rule(
         "unknown_coordinates",
         "sampler",
-        "Coordinates without a known atom are as none at all.",
-        "structure null, or `condition_on_coordinates_only` off: else they discard the structure (158/160 differ)",
+        "Coordinates without a known atom count as absent.",
+        "structure null, or `condition_on_coordinates_only` off; else they discard the structure (158/160 differ)",
         "0/200 differ, logits bit-equal (3.2.1), 0/60 (3.4.1), tests/sampler",
         "esm/utils/generation.py: _make_masked_inputs",
         unknown_coordinates,
@@ -148,7 +148,7 @@ ANNOTATIONS = (
         "annotation_pairs",
         "sampler",
         "The order of two residue annotations of one position does not matter.",
-        "two ids in the row; three or more are added up in their order, and differ by 7e-5",
+        "two ids in the row; sums of three or more depend on the order, by 7e-5",
         "0/200 differ, logits bit-equal (3.2.1), 0/60 (3.4.1), tests/sampler",
         "esm/models/esm3.py: EncodeInputs, residue_embed",
         annotation_pairs,
@@ -156,7 +156,7 @@ ANNOTATIONS = (
     Rule(
         "empty_annotations",
         "sampler",
-        "Residue annotations that are all 0 are as none at all.",
+        "Residue annotations that are all 0 count as absent.",
         "every id 0",
         "0/200 differ (3.2.1), 0/60 (3.4.1), tests/sampler; even the echo is the same",
         "esm/utils/generation.py: _make_masked_inputs",
@@ -167,8 +167,8 @@ EMPTY_CONDITIONING = (
     Rule(
         "empty_conditioning",
         "sampler",
-        "A conditioning track that is all mask is as an absent one.",
-        "every position the mask, the ends BOS and EOS of the track",
+        "A conditioning track that is all mask counts as absent.",
+        "every position the mask, with the BOS and EOS of the track at the ends",
         "0/200 differ, logits bit-equal (3.2.1), 0/60 (3.4.1), tests/sampler",
         "esm/utils/generation.py: _make_masked_inputs",
         empty_conditioning,
@@ -178,8 +178,8 @@ EMPTY_GENERATED = (
     Rule(
         "empty_generated",
         "sampler",
-        "The generated track all mask is as an absent one.",
-        "one step, or no special id inside the sequence, by which the sampler counts where the track is absent "
+        "A generated track that is all mask counts as absent.",
+        "one step, or no special id inside the sequence, which the sampler counts if the track is absent "
         "(141/160 differ with a chain break and two or more steps)",
         "0/200 differ (3.2.1), 0/60 (3.4.1), tests/sampler",
         "esm/utils/generation.py: _get_non_special_tokens",

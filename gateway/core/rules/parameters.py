@@ -1,6 +1,6 @@
-"""Rules about parameters: numbers and words in a body that the published sampler does not look at."""
+"""Rules about parameters that the published sampler ignores."""
 
-from gateway.core.rules.rule import CanonicalForm, Rule, changed, waiting
+from gateway.core.rules.rule import CanonicalForm, Rule, changed, positions_to_fill
 from gateway.core.tracks import GENERATED, TRACKS
 
 SAMPLED = tuple(name for name in GENERATED if name != "function")
@@ -16,7 +16,7 @@ def function_ids(form: CanonicalForm) -> CanonicalForm:
 
 
 def spare_steps(form: CanonicalForm) -> CanonicalForm:
-    _, counted = waiting(form)
+    _, counted = positions_to_fill(form)
     return changed(form, num_steps=max(1, min(form["num_steps"], counted)))
 
 
@@ -36,15 +36,15 @@ def idle_flag(form: CanonicalForm) -> CanonicalForm:
 
 
 def _one_step(form: CanonicalForm) -> bool:
-    return bool(min(form["num_steps"], waiting(form)[1]) == 1)
+    return bool(min(form["num_steps"], positions_to_fill(form)[1]) == 1)
 
 
 IDS = (
     Rule(
         "foreign_invalid_ids",
         "sampler",
-        "Special ids and ids outside the vocabulary are left out of `invalid_ids`.",
-        "tracks other than function; an ordinary id stays",
+        "Special ids, and ids outside the vocabulary, do not matter in `invalid_ids`.",
+        "tracks other than function; ordinary ids do matter",
         "0/400 differ (3.2.1), 0/48 (3.4.1), tests/sampler; only ordinary ids are ever sampled",
         "esm/utils/generation.py: _sample_per_prompt, valid_ids",
         foreign_ids,
@@ -55,7 +55,7 @@ IDS = (
         "sampler",
         "`invalid_ids` does not matter when function is generated.",
         "track function",
-        "0/40 differ (3.2.1), 0/12 (3.4.1), tests/sampler; the sampler warns and goes on",
+        "0/40 differ (3.2.1), 0/12 (3.4.1), tests/sampler; the sampler only warns",
         "esm/utils/generation.py: _sample_per_prompt, function",
         function_ids,
         ("function",),
@@ -65,9 +65,9 @@ STEPS = (
     Rule(
         "spare_steps",
         "sampler",
-        "`num_steps` above the positions that wait for a token is that number of positions.",
+        "`num_steps` above the number of positions to fill counts as that number.",
         "counted as the sampler does: masks of the generated track, or the sequence's tokens where it is absent",
-        "0/500 differ (3.2.1), 0/60 (3.4.1), tests/sampler; the sampler writes the smaller number itself",
+        "0/500 differ (3.2.1), 0/60 (3.4.1), tests/sampler; the sampler lowers the number itself",
         "esm/utils/generation.py: iterative_sampling_tokens, num_sampling_steps",
         spare_steps,
     ),

@@ -1,6 +1,6 @@
-"""What a rule is: one thing about a call that cannot reach the answer, with its condition and its evidence.
+"""What a rule is: something about a call that cannot affect the answer, with its condition and its evidence.
 
-A rule reads and writes the *form* of a generate_tensor call: its parameters spelled out, `length` (positions, BOS and
+Rules bring a generate_tensor call to its *canonical form*: its parameters spelled out, `length` (positions, BOS and
 EOS included) and `inputs` with the seven names, each a list or None, coordinates a float32 array [n][atoms][3] with
 NaN for unknown. The form is not what goes upstream: it only decides which calls share an answer.
 """
@@ -18,10 +18,10 @@ Level = Literal["wire", "sampler"]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule. `apply` gives back the very form it got where the rule changes nothing, and never writes into it.
+    """One rule. `apply` returns its very argument if the rule changes nothing, and never modifies it.
 
-    A wire rule has no `apply`: parsing follows it by construction, at `where`. `optional` ones are in force only where
-    the settings name them. `tracks` are the generated tracks for which the rule holds.
+    A wire rule has no `apply`: parsing follows it by construction, at `where`. An `optional` one is in force only if
+    the settings name it. `tracks` are the generated tracks for which the rule holds.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Rule:
 
 
 def changed(form: CanonicalForm, **members: Any) -> CanonicalForm:
-    """The form with these parameters; the same form where it has them already."""
+    """The form with these parameters; the same object if it has them already."""
     return form if all(form[name] == value for name, value in members.items()) else {**form, **members}
 
 
@@ -46,7 +46,7 @@ def with_track(form: CanonicalForm, name: str, track: Any) -> CanonicalForm:
 
 
 def empty(name: str, n: int) -> list[Any]:
-    """What the sampler puts in the place of an absent track (esm/utils/generation.py, _make_masked_inputs)."""
+    """What the sampler uses for an absent track (esm/utils/generation.py, _make_masked_inputs)."""
     track = TRACKS[name]
     if track.depth is not None:
         return [[track.mask] * track.depth] * n
@@ -54,31 +54,31 @@ def empty(name: str, n: int) -> list[Any]:
 
 
 def is_empty(form: CanonicalForm, name: str) -> bool:
-    """Whether a track is given and says nothing: all mask between BOS and EOS."""
+    """Whether a track is given and is all mask between BOS and EOS."""
     track = form["inputs"][name]
     return track is not None and bool(track == empty(name, form["length"]))
 
 
 def discards_structure(form: CanonicalForm) -> bool:
-    """Whether the sampler throws the structure tokens away in favour of coordinates."""
+    """Whether the sampler discards the structure tokens in favour of coordinates."""
     return tracks.discarded_by_coordinates(form["inputs"], form["condition_on_coordinates_only"])
 
 
-def waiting(form: CanonicalForm) -> tuple[int, int]:
-    """(positions of the generated track that wait for a token, positions that the sampler counts).
+def positions_to_fill(form: CanonicalForm) -> tuple[int, int]:
+    """(positions of the generated track to fill, positions that the sampler counts).
 
     They differ where the track is absent: the sampler then counts the sequence's tokens that are not special
-    (esm/utils/generation.py, _get_non_special_tokens), and fills every position between the ends.
+    (esm/utils/generation.py, _get_non_special_tokens), and fills every position between BOS and EOS.
     """
     track, inputs, between = TRACKS[form["track"]], form["inputs"], form["length"] - 2
     tokens = None if track is STRUCTURE and discards_structure(form) else inputs[track.name]
     if tokens is not None:
         masked = tracks.masked_positions(track, tokens)
         return masked, masked
-    return between, counted_without(form)
+    return between, counted_if_absent(form)
 
 
-def counted_without(form: CanonicalForm) -> int:
+def counted_if_absent(form: CanonicalForm) -> int:
     """How many positions the sampler counts where the generated track is absent."""
     sequence = form["inputs"]["sequence"]
     if sequence is None or form["track"] == "sequence":

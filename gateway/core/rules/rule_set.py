@@ -1,4 +1,7 @@
-"""The rules in force: which calls share an answer beyond those that no upstream could tell apart."""
+"""The table of rules, and which of them are in force.
+
+The wire rules are for people: parsing follows them by construction, and they cannot be switched off.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,56 +19,54 @@ from gateway.core.rules.parameters import FLAG, IDS, ONE_STEP, STEPS
 from gateway.core.rules.rule import CanonicalForm, Level, Rule
 
 VERSION = "1"
-"""To be raised whenever a sampler rule changes what it makes of a form: old entries are then not found."""
+"""Raise it whenever the result of a sampler rule changes: entries from before are then not found any more."""
 WIRE_NAME = "wire-2"
-
-
 _PARSED = "by construction; tests/claims, tests/endpoints/test_canonical.py"
 
 
-def _row(name: str, what: str, condition: str, where: str, evidence: str = _PARSED) -> Rule:
+def _wire(name: str, what: str, condition: str, where: str, evidence: str = _PARSED) -> Rule:
     return Rule(name, "wire", what, condition, evidence, where)
 
 
 WIRE = (
-    _row("member_order", "The order of members does not matter.", "always", "gateway/core/endpoint.py: canonical_form"),
-    _row(
+    _wire("member_order", "The order of members does not matter.", "always", "gateway/core/endpoint.py"),
+    _wire(
         "number_spelling",
-        "5, 5.0 and 50e-1 are one number, and so are 0 and -0.0.",
+        "5, 5.0 and 50e-1 are the same number, and so are 0 and -0.0.",
         "always",
         "gateway/core/strict_json.py; gateway/endpoints/generate_tensor.py: parameters",
     ),
-    _row("null_is_absent", "null is as left out.", "parameters and tracks", "gateway/core/endpoint.py: Body"),
-    _row(
+    _wire("null_is_absent", "null means absent.", "parameters and tracks", "gateway/core/endpoint.py: Body"),
+    _wire(
         "defaults",
-        "A default written out is as left out.",
-        "the dated set of defaults in the settings; left-out steps never exceed the positions",
+        "A default that is written out means the same as one left out.",
+        "the dated set of defaults in the settings; default steps never exceed the positions",
         "gateway/endpoints/generate_tensor.py: parameters",
     ),
-    _row(
+    _wire(
         "invalid_ids_set",
         "Order and repeats in `invalid_ids` do not matter.",
         "always",
         "gateway/endpoints/generate_tensor.py: parameters",
         "0/400 differ (3.2.1), 0/48 (3.4.1), tests/sampler",
     ),
-    _row(
+    _wire(
         "coordinates_float32",
-        "Coordinates are the float32 nearest to what was written.",
-        "always; never rounded further (3/200 differ at three decimals)",
+        "Coordinates are rounded to the nearest float32.",
+        "always; no further (3/200 differ at three decimals)",
         "gateway/core/coordinates.py",
         "0/400 differ, logits bit-equal (3.2.1), 0/120 (3.4.1), tests/sampler",
     ),
-    _row(
+    _wire(
         "annotation_padding",
-        "Zeros in a row of residue annotations, their places and the row's width do not matter.",
+        "Zeros in a row of residue annotations and the row's width do not matter.",
         "always; the order of the other ids does",
         "gateway/endpoints/generate_tensor.py: read_inputs",
         "0/200 differ, logits bit-equal (3.2.1), 0/60 (3.4.1), tests/sampler",
     ),
 )
 
-# The order counts: structure goes before what depends on its absence, steps before what depends on there being one.
+# The order matters: structure comes before rules that depend on its absence, steps before those about one step.
 SAMPLER: Sequence[Rule] = (
     *STRUCTURES,
     *COORDINATES,
@@ -83,7 +84,7 @@ RULES: Sequence[Rule] = (*WIRE, *SAMPLER)
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """Some of the sampler rules, by name; none of them is the level `wire`. `name` is part of every cache key."""
+    """The sampler rules in force; none of them at level `wire`. `name` is part of every cache key."""
 
     names: frozenset[str] = frozenset()
     rules: Sequence[Rule] = field(init=False, repr=False, compare=False)
@@ -99,11 +100,11 @@ class RuleSet:
 
     @property
     def shares(self) -> bool:
-        """Whether calls that an upstream could tell apart may share an answer."""
+        """Whether any sampler rule is in force."""
         return bool(self.rules)
 
     def apply(self, form: CanonicalForm) -> CanonicalForm:
-        """The form that all calls have which share an answer with this one."""
+        """The canonical form: equal for all calls that share an answer."""
         for rule in self.rules:
             assert rule.apply is not None
             form = rule.apply(form)
@@ -120,11 +121,11 @@ class RuleSet:
 
 
 def rule_set(level: Level, switches: Mapping[str, bool]) -> RuleSet:
-    """What the settings say: a level, and single rules switched on or off beside it. Names are known ones."""
+    """The rules of a level, with single ones switched on or off."""
     names = {rule.name for rule in SAMPLER if switches.get(rule.name, level == "sampler" and not rule.optional)}
     return RuleSet(frozenset(names))
 
 
 def unknown_rules(names: Collection[str]) -> list[str]:
-    """Those names that no rule has which could be switched."""
+    """Names that are not those of a rule that can be switched."""
     return sorted(set(names) - {rule.name for rule in SAMPLER})
