@@ -1,4 +1,4 @@
-"""The demo as a newcomer starts it, and what is left of it when it ends: its data, and no process."""
+"""The demo as a newcomer starts it, and what remains when it ends: its data, and no process."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def demo(directory: Path) -> Iterator[Started]:
         yield one.ready()
 
 
-def test_it_says_where_everything_is(demo: Started, directory: Path) -> None:
+def test_it_reports_its_addresses_and_keys(demo: Started, directory: Path) -> None:
     assert set(demo.told) == FIELDS
     assert demo.told["pid"] == demo.process.pid
     assert (demo.told["admin_url"], demo.told["admin_key"]) == (None, None)
@@ -164,7 +164,7 @@ def test_a_signal_during_the_start_leaves_nothing_behind(tmp_path: Path) -> None
         assert one.tree() == {}
 
 
-def test_a_taken_port_is_told_in_a_sentence_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_taken_port_is_reported_in_a_sentence_and_leaves_nothing_behind(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with started("demo", "--port", str(port), "--data-dir", str(tmp_path), "--json") as one:
