@@ -15,7 +15,7 @@ PREFACE = (
     "One TOML file (`--config`, or the variable GATEWAY_CONFIG); environment variables take precedence over it.",
     "In a variable, lists and tables are JSON; an empty variable counts as not set. An unknown name is an error.",
     "Relative paths in the file are relative to its directory. Secrets are in files of their own, mode 0640 or stricter;",
-    "never in this file, in a variable or on a command line.",
+    "never in the TOML file, in a variable or on a command line.",
 )
 SAMPLES: Mapping[str, str] = {
     "upstream.keys": '[[upstream.keys]]\nid = "lab-1"\nfile = "/run/secrets/upstream-1"\n# concern = false',
