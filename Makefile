@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8080
+METRICS_PORT ?= 0
 DATA ?= .data/demo
 UV_FLAGS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q
 
@@ -10,7 +11,8 @@ UV_FLAGS := --universal --python-version 3.11 --generate-hashes --no-emit-index-
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make run       the gateway on embedded stores in front of the sandbox upstream (PORT=$(PORT))"
+	@echo "make run       the gateway on embedded stores in front of the sandbox upstream"
+	@echo "               (PORT=$(PORT), METRICS_PORT=9464, DATA=$(DATA))"
 	@echo "make test      every test that needs no SDK"
 	@echo "make test-sdk  the real esm SDK through the gateway (installs CPU torch)"
 	@echo "make test-sampler  the rules of the cache against the real sampler of esm (tiny model, CPU torch)"
@@ -28,7 +30,7 @@ $(VENV)/.ready: requirements/dev.txt pyproject.toml
 	touch $@
 
 run: $(VENV)/.ready
-	$(BIN)/esm-gateway demo --port $(PORT) --data-dir $(DATA)
+	$(BIN)/esm-gateway demo --port $(PORT) --metrics-port $(METRICS_PORT) --data-dir $(DATA)
 
 test: $(VENV)/.ready
 	$(BIN)/python -m pytest -n 2 --dist loadfile

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Make the secret files that compose.yaml mounts, each readable only by the services that need it. Run it as root, once:
 #   sudo deploy/make-secrets.sh
-# What stands already is kept. The upstream key is asked for, or read from standard input; it is never an argument.
+# Existing files are not changed. The upstream key is asked for, or read from standard input; it is never an argument.
 set -eu
 umask 077
 cd "$(dirname "$0")"

@@ -1,4 +1,4 @@
-"""A dashboard from its rows: what all of them have in common, and nothing about what they show."""
+"""A dashboard from its rows: what all dashboards have in common."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Rows = Sequence[tuple[str, Callable[[], Panels]]]
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """One dashboard: its title, its name in addresses (for good), what it is for, and its rows in order."""
+    """One dashboard: its title, its permanent name in URLs, its description, and its rows in order."""
 
     title: str
     uid: str
@@ -44,7 +44,7 @@ def made(board: Board) -> model.Dashboard:
 
 
 def _numbered(board: model.Dashboard) -> model.Dashboard:
-    """Panels with fixed numbers, so that a link to one goes on working."""
+    """Panels with fixed numbers, so that links to them remain valid."""
     for number, panel in enumerate(board.panels or [], start=1):
         panel.id_val = number
     return board
@@ -55,7 +55,7 @@ def _instances() -> dashboard.QueryVariable:
     return (
         dashboard.QueryVariable("instance")
         .label("Instance")
-        .description("Which gateways to look at.")
+        .description("Gateways to show.")
         .datasource(SOURCE)
         .query(f"label_values({BUILD_INFO.name}, instance)")
         .refresh(model.VariableRefresh.ON_TIME_RANGE_CHANGED)

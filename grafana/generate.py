@@ -1,4 +1,4 @@
-"""Write what is made from code: the dashboards and the table of docs/metrics.md; with --check, say whether they differ.
+"""Generate the dashboards and the table of docs/metrics.md; with --check, report what is out of date.
 
 `python grafana/generate.py` after a change of a panel, of a metric or of a problem.
 """
@@ -18,7 +18,7 @@ PAGE = HERE.parent / "docs" / "metrics.md"
 
 
 def wanted() -> dict[Path, str]:
-    """What each file should hold."""
+    """The content that each file should have."""
     encoder = JSONEncoder(sort_keys=True, indent=2)
     boards = {
         HERE / "dashboards" / f"{name}.json": f"{encoder.encode(made(board))}\n" for name, board in DASHBOARDS.items()

@@ -1,6 +1,6 @@
-"""The overview dashboard: what an operator asks, from "is it up" down to "what fills the memory", one row a question.
+"""The overview dashboard: what an operator asks, from "is it up" to "what uses the memory", one row per question.
 
-Rows and their order stand here; what is in a row stands in callers.py and world.py.
+Rows and their order are here; the panels of a row are in callers.py and world.py.
 """
 
 import callers
@@ -10,9 +10,9 @@ from board import Board
 OVERVIEW = Board(
     "ESM gateway",
     "esm-gateway-overview",
-    "Is it up, how well, for whom, and what does the upstream do. Alerts: docs/operating.md.",
+    "Health, requests, cache, quotas, upstream and stores. Alerts: docs/operating.md.",
     (
-        ("Is it well?", callers.at_a_glance),
+        ("At a glance", callers.at_a_glance),
         ("Requests", callers.requests),
         ("Cache", callers.cache),
         ("Quotas and units", callers.quotas),

@@ -1,6 +1,6 @@
-"""The two kinds of panels that the dashboards are made of: one number, and lines over time.
+"""The two kinds of panels: one number, and lines over time.
 
-Every panel must say in plain words what it shows and have a unit; a panel without either cannot be made here.
+Every panel needs a description and a unit.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ GREEN, YELLOW, RED = "green", "yellow", "red"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One query and how its series are called; `{{label}}` is filled in by Grafana."""
+    """One query and its legend; Grafana fills in `{{label}}`."""
 
     expr: str
     legend: str
@@ -25,7 +25,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What a panel is called, what it says, and in which unit (a Grafana unit id)."""
+    """Title, description and unit (a Grafana unit id) of a panel."""
 
     title: str
     description: str
@@ -53,7 +53,7 @@ def number(words: Words, line: Line, steps: Sequence[tuple[float | None, str]], 
 
 
 def lines(words: Words, *drawn: Line, width: int = 8, stacked: bool = False) -> timeseries.Panel:
-    """Lines over time; stacked where their sum means something."""
+    """Lines over time; stacked where their sum has a meaning."""
     panel = (
         timeseries.Panel()
         .title(words.title)
@@ -81,8 +81,8 @@ def _query(line: Line, ref: str) -> prometheus.Dataquery:
 
 
 def _steps(steps: Sequence[tuple[float | None, str]]) -> dashboard.ThresholdsConfig:
-    purge_state = [model.Threshold(value=start, color=colour) for start, colour in steps]
-    return dashboard.ThresholdsConfig().mode(model.ThresholdsMode.ABSOLUTE).steps(purge_state)
+    thresholds = [model.Threshold(value=start, color=colour) for start, colour in steps]
+    return dashboard.ThresholdsConfig().mode(model.ThresholdsMode.ABSOLUTE).steps(thresholds)
 
 
 def _legend() -> common.VizLegendOptions:

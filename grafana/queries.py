@@ -1,6 +1,6 @@
-"""PromQL from rows of core.metrics, so that a panel cannot ask for a metric or a label that does not exist.
+"""PromQL from the rows of core.metrics, so that a panel cannot name a metric or label that does not exist.
 
-Builds text only. Every series is narrowed to the instances that are chosen at the top of the dashboard.
+Builds text only. Every series is restricted to the instances chosen at the top of the dashboard.
 """
 
 import re
@@ -10,33 +10,33 @@ from gateway.core.problems import NOT_IN_CACHE, PROBLEM_TYPES
 
 CHOSEN = 'instance=~"$instance"'
 FAULTS = "|".join(kind.slug for kind in PROBLEM_TYPES if kind.status >= 500 and kind is not NOT_IN_CACHE)
-"""Outcomes in which the gateway or the upstream failed its caller. `not-in-cache` is what that caller asked for."""
+"""Outcomes that count as errors. Not `not-in-cache`, which the caller asked for."""
 
 
 def series(metric: Metric, *conditions: str, suffix: str = "") -> str:
-    """A selector; each condition is `label="value"` or with another of PromQL's matchers."""
+    """A selector; each condition is a PromQL matcher such as `label="value"`."""
     for condition in conditions:
         _must_have(metric, re.split(r"[=!]", condition)[0])
     return f"{metric.name}{suffix}{{{', '.join((CHOSEN, *conditions))}}}"
 
 
 def rate(metric: Metric, *conditions: str, by: tuple[str, ...] = (), fold: str = "sum") -> str:
-    """Per second, added up over everything but `by`; with fold max, of what every gateway sees for itself."""
+    """Per second, summed over all labels but `by`; with fold max, the largest gateway."""
     return f"{_sum(metric, by, fold)}(rate({series(metric, *conditions)}[$__rate_interval]))"
 
 
 def increase(metric: Metric, *conditions: str, by: tuple[str, ...] = (), over: str = "5m", fold: str = "sum") -> str:
-    """How often in the last five minutes, or over a longer time: for what is rare, and for sums of a day."""
+    """How often in the last five minutes or over a longer time, for rare events and sums of a day."""
     return f"{_sum(metric, by, fold)}(increase({series(metric, *conditions)}[{over}]))"
 
 
 def now(metric: Metric, *conditions: str, by: tuple[str, ...] = (), fold: str = "sum") -> str:
-    """What a gauge says, over all instances: their sum, or the worst of them (fold min or max)."""
+    """A gauge over all instances: their sum, or the worst of them (fold min or max)."""
     return f"{_sum(metric, by, fold)}({series(metric, *conditions)})"
 
 
 def quantile(q: float, metric: Metric, *conditions: str, by: tuple[str, ...] = ()) -> str:
-    """The duration that a share q of all requests stayed below."""
+    """The q-quantile of a duration."""
     buckets = series(metric, *conditions, suffix="_bucket")
     for label in by:
         _must_have(metric, label)
@@ -44,7 +44,7 @@ def quantile(q: float, metric: Metric, *conditions: str, by: tuple[str, ...] = (
 
 
 def ratio(part: str, whole: str, by: tuple[str, ...] = ()) -> str:
-    """A share, 0 where the part has never happened; nothing where the whole does not happen."""
+    """A share: 0 where the part has never happened, no value where the whole is zero."""
     nothing = f"0 * {whole}" if by else "vector(0)"
     return f"({part} or {nothing}) / ({whole} > 0)"
 

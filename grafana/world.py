@@ -1,6 +1,6 @@
-"""Rows about what the gateway leans on: the upstream, policies and audit, keys, stores, memory.
+"""Rows about what the gateway depends on: the upstream, policies and audit, keys, stores, memory.
 
-A panel is one statement about rows of core.metrics. Nothing here decides what is an alarm: deploy/prometheus does.
+A panel is one statement about rows of core.metrics. Alerts are in deploy/prometheus.
 """
 
 from panels import Line, Panels, Words, lines
@@ -26,28 +26,26 @@ ANSWERED = ratio(rate(UPSTREAM_REQUESTS, 'outcome="ok"'), rate(UPSTREAM_REQUESTS
 def upstream() -> Panels:
     return [
         lines(
-            Words("Upstream keys", "Keys by state; the worst worker's view, the worst gateway's for ready.", "short"),
+            Words("Upstream keys", "Keys by state: the fewest ready, the most of the others in any worker.", "short"),
             Line(now(UPSTREAM_KEYS, 'state="ready"', fold="min"), "ready"),
             Line(now(UPSTREAM_KEYS, 'state!="ready"', by=("state",), fold="max"), "{{state}}"),
         ),
         lines(
-            Words(
-                "Breaker", "1 while nothing is sent upstream, 0.5 while one call tries, 0 when all is well.", "short"
-            ),
+            Words("Circuit breaker", "0 closed, 0.5 half-open, 1 open; the worst worker.", "short"),
             Line(now(BREAKER, fold="max"), "worst"),
         ),
         lines(
-            Words("Under way", "Requests being answered and calls being computed upstream, now.", "short"),
+            Words("In flight", "Requests and upstream calls in flight now.", "short"),
             Line(now(IN_FLIGHT, by=("what",)), "{{what}}"),
         ),
         lines(
-            Words("Tries by outcome", "Every try sent upstream and how it ended.", "ops"),
+            Words("Upstream attempts by outcome", "Attempts per second, by how they ended.", "ops"),
             Line(rate(UPSTREAM_REQUESTS, by=("outcome",)), "{{outcome}}"),
             width=12,
             stacked=True,
         ),
         lines(
-            Words("Good tries", "Share of tries that the upstream answered well.", "percentunit"),
+            Words("Upstream success ratio", "Share of attempts that succeeded.", "percentunit"),
             Line(ANSWERED, "ok"),
             width=12,
         ),
@@ -57,24 +55,22 @@ def upstream() -> Panels:
 def policy() -> Panels:
     return [
         lines(
-            Words(
-                "Policy decisions", "What policies permitted and refused in 5 minutes; observed means let by.", "short"
-            ),
+            Words("Policy decisions", "Decisions in 5 minutes; a refusal in observe mode stops nothing.", "short"),
             Line(increase(POLICY, by=("policy", "mode", "decision")), "{{policy}} ({{mode}}): {{decision}}"),
             width=6,
         ),
         lines(
-            Words("Audit records", "Records durably written in 5 minutes, by kind.", "short"),
+            Words("Audit records", "Audit records written in 5 minutes, by kind.", "short"),
             Line(increase(AUDIT_RECORDS, by=("kind",)), "{{kind}}"),
             width=6,
         ),
         lines(
-            Words("Audit failures", "Records in 5 minutes that could not be written; the act was refused.", "short"),
+            Words("Audit failures", "Audit records in 5 minutes that could not be written. Expect 0.", "short"),
             Line(increase(AUDIT_FAILURES), "failures"),
             width=6,
         ),
         lines(
-            Words("Refused keys", "Virtual keys refused per second, by reason. Many unknown: somebody guesses.", "ops"),
+            Words("Refused keys", "Virtual keys refused per second, by reason.", "ops"),
             Line(rate(AUTH_FAILURES, by=("reason",)), "{{reason}}"),
             width=6,
         ),
@@ -84,16 +80,16 @@ def policy() -> Panels:
 def stores_and_memory() -> Panels:
     return [
         lines(
-            Words("Store errors", "Failed operations per second. State: calls get 503. Cache: it is bypassed.", "ops"),
+            Words("Store errors", "Failed operations per second. State store: 503. Cache store: bypass.", "ops"),
             Line(rate(STORE_ERRORS, by=("store", "operation")), "{{store}}: {{operation}}"),
         ),
         lines(
-            Words("Seconds in the stores", "Time that requests spent waiting for the two stores.", "s"),
+            Words("Store latency", "Time that requests spent waiting for the two stores.", "s"),
             Line(quantile(0.5, LATENCY, 'part="store"'), "p50"),
             Line(quantile(0.99, LATENCY, 'part="store"'), "p99"),
         ),
         lines(
-            Words("Memory", "What the workers keep in their own memory, by layer.", "bytes"),
+            Words("Local caches", "Memory of the workers' in-process caches, by layer.", "bytes"),
             Line(now(LOCAL_CACHE_BYTES, by=("layer",)), "{{layer}}"),
             stacked=True,
         ),

@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
-# Check the scrape settings, the alert rules, the tests of the rules and the dashboard's queries with Prometheus's own
-# promtool.
-# Where promtool is missing it is taken out of Debian's package `prometheus`: unpacked beside nothing else, so that no
-# service is installed or started. Any other system: install promtool yourself, or name it in PROMTOOL.
+# Check the scrape settings, the alert rules, their tests and the dashboards' queries with promtool.
+# Where promtool is missing it is unpacked from Debian's package `prometheus`, without installing or starting a service.
+# On other systems install promtool, or name it in PROMTOOL.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 store=../../.data/promtool
@@ -12,7 +11,7 @@ unpack() {
     mkdir -p "$store"
     (
         cd "$store"
-        # A package list that is missing or too old is the usual reason; only root may renew it.
+        # Usually the package list is missing or too old; only root may update it.
         apt-get download -q prometheus >&2 || { apt-get update -q >&2 && apt-get download -q prometheus >&2; }
         dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool
         rm -f prometheus_*.deb

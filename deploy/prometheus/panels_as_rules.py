@@ -1,6 +1,6 @@
-"""Every query of the dashboard as a recording rule on standard output, so that promtool can say whether each is PromQL.
+"""Print every dashboard query as a recording rule, so that promtool can check that it is valid PromQL.
 
-Grafana fills in its own names first; here they stand for any instance and five minutes. Needs no package.
+Grafana's variables are replaced by any instance and five minutes. Standard library only.
 """
 
 import json

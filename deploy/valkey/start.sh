@@ -1,7 +1,7 @@
 #!/bin/sh
-# start.sh CONF PASSWORD_FILE DIRECTORY: start Valkey with a password that stands in a file.
-# Valkey reads passwords from its configuration only, so both are put together in DIRECTORY, which is memory. The
-# password is in no argument and no environment variable, where every process of the machine could read it.
+# start.sh CONF PASSWORD_FILE DIRECTORY: start Valkey with a password from a file.
+# Valkey reads passwords only from its configuration, so both are combined in DIRECTORY, a tmpfs. The password is in no
+# argument and no environment variable, where other processes could read it.
 set -eu
 umask 077
 {

@@ -1,4 +1,4 @@
-"""`esm-gateway demo`: a whole gateway in front of a stand-in upstream, with two virtual keys, on one directory."""
+"""`esm-gateway demo`: a whole gateway in front of a sandbox upstream, with two virtual keys, in one directory."""
 
 import asyncio
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import orjson
 
-from gateway.cli.demo_files import DemoOptions, find_or_make_keys, remember_port, remembered_port, write_settings
+from gateway.cli.demo_files import DemoOptions, find_or_make_keys, remember_ports, remembered_ports, write_settings
 from gateway.cli.demo_text import for_people
 from gateway.cli.demo_upstream import HOST, DemoUpstream
 from gateway.cli.processes import run_until_signal, say, worker_command
@@ -19,13 +19,18 @@ from gateway.wiring.service import ServedAt, ServiceOptions, free_port, lock_dat
 
 @click.command()
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0: any free one.")
-@click.option("--metrics-port", default=0, type=click.IntRange(0, 65535), help="0 (default): any free one.")
+@click.option(
+    "--metrics-port",
+    default=0,
+    type=click.IntRange(0, 65535),
+    help="0 (default): the one of the last start, else any free one.",
+)
 @click.option(
     "--data-dir",
     default=Path(".data/demo"),
     show_default=True,
     type=click.Path(path_type=Path, file_okay=False),
-    help="Where everything of this demo is kept; the same one finds its keys, quotas and cache again.",
+    help="Where this demo stores everything; started again on it, it finds its keys, quotas and cache.",
 )
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 64), help="Worker processes.")
 @click.option(
@@ -33,11 +38,11 @@ from gateway.wiring.service import ServedAt, ServiceOptions, free_port, lock_dat
     default=0.0,
     show_default=True,
     type=click.FloatRange(0, 600),
-    help="Seconds that the stand-in takes for a call.",
+    help="Seconds that the sandbox upstream takes for a call.",
 )
-@click.option("--units-per-day", type=click.IntRange(min=0), help="A ceiling for the ordinary key's user.")
-@click.option("--requests-per-minute", type=click.IntRange(min=1), help="Another ceiling for that user.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON line once it is ready, for programs.")
+@click.option("--units-per-day", type=click.IntRange(min=0), help="Units a day of the ordinary key's user.")
+@click.option("--requests-per-minute", type=click.IntRange(min=1), help="Requests a minute of that user.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON line when ready, for programs.")
 @click.pass_context
 def demo(
     ctx: click.Context,
@@ -50,35 +55,40 @@ def demo(
     requests_per_minute: int | None,
     as_json: bool,
 ) -> None:
-    """Run the gateway on embedded stores in front of a stand-in upstream, until SIGTERM or Ctrl-C."""
-    wishes = DemoOptions(data_dir.absolute(), port, metrics_port, workers, units_per_day, requests_per_minute)
-    ctx.exit(run_until_signal(_demo(wishes, latency, as_json)))
+    """Run the gateway on embedded stores in front of a sandbox upstream, until SIGTERM or Ctrl-C."""
+    options = DemoOptions(data_dir.absolute(), port, metrics_port, workers, units_per_day, requests_per_minute)
+    ctx.exit(run_until_signal(_demo(options, latency, as_json)))
 
 
-async def _demo(wishes: DemoOptions, latency_s: float, as_json: bool) -> int:
-    async with lock_data_dir(wishes.directory) as place, _upstream(wishes.directory, latency_s) as upstream:
-        settings = load_here(write_settings(wishes, upstream.url)).settings
-        told: dict[str, object] = {"admin_url": None, "admin_key": None, "sandbox_url": upstream.url}
+async def _demo(options: DemoOptions, latency_s: float, as_json: bool) -> int:
+    async with lock_data_dir(options.directory) as place, _upstream(options, latency_s) as (upstream, metrics_port):
+        settings = load_here(write_settings(options, upstream.url, metrics_port)).settings
+        facts: dict[str, object] = {"admin_url": None, "admin_key": None, "sandbox_url": upstream.url}
 
         async def prepare(opened: Settings) -> None:
             _, keys = await asyncio.gather(upstream.ensure(), find_or_make_keys(opened))
-            told.update(keys)
+            facts.update(keys)
 
         def announce(serving: ServedAt) -> None:
-            told.update(url=serving.url, metrics_url=serving.metrics_url, pid=os.getpid())
-            click.echo(orjson.dumps(told).decode() if as_json else for_people(told, wishes.directory))
+            facts.update(url=serving.url, metrics_url=serving.metrics_url, pid=os.getpid())
+            click.echo(orjson.dumps(facts).decode() if as_json else for_people(facts, options.directory))
 
-        with (wishes.directory / "access.jsonl").open("ab") as access:
+        with (options.directory / "access.jsonl").open("ab") as access:
             plan = ServiceOptions(worker_command, say, announce, prepare, [upstream], access.fileno())
             return await serve_until_stopped(settings, plan, place)
 
 
 @asynccontextmanager
-async def _upstream(directory: Path, latency_s: float) -> AsyncIterator[DemoUpstream]:
-    """On the port that it had before, if that is free: kept answers belong to the upstream's address."""
-    upstream = DemoUpstream(await free_port(HOST, remembered_port(directory)), latency_s)
-    remember_port(directory, upstream.port)
+async def _upstream(options: DemoOptions, latency_s: float) -> AsyncIterator[tuple[DemoUpstream, int]]:
+    """The sandbox upstream and the port of the metrics: where they were at the last start, if those ports are free.
+
+    The upstream's address is part of every cache key, and Prometheus is configured with the metrics port.
+    """
+    last = remembered_ports(options.directory)
+    upstream = DemoUpstream(await free_port(HOST, last.get("sandbox", 0)), latency_s)
+    metrics_port = options.metrics_port or await free_port(HOST, last.get("metrics", 0))
+    remember_ports(options.directory, {"sandbox": upstream.port, "metrics": metrics_port})
     try:
-        yield upstream
+        yield upstream, metrics_port
     finally:
         await upstream.end()

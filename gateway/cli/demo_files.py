@@ -1,7 +1,7 @@
-"""What a demo keeps in its directory: its settings file, made-up upstream keys, and the virtual keys it gave out.
+"""The files of a demo: its settings, made-up upstream keys, the virtual keys that it issued, and its ports.
 
-A second start finds the keys again, and asks for the port on which its stand-in upstream was before: answers are
-kept by the upstream's address.
+A second start finds all of them again. The upstream's address is part of every cache key, so with another port the
+cache would be empty.
 """
 
 import json
@@ -23,7 +23,7 @@ OFFICERS = ("demo-officer-one", "demo-officer-two")
 APPROVAL_S = 30 * 86_400
 AMPLE = {"requests_per_minute": 1_000_000, "concurrent": 2_000, "units_per_day": 1_000_000_000}
 UPSTREAM_KEYS = {"demo-1": False, "demo-concern": True}
-KEYS_FILE, MEMORY_FILE, SETTINGS_FILE = "demo-keys.json", "demo.json", "gateway.toml"
+KEYS_FILE, PORTS_FILE, SETTINGS_FILE = "demo-keys.json", "demo-ports.json", "gateway.toml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +38,15 @@ class DemoOptions:
     requests_per_minute: int | None
 
 
-def write_settings(wishes: DemoOptions, sandbox_url: str) -> Path:
+def write_settings(options: DemoOptions, sandbox_url: str, metrics_port: int) -> Path:
     """The settings file of this start, and the key files that it names."""
     own = {**AMPLE}
-    if wishes.units_per_day is not None:
-        own["units_per_day"] = wishes.units_per_day
-    if wishes.requests_per_minute is not None:
-        own["requests_per_minute"] = wishes.requests_per_minute
+    if options.units_per_day is not None:
+        own["units_per_day"] = options.units_per_day
+    if options.requests_per_minute is not None:
+        own["requests_per_minute"] = options.requests_per_minute
     for name in UPSTREAM_KEYS:
-        write_secret(wishes.directory / "secrets" / name, f"sandbox-{name}\n".encode())
+        write_secret(options.directory / "secrets" / name, f"sandbox-{name}\n".encode())
     keys = "".join(
         f'\n[[upstream.keys]]\nid = "{name}"\nfile = "secrets/{name}"\nconcern = {json.dumps(concern)}\n'
         for name, concern in UPSTREAM_KEYS.items()
@@ -54,30 +54,27 @@ def write_settings(wishes: DemoOptions, sandbox_url: str) -> Path:
     text = (
         "# Written by `esm-gateway demo` at each start; a change here is lost.\n"
         'data_dir = "."\n'
-        f"\n[listen]\nport = {wishes.port}\nworkers = {wishes.workers}\nmetrics_port = {wishes.metrics_port}\n"
+        f"\n[listen]\nport = {options.port}\nworkers = {options.workers}\nmetrics_port = {metrics_port}\n"
         f'\n[upstream]\nurl = "{sandbox_url}"\n{keys}'
         "\n[stores]\ncache_mb = 256\n"
         f"{_limits(USER, own)}{_limits(APPROVED_USER, AMPLE)}"
     )
-    path = wishes.directory / SETTINGS_FILE
+    path = options.directory / SETTINGS_FILE
     path.write_text(text)
     return path
 
 
-def remembered_port(directory: Path) -> int:
-    """Where the stand-in upstream was last time; 0 where there was none."""
-    try:
-        return int(json.loads((directory / MEMORY_FILE).read_text())["sandbox_port"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return 0
+def remembered_ports(directory: Path) -> Mapping[str, int]:
+    """The ports of the last start, by what listened there; empty at the first."""
+    return {name: port for name, port in _read(directory / PORTS_FILE).items() if isinstance(port, int)}
 
 
-def remember_port(directory: Path, port: int) -> None:
-    (directory / MEMORY_FILE).write_text(json.dumps({"sandbox_port": port}))
+def remember_ports(directory: Path, ports: Mapping[str, int]) -> None:
+    (directory / PORTS_FILE).write_text(json.dumps(ports))
 
 
 async def find_or_make_keys(settings: Settings) -> Mapping[str, str]:
-    """The texts of the two keys: those given out before where they still open, else new ones."""
+    """The two virtual keys: those issued before if they are still valid, else new ones."""
     async with open_services(settings) as parts:
         path = settings.data_dir / KEYS_FILE
         known = _read(path)
@@ -99,7 +96,7 @@ async def _key(key_admin: KeyAdmin, text: object, user: str) -> str:
             if (await key_admin.key(key.public_id)).revoked is None:
                 return key.text
         except InvalidArgument:
-            pass  # the store has forgotten it, so a new one is made
+            pass  # the store has lost it: issue a new one
     _, made = await key_admin.create_key(NewKey(user, "demo", label="demo"), by="demo")
     return made
 

@@ -1,4 +1,4 @@
-"""The stand-in upstream of a demo as a child process: started again should it die, ended with the demo."""
+"""The sandbox upstream of a demo as a child process: restarted if it dies, stopped with the demo."""
 
 import asyncio
 from asyncio.subprocess import PIPE, Process
@@ -12,7 +12,7 @@ HOST = "127.0.0.1"
 
 
 class DemoUpstream:
-    """Watched by the supervisor as the embedded stores are."""
+    """Supervised like the embedded stores."""
 
     role = "sandbox"
 
@@ -29,7 +29,7 @@ class DemoUpstream:
         if self._process is not None and self._process.returncode is None:
             return False
         words = program("sandbox", "--port", str(self.port), "--latency", str(self._latency_s))
-        # Its standard input stays open for as long as we live: that is how it knows (gateway/adapters/parent_watch.py).
+        # Its standard input closes when we die, which ends it (gateway/adapters/parent_watch.py).
         self._process = await asyncio.create_subprocess_exec(*words, stdin=PIPE, stdout=PIPE, process_group=0)
         assert self._process.stdout is not None
         try:
@@ -38,7 +38,7 @@ class DemoUpstream:
         except TimeoutError:
             said = b""
         if not said:
-            raise CommandError("The stand-in upstream did not start.")
+            raise CommandError("The sandbox upstream did not start.")
         return True
 
     async def end(self) -> None:

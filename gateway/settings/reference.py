@@ -12,10 +12,10 @@ from gateway.settings.model import UNLIMITED, HolderLimits, Settings, UpstreamKe
 from gateway.settings.names import alternatives, leaves, part_of
 
 PREFACE = (
-    "One TOML file (`--config`, or the variable GATEWAY_CONFIG), and variables that win over it.",
-    "In a variable, lists and tables are JSON; an empty one counts as not set. An unknown name is a fault.",
-    "Relative paths in the file start at the file's directory. Secrets are files, mode 0640 or stricter;",
-    "no secret stands in this file, in a variable or on a command line.",
+    "One TOML file (`--config`, or the variable GATEWAY_CONFIG); environment variables take precedence over it.",
+    "In a variable, lists and tables are JSON; an empty variable counts as not set. An unknown name is an error.",
+    "Relative paths in the file are relative to its directory. Secrets are in files of their own, mode 0640 or stricter;",
+    "never in the TOML file, in a variable or on a command line.",
 )
 SAMPLES: Mapping[str, str] = {
     "upstream.keys": '[[upstream.keys]]\nid = "lab-1"\nfile = "/run/secrets/upstream-1"\n# concern = false',

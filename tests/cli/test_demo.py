@@ -1,4 +1,4 @@
-"""The demo as a newcomer starts it, and what is left of it when it ends: its data, and no process."""
+"""The demo as a newcomer starts it, and what remains when it ends: its data, and no process."""
 
 import json
 import os
@@ -7,6 +7,8 @@ import shlex
 import signal
 import socket
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from tests.cli.conftest import Line
 from tests.cli.started import Started, fetch, started, until
 
 FIELDS = {"url", "key", "approved_key", "admin_url", "admin_key", "metrics_url", "sandbox_url", "pid"}
+SAME_AGAIN = ("key", "approved_key", "sandbox_url", "metrics_url")
 
 
 @pytest.fixture(scope="module")
@@ -30,14 +33,14 @@ def demo(directory: Path) -> Iterator[Started]:
         yield one.ready()
 
 
-def test_it_says_where_everything_is(demo: Started, directory: Path) -> None:
+def test_it_reports_its_addresses_and_keys(demo: Started, directory: Path) -> None:
     assert set(demo.told) == FIELDS
     assert demo.told["pid"] == demo.process.pid
     assert (demo.told["admin_url"], demo.told["admin_key"]) == (None, None)
     assert fetch(demo.told["sandbox_url"] + "/__sandbox/calls")[0] == 200
 
 
-def test_the_first_answer_comes_from_upstream_and_the_second_is_kept(demo: Started) -> None:
+def test_the_first_answer_comes_from_upstream_and_the_second_from_the_cache(demo: Started) -> None:
     first, second = demo.ask(num_steps=2), demo.ask(num_steps=2)
     assert (first[0], second[0]) == (200, 200)
     assert "fwd=miss" in first[1]["Cache-Status"]
@@ -119,7 +122,7 @@ def _answers(url: str) -> bool:
         return False
 
 
-def test_a_killed_stand_in_upstream_comes_back_at_the_same_address(demo: Started) -> None:
+def test_a_killed_sandbox_upstream_comes_back_at_the_same_address(demo: Started) -> None:
     (before,) = demo.those(" sandbox ")
     os.kill(before, signal.SIGKILL)
     until(lambda: demo.those(" sandbox ") not in ([], [before]) and _answers(demo.told["sandbox_url"]))
@@ -142,9 +145,7 @@ def test_after_kill_9_nothing_serves_and_a_second_start_finds_everything_again(t
         until(lambda: first.those("-m gateway") == [])
         with started(*words) as second:
             second.ready()
-            assert {name: second.told[name] for name in ("key", "approved_key", "sandbox_url")} == {
-                name: first.told[name] for name in ("key", "approved_key", "sandbox_url")
-            }
+            assert {name: second.told[name] for name in SAME_AGAIN} == {name: first.told[name] for name in SAME_AGAIN}
             again = second.ask()
             assert "hit" in again[1]["Cache-Status"]
             assert again[2] == answer[2]
@@ -163,7 +164,7 @@ def test_a_signal_during_the_start_leaves_nothing_behind(tmp_path: Path) -> None
         assert one.tree() == {}
 
 
-def test_a_taken_port_is_told_in_a_sentence_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_taken_port_is_reported_in_a_sentence_and_leaves_nothing_behind(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with started("demo", "--port", str(port), "--data-dir", str(tmp_path), "--json") as one:
@@ -173,18 +174,70 @@ def test_a_taken_port_is_told_in_a_sentence_and_leaves_nothing_behind(tmp_path: 
             assert one.tree() == {}
 
 
+FACTS = {
+    "url": "http://127.0.0.1:8080",
+    "key": "esmgw_x",
+    "approved_key": "esmgw_y",
+    "metrics_url": "http://127.0.0.1:9464/metrics",
+    "sandbox_url": "http://127.0.0.1:9000",
+}
+
+
 def test_a_person_reads_a_call_that_can_be_pasted(tmp_path: Path) -> None:
-    told = {
-        "url": "http://127.0.0.1:8080",
-        "key": "esmgw_x",
-        "approved_key": "esmgw_y",
-        "metrics_url": "m",
-        "sandbox_url": "s",
-    }
-    text = for_people(told, tmp_path)
+    text = for_people(FACTS, tmp_path)
     pasted = shlex.split(text[text.index("curl ") : text.index("With the SDK")])
     assert pasted[:4] == ["curl", "-sS", "-i", "http://127.0.0.1:8080/api/v1/generate_tensor"]
     assert json.loads(pasted[-1]) == BODY
     assert "Authorization: Bearer esmgw_x" in pasted
     snippet = text[text.index("from esm.sdk import client") : text.index("Metrics:")]
     compile("\n".join(row[2:] if row.startswith("  ") else row for row in snippet.splitlines()), "snippet", "exec")
+
+
+def test_what_is_installed_for_the_sdk_is_all_that_it_imports(tmp_path: Path) -> None:
+    """`esm` imports httpx and does not depend on it."""
+    assert "(pip install esm httpx)" in for_people(FACTS, tmp_path)
+
+
+def test_keys_and_places_stand_under_each_other(tmp_path: Path) -> None:
+    rows = re.findall(r"^[A-Z][a-z ]+: +(?=\S)", for_people(FACTS, tmp_path), re.MULTILINE)
+    keys, places = rows[:2], rows[2:]
+    assert [len(places), *({len(row) for row in group} for group in (keys, places))] == [
+        4,
+        {len("Approved for sequences of concern:  ")},
+        {len("Access log:  ")},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("argv0", "program"),
+    [
+        (".venv/bin/esm-gateway", ".venv/bin/esm-gateway"),
+        ("/opt/esm gateway/bin/esm-gateway", "'/opt/esm gateway/bin/esm-gateway'"),
+        ("/src/gateway/__main__.py", f"{shlex.quote(sys.executable)} -m gateway"),
+    ],
+)
+def test_the_command_is_called_as_this_program_was(
+    monkeypatch: pytest.MonkeyPatch, argv0: str, program: str, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "argv", [argv0, "demo"])
+    assert f"  {program} usage --config {tmp_path}/gateway.toml\n" in for_people(FACTS, tmp_path)
+
+
+def test_what_is_printed_works_as_printed(tmp_path: Path) -> None:
+    with started("demo", "--port", "0", "--data-dir", str(tmp_path / "two words"), "--workers", "1") as one:
+        assert one.process.stdout is not None
+        text = ""
+        while not text.endswith("quotas and cache again.\n"):
+            line = one.process.stdout.readline()
+            assert line, text
+            text += line.decode()
+        call = text[text.index("curl ") : text.index("With the SDK")]
+        usage = re.findall(r"^Units used: +(.*)$", text, re.MULTILINE)[0]
+        first, second, used = (
+            subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True, timeout=40).stdout
+            for line in (call, call, usage)
+        )
+        assert "fwd=miss; stored" in first
+        assert "; hit;" in second
+        assert "demo" in used
+        one.end()

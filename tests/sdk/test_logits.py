@@ -1,6 +1,6 @@
 """`logits` asks for pickle or torch bytes, which run code when loaded. The gateway answers with plain JSON.
 
-What the SDK makes of it differs by version, and tests/sdk/README.md tells it to scientists; held here.
+What the SDK makes of it differs by version, and docs/sdk.md describes it; held here.
 """
 
 import os

@@ -69,7 +69,7 @@ def test_with_an_approval_the_declaration_reaches_the_upstream(
 def test_the_sdk_forgets_a_declaration_so_it_must_be_made_again(
     connect: Connect, product: Product, flagged: ESMProteinTensor
 ) -> None:
-    """Not the gateway's doing: tests/sdk/README.md warns of it, and this notices when a version changes."""
+    """Not the gateway's doing: docs/sdk.md warns of it, and this notices when a version changes."""
     approved = connect(product.approved_key)
     assert approved.generate(flagged, greedy("sequence")).potential_sequence_of_concern is False
     declared = ESMProtein(sequence=protein("gfp").sequence, potential_sequence_of_concern=True)
