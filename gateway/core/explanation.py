@@ -16,7 +16,7 @@ from gateway.core import cache_plan, determinism
 from gateway.core.cache_plan import CacheConfig, CachePlan
 from gateway.core.coordinates import as_json
 from gateway.core.endpoint import Endpoint, NormalizedBody, ParseConfig
-from gateway.core.rules import RULES, Form, RuleSet
+from gateway.core.rules import RULES, NormalForm, RuleSet
 from gateway.core.tracks import TRACKS, effective_steps
 from gateway.core.types import Call, Principal
 
@@ -35,15 +35,15 @@ WHY_NOT: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class ExplainedCall:
-    """A body that was understood: how it was drafted, and the call that it is."""
+    """A valid body, normalised, and the call that it is."""
 
-    draft: NormalizedBody
+    normalized: NormalizedBody
     call: Call
 
     @classmethod
     def of(cls, endpoint: Endpoint[Any], body: bytes, query: str, rules: ParseConfig) -> "ExplainedCall":
         """Raises the problems of `Endpoint.parse`."""
-        return cls(*endpoint.understood(body, query, rules))
+        return cls(*endpoint.parse_with_body(body, query, rules))
 
 
 def explanation(
@@ -57,7 +57,7 @@ def explanation(
     in_full: bool,
 ) -> dict[str, Any]:
     """All of it as JSON members. Coordinates are told by shape and digest, unless `in_full`."""
-    call, draft = what.call, what.draft
+    call, normalized = what.call, what.normalized
     verdict = call.determinism
     return {
         "endpoint": call.endpoint,
@@ -68,17 +68,17 @@ def explanation(
         "class": verdict.cls.value,
         "reason": verdict.reason,
         "remedy": verdict.remedy,
-        "determinism": list(_answers(draft.form)),
+        "determinism": list(_answers(normalized.normal_form)),
         **_keeping(call, who, plan, cache_config, max_bytes),
         "call_sha256": call.canonical.hex(),
         "shared_sha256": (call.canonical if plan.namespace is not None else call.cache_digest).hex(),
         "rule_set": canonical.name,
-        "rules": list(_rules(draft.form, canonical)),
-        "canonical": _shown(_form(draft, canonical), in_full),
+        "rules": list(_rules(normalized.normal_form, canonical)),
+        "canonical": _shown(_form(normalized, canonical), in_full),
     }
 
 
-def _answers(form: Form | None) -> Iterator[Mapping[str, Any]]:
+def _answers(form: NormalForm | None) -> Iterator[Mapping[str, Any]]:
     if form is None:
         return
     flag = form["condition_on_coordinates_only"]
@@ -118,7 +118,7 @@ def _why_not(call: Call, plan: CachePlan, cache_config: CacheConfig) -> str:
     return WHY_NOT[plan.reason]
 
 
-def _rules(form: Form | None, canonical: RuleSet) -> Iterator[Mapping[str, Any]]:
+def _rules(form: NormalForm | None, canonical: RuleSet) -> Iterator[Mapping[str, Any]]:
     """Every rule there is. What one that is not in force would change is found on the form under those that are."""
     changed = {} if form is None else {rule.name: changes for rule, changes in canonical.context(form)}
     final = None if form is None else canonical.apply(form)
@@ -137,11 +137,11 @@ def _rules(form: Form | None, canonical: RuleSet) -> Iterator[Mapping[str, Any]]
         }
 
 
-def _form(draft: NormalizedBody, canonical: RuleSet) -> Mapping[str, Any]:
+def _form(normalized: NormalizedBody, canonical: RuleSet) -> Mapping[str, Any]:
     """What all calls have in common that share an answer with this one."""
-    if draft.form is None:
-        return draft.body
-    return {name: value for name, value in canonical.apply(draft.form).items() if name != "length"}
+    if normalized.normal_form is None:
+        return normalized.body
+    return {name: value for name, value in canonical.apply(normalized.normal_form).items() if name != "length"}
 
 
 def _shown(value: Any, in_full: bool) -> Any:

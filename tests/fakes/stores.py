@@ -109,7 +109,7 @@ class FakeLedger(Recorder):
 
 
 def check_event(event: Event) -> None:
-    """Refuse an event that is not as its row in `AUDIT_KINDS` (gateway/core/audit.py) says, so docs/audit.md is true."""
+    """Refuse an event that does not fit its row in `AUDIT_KINDS` (gateway/core/audit.py): docs/audit.md is true."""
     row = AUDIT_KINDS.get(event.kind)
     assert row is not None, f"audit kind {event.kind!r} has no row in AUDIT_KINDS (gateway/core/audit.py)"
     missing, unknown = row.facts.keys() - event.facts.keys(), event.facts.keys() - {*row.facts, *row.optional}

@@ -5,7 +5,7 @@ and run); the hosted service is closed and may differ, so each can be switched o
 sampling. A rule never decides what goes upstream: every call goes there as its own caller wrote it.
 """
 
-from gateway.core.rules.rule import Form, Level, Rule
+from gateway.core.rules.rule import Level, NormalForm, Rule
 from gateway.core.rules.rule_set import RULES, SAMPLER, WIRE_NAME, RuleSet, rule_set, unknown_rules
 
-__all__ = ["RULES", "SAMPLER", "WIRE_NAME", "Form", "Level", "Rule", "RuleSet", "rule_set", "unknown_rules"]
+__all__ = ["RULES", "SAMPLER", "WIRE_NAME", "Level", "NormalForm", "Rule", "RuleSet", "rule_set", "unknown_rules"]

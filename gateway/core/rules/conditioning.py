@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from gateway.core.rules.rule import Form, Rule, counted_without, discards_structure, empty, is_empty, with_track
+from gateway.core.rules.rule import NormalForm, Rule, counted_without, discards_structure, empty, is_empty, with_track
 from gateway.core.tracks import GENERATED, SEQUENCE, STRUCTURE
 
 OVERWRITTEN = frozenset((SEQUENCE.bos, SEQUENCE.pad, SEQUENCE.eos, SEQUENCE.chain_break))
@@ -13,20 +13,20 @@ FARTHEST = 1e6
 """Å: from here on an atom's coordinate makes no frame (esm/utils/structure/affine3d.py)."""
 
 
-def discarded_structure(form: Form) -> Form:
+def discarded_structure(form: NormalForm) -> NormalForm:
     if form["inputs"]["structure"] is None or not discards_structure(form):
         return form
     return with_track(form, "structure", None)
 
 
-def minus_one(form: Form) -> Form:
+def minus_one(form: NormalForm) -> NormalForm:
     given = form["inputs"]["structure"]
     if form["track"] == "structure" or given is None or -1 not in given:
         return form
     return with_track(form, "structure", [STRUCTURE.mask if token == -1 else token for token in given])
 
 
-def overwritten_structure(form: Form) -> Form:
+def overwritten_structure(form: NormalForm) -> NormalForm:
     given, sequence = form["inputs"]["structure"], form["inputs"]["sequence"]
     if form["track"] == "structure" or given is None:
         return form
@@ -36,7 +36,7 @@ def overwritten_structure(form: Form) -> Form:
     return form if made == given else with_track(form, "structure", made)
 
 
-def backbone(form: Form) -> Form:
+def backbone(form: NormalForm) -> NormalForm:
     array = form["inputs"]["coordinates"]
     if array is None:
         return form
@@ -48,7 +48,7 @@ def backbone(form: Form) -> Form:
     return form if np.array_equal(made, array, equal_nan=True) else with_track(form, "coordinates", made)
 
 
-def unknown_coordinates(form: Form) -> Form:
+def unknown_coordinates(form: NormalForm) -> NormalForm:
     inputs = form["inputs"]
     array = inputs["coordinates"]
     if array is None or (form["condition_on_coordinates_only"] and inputs["structure"] is not None):
@@ -56,7 +56,7 @@ def unknown_coordinates(form: Form) -> Form:
     return form if np.isfinite(array).all(axis=2).any() else with_track(form, "coordinates", None)
 
 
-def annotation_pairs(form: Form) -> Form:
+def annotation_pairs(form: NormalForm) -> NormalForm:
     rows = form["inputs"]["residue_annotation"]
     made = None if rows is None else [_paired(row) for row in rows]
     return form if made == rows else with_track(form, "residue_annotation", made)
@@ -67,17 +67,17 @@ def _paired(row: list[int]) -> list[int]:
     return [row[1], row[0], *row[2:]] if row[0] > row[1] > 0 == row[2] else row
 
 
-def empty_annotations(form: Form) -> Form:
+def empty_annotations(form: NormalForm) -> NormalForm:
     rows = form["inputs"]["residue_annotation"]
     return form if rows is None or any(map(any, rows)) else with_track(form, "residue_annotation", None)
 
 
-def empty_conditioning(form: Form) -> Form:
+def empty_conditioning(form: NormalForm) -> NormalForm:
     blank: dict[str, Any] = {name: None for name in GENERATED if name != form["track"] and is_empty(form, name)}
     return {**form, "inputs": {**form["inputs"], **blank}} if blank else form
 
 
-def empty_generated(form: Form) -> Form:
+def empty_generated(form: NormalForm) -> NormalForm:
     track, counted = form["track"], counted_without(form)
     if not is_empty(form, track) or not (counted == form["length"] - 2 or (form["num_steps"] == 1 and counted > 0)):
         return form

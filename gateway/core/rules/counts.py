@@ -6,13 +6,13 @@ fall on the other side, it leaves the call alone.
 
 import numpy as np
 
-from gateway.core.rules.rule import Form, Rule, changed, waiting
+from gateway.core.rules.rule import NormalForm, Rule, changed, waiting
 
 NEAR = 1e-3
 PREFIX = "counts "
 
 
-def unmask_counts(form: Form) -> Form:
+def unmask_counts(form: NormalForm) -> NormalForm:
     drawn = form["temperature"] != 0 or form["temperature_annealing"] or form["track"] == "function"
     if drawn or form["schedule"].startswith(PREFIX):
         return form

@@ -1,41 +1,41 @@
 """Rules about parameters: numbers and words in a body that the published sampler does not look at."""
 
-from gateway.core.rules.rule import Form, Rule, changed, waiting
+from gateway.core.rules.rule import NormalForm, Rule, changed, waiting
 from gateway.core.tracks import GENERATED, TRACKS
 
 SAMPLED = tuple(name for name in GENERATED if name != "function")
 
 
-def foreign_ids(form: Form) -> Form:
+def foreign_ids(form: NormalForm) -> NormalForm:
     ordinary = TRACKS[form["track"]].ordinary
     return changed(form, invalid_ids=[number for number in form["invalid_ids"] if number in ordinary])
 
 
-def function_ids(form: Form) -> Form:
+def function_ids(form: NormalForm) -> NormalForm:
     return changed(form, invalid_ids=[]) if form["track"] == "function" else form
 
 
-def spare_steps(form: Form) -> Form:
+def spare_steps(form: NormalForm) -> NormalForm:
     _, counted = waiting(form)
     return changed(form, num_steps=max(1, min(form["num_steps"], counted)))
 
 
-def one_step_schedule(form: Form) -> Form:
+def one_step_schedule(form: NormalForm) -> NormalForm:
     return changed(form, schedule="cosine") if _one_step(form) else form
 
 
-def one_step_strategy(form: Form) -> Form:
+def one_step_strategy(form: NormalForm) -> NormalForm:
     return changed(form, strategy="entropy") if _one_step(form) else form
 
 
-def idle_flag(form: Form) -> Form:
+def idle_flag(form: NormalForm) -> NormalForm:
     inputs = form["inputs"]
     if inputs["coordinates"] is not None and inputs["structure"] is not None:
         return form
     return changed(form, condition_on_coordinates_only=True)
 
 
-def _one_step(form: Form) -> bool:
+def _one_step(form: NormalForm) -> bool:
     return bool(min(form["num_steps"], waiting(form)[1]) == 1)
 
 

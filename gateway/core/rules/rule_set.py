@@ -13,7 +13,7 @@ from gateway.core.rules.conditioning import (
 )
 from gateway.core.rules.counts import COUNTS
 from gateway.core.rules.parameters import FLAG, IDS, ONE_STEP, STEPS
-from gateway.core.rules.rule import Form, Level, Rule
+from gateway.core.rules.rule import Level, NormalForm, Rule
 from gateway.core.rules.wire import WIRE
 
 VERSION = "1"
@@ -57,14 +57,14 @@ class RuleSet:
         """Whether calls that an upstream could tell apart may share an answer."""
         return bool(self.rules)
 
-    def apply(self, form: Form) -> Form:
+    def apply(self, form: NormalForm) -> NormalForm:
         """The form that all calls have which share an answer with this one."""
         for rule in self.rules:
             assert rule.apply is not None
             form = rule.apply(form)
         return form
 
-    def context(self, form: Form) -> list[tuple[Rule, bool]]:
+    def context(self, form: NormalForm) -> list[tuple[Rule, bool]]:
         """Each rule in force, in order, and whether it changed the form."""
         steps: list[tuple[Rule, bool]] = []
         for rule in self.rules:
