@@ -7,23 +7,31 @@ METRICS_PORT ?= 0
 DATA ?= .data/demo
 UV_FLAGS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q
 
-.PHONY: run test check format bench test-sdk test-sampler test-pairs alerts dashboards pins clean help
+.PHONY: help setup run test check format docs bench test-sdk test-sampler test-pairs alerts pins clean
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make run       the gateway on embedded stores in front of the sandbox upstream"
-	@echo "               (PORT=$(PORT), METRICS_PORT=9464, DATA=$(DATA))"
-	@echo "make test      every test that needs no SDK"
-	@echo "make test-sdk  the real esm SDK through the gateway (installs CPU torch)"
+	@echo "make run           the gateway on embedded stores in front of the sandbox upstream"
+	@echo "                   (PORT=$(PORT), METRICS_PORT=9464, DATA=$(DATA))"
+	@echo "make setup         the virtual environment in $(VENV); every other target does it first"
+	@echo "make test          every test that needs no SDK"
+	@echo "make check         format, lint, types, layers, generated files"
+	@echo "make format        reformat, and fix what the linter can fix"
+	@echo "make docs          rewrite every generated page, deploy/esm-gateway.toml and the dashboards"
+	@echo "make bench         ratios against a bare aiohttp server, in one run"
+	@echo "make test-sdk      the real esm SDK through the gateway (installs CPU torch)"
 	@echo "make test-sampler  the rules of the cache against the real sampler of esm (tiny model, CPU torch)"
 	@echo "make test-pairs    100,000 random pairs of calls against their keys"
-	@echo "make check     format, lint, types, layers"
-	@echo "make alerts    promtool on the alert rules, their tests and the dashboard's queries"
-	@echo "make bench     ratios against a bare aiohttp server, in one run"
+	@echo "make alerts        promtool on the alert rules, their tests and the dashboards' queries"
+	@echo "make pins          resolve requirements/*.txt again"
+	@echo "make clean         remove the environments, the caches and the demo's data (.data/)"
+
+setup: $(VENV)/.ready
 
 # The stamp changes with the pins, so a machine that has been set up is not set up again.
 $(VENV)/.ready: requirements/dev.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed") if sys.version_info < (3, 11) else None'
+	@test -x $(BIN)/python || echo "setting up (once, about 370 MB)"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --require-hashes --no-deps -r requirements/dev.txt
 	$(BIN)/python -m pip install -q --no-deps --no-build-isolation --no-index -e .
@@ -40,6 +48,7 @@ check: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python docs/generate_pages.py --check
 	$(BIN)/python grafana/generate.py --check
 
 format: $(VENV)/.ready
@@ -61,7 +70,8 @@ test-pairs: $(VENV)/.ready
 alerts: $(VENV)/.ready
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash deploy/prometheus/check.sh
 
-dashboards: $(VENV)/.ready
+docs: $(VENV)/.ready
+	$(BIN)/python docs/generate_pages.py
 	$(BIN)/python grafana/generate.py
 
 pins: $(VENV)/.ready
@@ -69,4 +79,4 @@ pins: $(VENV)/.ready
 	$(BIN)/uv pip compile $(UV_FLAGS) pyproject.toml --extra dev -c requirements/base.txt -o requirements/dev.txt
 
 clean:
-	rm -rf $(VENV) .venv-sdk* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-sdk* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .data

@@ -1,7 +1,4 @@
-"""Generate the dashboards and the table of docs/metrics.md; with --check, report what is out of date.
-
-`python grafana/generate.py` after a change of a panel, of a metric or of a problem.
-"""
+"""Write the dashboards; with --check, say which differ from what is committed. `make docs` runs it."""
 
 import sys
 from pathlib import Path
@@ -9,28 +6,25 @@ from pathlib import Path
 from board import made
 from cache import CACHE_BOARD
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
-from metrics_page import with_table
 from overview import OVERVIEW
 
 HERE = Path(__file__).resolve().parent
 DASHBOARDS = {"overview": OVERVIEW, "cache": CACHE_BOARD}
-PAGE = HERE.parent / "docs" / "metrics.md"
 
 
 def wanted() -> dict[Path, str]:
     """The content that each file should have."""
     encoder = JSONEncoder(sort_keys=True, indent=2)
-    boards = {
+    return {
         HERE / "dashboards" / f"{name}.json": f"{encoder.encode(made(board))}\n" for name, board in DASHBOARDS.items()
     }
-    return {**boards, PAGE: with_table(PAGE.read_text())}
 
 
 def main(arguments: list[str]) -> int:
     stale = {path: text for path, text in wanted().items() if not path.exists() or path.read_text() != text}
     if "--check" in arguments:
         for path in stale:
-            print(f"{path.relative_to(HERE.parent)} is out of date; run: python grafana/generate.py", file=sys.stderr)
+            print(f"{path.relative_to(HERE.parent)} is out of date; run: make docs", file=sys.stderr)
         return 1 if stale else 0
     for path, text in stale.items():
         path.write_text(text)

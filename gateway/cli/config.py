@@ -5,9 +5,9 @@ from typing import Any
 
 import click
 
-from gateway.cli import rules_page
+from gateway.cli import endpoint_reference
+from gateway.cli import reference as pages
 from gateway.cli.options import CommandError, CommandOptions, table, with_options
-from gateway.cli.reference import as_markdown as commands_as_markdown
 from gateway.settings import InvalidSettings, values
 from gateway.settings.reference import as_markdown, as_toml
 from gateway.wiring.service import check_store_urls
@@ -15,9 +15,13 @@ from gateway.wiring.trouble import SetupError
 
 PAGES: Mapping[str, Callable[[], str]] = {
     "toml": as_toml,
-    "markdown": as_markdown,
-    "commands": commands_as_markdown,
-    "rules": rules_page.as_markdown,
+    "settings": as_markdown,
+    "commands": pages.commands,
+    "endpoints": endpoint_reference.as_markdown,
+    "problems": pages.problems,
+    "metrics": pages.metrics,
+    "audit": pages.audit,
+    "rules": pages.rules,
 }
 
 
@@ -60,7 +64,7 @@ def show(options: CommandOptions) -> None:
 @config.command()
 @click.option("--format", "form", type=click.Choice(tuple(PAGES)), default="toml", show_default=True)
 def reference(form: str) -> None:
-    """Every setting with its default and meaning (a file to start from, or a page), every command, or every rule."""
+    """A settings file to start from (toml), or a page or table of docs/ as it is generated from the code."""
     click.echo(PAGES[form](), nl=False)
 
 

@@ -1,24 +1,78 @@
-"""The commands as a page to read, written from the commands themselves: docs/commands.md."""
+"""Pages and parts of pages of docs/, written from the commands, rules, problems, metrics and audit records themselves.
+
+`make docs` puts each where it belongs (docs/generate_pages.py).
+"""
 
 from collections.abc import Iterator
 
 import click
 
 from gateway.cli.main import main
+from gateway.core.audit import AUDIT_KINDS
+from gateway.core.metrics import METRICS
+from gateway.core.problems import PROBLEM_TYPES
+from gateway.core.rules import RULES, Level, Rule
+from gateway.core.tracks import GENERATED
 
-HEAD = """# Commands
+COMMANDS = """# Commands
 
-`esm-gateway` (or `python -m gateway`). Every command that looks at or changes something takes `--config FILE` for the
+`esm-gateway` (or `python -m gateway`). Every command that reads or changes something takes `--config FILE` for the
 settings (or the variable GATEWAY_CONFIG; see [settings.md](settings.md)) and `--json` for one JSON value on standard
-output. A failure is one sentence on standard error and exit status 1; 2 means that the command was not understood. No
+output. A failure is one sentence on standard error and exit status 1; 2 means that the command line was not valid. No
 secret is ever given on a command line. Commands work beside a running gateway and, with its own stores, without one.
 """
 SHARED = ("config", "as_json", "help")
+_LEVELS: dict[Level, str] = {
+    "wire": "### Level `wire`: what no upstream could tell apart",
+    "sampler": "### Level `sampler`: what the published sampler provably ignores",
+}
 
 
-def as_markdown() -> str:
+def commands() -> str:
     """docs/commands.md"""
-    return "\n".join([HEAD, *_commands(main, "esm-gateway")])
+    return "\n".join([COMMANDS, *_commands(main, "esm-gateway")])
+
+
+def problems() -> str:
+    """The table of docs/problems.md."""
+    rows = (f"| `{kind.slug}` | {kind.status} | {kind.title} | {kind.remedy} |" for kind in PROBLEM_TYPES)
+    return _lines("| name | status | title | what to do |", "|---|---|---|---|", *rows)
+
+
+def metrics() -> str:
+    """The table of docs/metrics.md."""
+    labels = {metric: ", ".join(f"`{label}`" for label in metric.labels) or "none" for metric in METRICS}
+    rows = (f"| `{metric.name}` | {metric.kind} | {labels[metric]} | {metric.help} |" for metric in METRICS)
+    return _lines("| metric | kind | labels | meaning |", "|---|---|---|---|", *rows)
+
+
+def audit() -> str:
+    """The table of docs/audit.md."""
+    rows: list[str] = []
+    for name, kind in AUDIT_KINDS.items():
+        facts = [f"`{fact}`: {meaning}" for fact, meaning in kind.facts.items()]
+        facts += [f"`{fact}` (optional): {meaning}" for fact, meaning in kind.optional.items()]
+        rows.append(f"| `{name}` | {kind.written} | {'<br>'.join(facts)} |")
+    return _lines("| kind | when it is written | facts |", "|---|---|---|", *rows)
+
+
+def rules() -> str:
+    """The tables of docs/caching.md."""
+    lines: list[str] = []
+    for level, head in _LEVELS.items():
+        lines += ["", head, "", "| rule | what | condition | evidence |", "|---|---|---|---|"]
+        lines += [_rule(rule) for rule in RULES if rule.level == level]
+    return _lines(*lines[1:])
+
+
+def _rule(rule: Rule) -> str:
+    tracks = "" if tuple(rule.tracks) == tuple(GENERATED) else f" Generated: {', '.join(rule.tracks)}."
+    condition = rule.condition[:1].upper() + rule.condition[1:]
+    return f"| `{rule.name}` | {rule.what} | {condition}.{tracks} | {rule.evidence}. `{rule.where}` |"
+
+
+def _lines(*lines: str) -> str:
+    return "\n".join(lines) + "\n"
 
 
 def _commands(command: click.Command, name: str) -> Iterator[str]:
@@ -34,10 +88,10 @@ def _commands(command: click.Command, name: str) -> Iterator[str]:
     yield f"{command.help}\n"
     options = [param for param in command.params if isinstance(param, click.Option) and param.name not in SHARED]
     if options:
-        yield "\n".join(["| option | meaning |", "|---|---|", *map(_row, options), ""])
+        yield "\n".join(["| option | meaning |", "|---|---|", *map(_option, options), ""])
 
 
-def _row(option: click.Option) -> str:
+def _option(option: click.Option) -> str:
     names = "` or `".join([*option.opts, *option.secondary_opts])
     choices = ", ".join(option.type.choices) if isinstance(option.type, click.Choice) else ""
     remarks = (

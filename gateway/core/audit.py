@@ -1,13 +1,13 @@
 """The audit chain: each record carries an HMAC over its own content and its predecessor's HMAC.
 
-Whoever changes, removes, inserts or reorders a line without the audit secret breaks the chain at that line, and
-`verify` names the first such line. Cutting whole lines off the end is caught only by comparing with a head kept
+Changing, removing, inserting or reordering a line without the audit secret breaks the chain at that line, and `verify`
+names the first such line. Cutting whole lines off the end is detected only by comparing with a head that is stored
 elsewhere (`verify(..., head=...)`). A record holds digests of calls, never a sequence, a key or a body.
 """
 
 import hmac
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
@@ -18,35 +18,114 @@ GENESIS = "0" * 64
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What is about to take effect: a kind (closed list below), when, and plain facts (no secrets)."""
+    """What is about to take effect: a kind (a row of `AUDIT_KINDS`), when, and plain facts (no secrets)."""
 
     kind: str
     at: float
     facts: Mapping[str, Any]
 
 
-AUDIT_KINDS = (
-    "chain_started",
-    "chain_repaired",
-    "policy_permitted",
-    "policy_refused",
-    "policy_answered",
-    "key_created",
-    "key_revoked",
-    "approval_created",
-    "approval_revoked",
-    "cache_purged",
-    "namespace_created",
-    "namespace_frozen",
-    "namespace_dropped",
-    "namespace_exported",
-    "namespace_imported",
-)
+@dataclass(frozen=True, slots=True)
+class AuditKind:
+    """One row: when such a record is written, its facts, and those that it has only if there is something to say."""
+
+    written: str
+    facts: Mapping[str, str]
+    optional: Mapping[str, str] = field(default_factory=dict)
+
+
+_BY = {"by": "who did it"}
+_CALL = {
+    "request": "id of the request",
+    "user": "user of the key",
+    "team": "team of the key",
+    "key": "id of the virtual key",
+    "endpoint": "endpoint",
+    "model": "model",
+    "call": "SHA-256 of the canonical form of the call; never the sequence itself",
+}
+_DECISION = {
+    **_CALL,
+    "policy": "name of the policy",
+    "mode": "`enforce`, or `observe`: a refusal is recorded and the call goes on",
+    "reason": "what the caller is told",
+}
+_NAMESPACE = {**_BY, "namespace": "its name"}
+AUDIT_KINDS: Mapping[str, AuditKind] = {
+    "chain_started": AuditKind("A new audit file begins.", {"file": "name of the file"}),
+    "chain_repaired": AuditKind(
+        "A last line without its end (a crash while writing) was cut off; it was never confirmed to anybody.",
+        {"bytes": "length of what was cut off", "sha256": "SHA-256 of it"},
+    ),
+    "policy_permitted": AuditKind(
+        "An audited policy permitted a call; written before the call goes on.",
+        _DECISION,
+        {"approval": "`concern`: id of the approval in force"},
+    ),
+    "policy_refused": AuditKind("An audited policy refused a call.", _DECISION),
+    "policy_answered": AuditKind(
+        "A call about which an audited policy had decided ended.",
+        {**_CALL, "outcome": "`hit`, `stale`, `miss`, `collapsed`, `bypass`, or a problem type"},
+    ),
+    "key_created": AuditKind(
+        "A virtual key is issued.",
+        {
+            **_BY,
+            "key": "id of the key",
+            "user": "its user",
+            "team": "the user's team",
+            "models": "models it may use; null: all",
+            "expires": "when it expires (Unix time); null: never",
+            "limits": "its own limits; null: none",
+            "label": "a remark",
+            "cache": "what it may do with the cache; null: what the settings say",
+        },
+    ),
+    "key_revoked": AuditKind("A virtual key is revoked.", {**_BY, "key": "id of the key", "user": "its user"}),
+    "approval_created": AuditKind(
+        "A user is approved to declare sequences of concern.",
+        {
+            "by": "the two or more people who approve",
+            "approval": "id of the approval",
+            "user": "who is approved",
+            "reason": "why",
+            "expires": "when it expires (Unix time)",
+            "models": "models it covers; null: all",
+        },
+    ),
+    "approval_revoked": AuditKind(
+        "An approval is revoked.", {**_BY, "approval": "id of the approval", "user": "whose it was"}
+    ),
+    "cache_purged": AuditKind(
+        "Cached answers are purged; without an optional fact, all of them.",
+        {**_BY, "namespace": "whose answers; `default`: those in no named namespace"},
+        {
+            "model": "only answers of this model",
+            "older_than_s": "only answers older than this many seconds",
+            "key": "only the entry with this cache key",
+            "soft": "true: kept for stale-if-error",
+        },
+    ),
+    "namespace_created": AuditKind("A namespace is created.", {**_NAMESPACE, "note": "a remark"}),
+    "namespace_frozen": AuditKind("A namespace is frozen.", _NAMESPACE),
+    "namespace_dropped": AuditKind(
+        "A namespace is deleted with all its entries.",
+        {**_NAMESPACE, "entries": "how many entries it held", "frozen": "when it was frozen (Unix time); null: live"},
+    ),
+    "namespace_exported": AuditKind(
+        "A namespace is written into a file.", {**_NAMESPACE, "flagged": "whether with declared sequences of concern"}
+    ),
+    "namespace_imported": AuditKind(
+        "A file is read into a new namespace.",
+        {**_NAMESPACE, "sha256": "SHA-256 of the file", "entries": "how many entries it has"},
+    ),
+}
+"""Every kind of record and what it says, for docs/audit.md. The tests' audit log refuses an event that is not so."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChainHead:
-    """Where a chain stands: the number and HMAC of its last record. An empty chain is at 0, GENESIS."""
+    """The number and HMAC of a chain's last record; 0 and GENESIS for an empty chain."""
 
     seq: int = 0
     mac: str = GENESIS
@@ -79,7 +158,7 @@ def follow(secret: bytes, head: ChainHead, line: bytes) -> ChainHead | str:
         return "the line is not a record"
     if not hmac.compare_digest(mac, _mac(secret, record).encode()):
         return "the content does not match its HMAC"
-    # Spelled otherwise it may read otherwise: of a member that stands there twice, the HMAC sees only the last.
+    # Another spelling may be read differently: of a repeated member, the HMAC covers only the last.
     if line != written:
         return "it is not spelled as the gateway writes it"
     if record.get("prev") != head.mac or record.get("seq") != head.seq + 1:
@@ -88,7 +167,7 @@ def follow(secret: bytes, head: ChainHead, line: bytes) -> ChainHead | str:
 
 
 def verify(secret: bytes, lines: Iterable[bytes], head: ChainHead | None = None) -> ChainHead | BrokenLink:
-    """Follow the whole chain. With `head` (kept elsewhere) a chain that ends before it is broken too."""
+    """Verify the whole chain. With `head` (stored elsewhere), a chain that ends before it is broken too."""
     at = ChainHead()
     number = 0
     witnessed = head is None or head.seq == 0

@@ -1,11 +1,11 @@
-"""What an endpoint of the upstream is, for us: a path, a body model, and how a body becomes a call.
+"""What an endpoint of the upstream is to the gateway: a path, a body model, and how a body becomes a call.
 
-Declarative: `gateway/endpoints/` holds one value of `Endpoint` a file. Parsing is strict and happens once; what goes
-upstream is written anew from what was parsed, so the upstream never sees a byte that was not understood here.
+Declarative: each file of `gateway/endpoints/` holds one `Endpoint`. Parsing is strict and happens once; what goes
+upstream is serialised again from what was parsed, so the upstream never sees a byte that was not validated here.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Generic, TypeVar
 from urllib.parse import parse_qsl
@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gateway.core import strict_json
 from gateway.core.problems import BODY_UNREADABLE, CALL_INVALID, FieldError, Problem
-from gateway.core.rules import CanonicalForm, RuleSet
+from gateway.core.rules import NormalForm, RuleSet
 from gateway.core.strict_json import MAX_ERRORS, pointer
 from gateway.core.types import Call, Determinism, DeterminismClass
 
@@ -33,7 +33,7 @@ class Body(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class ParseConfig:
-    """What parsing needs to know of the settings; `rule_set` are the rules by which calls share an answer."""
+    """The settings that parsing depends on; `rule_set` are the rules by which calls share an answer."""
 
     models: Mapping[str, float]
     max_tokens: int = 4096
@@ -43,11 +43,11 @@ class ParseConfig:
 
 @dataclass(frozen=True, slots=True)
 class NormalizedBody:
-    """What an endpoint makes of a valid body.
+    """A valid body, normalised by its endpoint.
 
-    `body` is the normal form that is forwarded; `bulk` are the bytes of what is in it but too big to hash as text
-    (coordinates, as float32), and `bulk_free` is `body` without those. `units` is the cost before the model's weight.
-    `form` is what the rules of `core/rules` read, where they know this endpoint.
+    `body` is what is forwarded; `bulk` are the bytes of what is in it but too big to hash as text (coordinates, as
+    float32), and `bulk_free` is `body` without those. `units` is the cost before the model's weight. `normal_form` is
+    what the rules of `core/rules` read; None where they do not cover the endpoint.
     """
 
     body: Mapping[str, Any]
@@ -57,23 +57,27 @@ class NormalizedBody:
     bulk_free: Mapping[str, Any] | None = None
     bulk: Sequence[bytes] = ()
     query: str = ""
-    form: CanonicalForm | None = None
+    normal_form: NormalForm | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint(Generic[M]):
-    """One path of the upstream. `draft` raises a 422 problem for what its model alone cannot tell.
+    """One path of the upstream. `normalize` raises a 422 problem for what the body's model cannot express.
 
-    With a `query_model`, the query parameters are the member `query` of the body's model. A `fixed_model` is the name
-    that stands for a model where the upstream takes none; the allow-list does not know it and its weight is 1.
+    `price` says what is multiplied by the model's weight, for docs/endpoints.md. `not_cached` is why the answers are
+    stored in namespaces only; empty: they are cached. With a `query_model`, the query parameters are the member `query`
+    of the body's model. A `fixed_model` is the model's name where the upstream takes none: its weight is 1, and it is
+    not in the settings. `defaults` are what left-out members become; every other one is left out upstream, too.
     """
 
     name: str
     model: type[M]
-    draft: Callable[[M, ParseConfig], NormalizedBody]
-    cacheable: bool = False
+    normalize: Callable[[M, ParseConfig], NormalizedBody]
+    price: str
+    not_cached: str = "whether equal calls get equal answers has not been established"
     query_model: type[BaseModel] | None = None
     fixed_model: str | None = None
+    defaults: Mapping[str, Any] = field(default_factory=dict)
     method: str = "POST"
     max_bytes: int = 32 * 2**20
 
@@ -81,49 +85,49 @@ class Endpoint(Generic[M]):
     def path(self) -> str:
         return f"/api/v1/{self.name}"
 
+    @property
+    def cacheable(self) -> bool:
+        return not self.not_cached
+
     def parse(self, raw: bytes, query: str, rules: ParseConfig) -> Call:
         """The call, or a 400/422 problem that names every faulty field and repeats nothing of the body."""
-        return self.understood(raw, query, rules)[1]
+        return self.parse_with_body(raw, query, rules)[1]
 
-    def drafted(self, raw: bytes, query: str, rules: ParseConfig) -> NormalizedBody:
-        """What `parse` makes its call of; the same problems."""
-        return self.understood(raw, query, rules)[0]
-
-    def understood(self, raw: bytes, query: str, rules: ParseConfig) -> tuple[NormalizedBody, Call]:
-        """Both, for explanations; the same problems."""
+    def parse_with_body(self, raw: bytes, query: str, rules: ParseConfig) -> tuple[NormalizedBody, Call]:
+        """The call and the normalised body that it is made of, for explanations; the same problems."""
         asked = self._read(raw, self._query(query))
         model, weight = self._model(asked, rules)
-        draft = self.draft(asked, rules)
-        shared = rules.rule_set.shares and draft.form is not None
-        return draft, Call(
+        normalized = self.normalize(asked, rules)
+        shared = rules.rule_set.shares and normalized.normal_form is not None
+        return normalized, Call(
             endpoint=self.name,
-            target=self.path + draft.query,
+            target=self.path + normalized.query,
             model=model,
             flagged=bool(getattr(asked, "potential_sequence_of_concern", None)),
-            body=orjson.dumps(draft.body, option=orjson.OPT_SERIALIZE_NUMPY),
-            canonical_digest=self._canonical(draft),
-            units=max(1, round(weight * draft.units)),
-            length=draft.length,
-            determinism=draft.determinism,
-            sharing_digest=sha256(self.keyed_form(draft, rules.rule_set)).digest() if shared else b"",
-            template_track=draft.body["track"] if shared else None,
+            body=orjson.dumps(normalized.body, option=orjson.OPT_SERIALIZE_NUMPY),
+            canonical_digest=self._canonical(normalized),
+            units=max(1, round(weight * normalized.units)),
+            length=normalized.length,
+            determinism=normalized.determinism,
+            sharing_digest=sha256(self.sharing_form(normalized, rules.rule_set)).digest() if shared else b"",
+            template_track=normalized.body["track"] if shared else None,
         )
 
-    def canonical_form(self, draft: NormalizedBody) -> bytes:
-        """What two calls with the same meaning have in common; coordinates stand at its end as float32 bytes."""
-        form = draft.body if draft.bulk_free is None else draft.bulk_free
-        text = orjson.dumps([self.name, draft.query, form], default=_array, option=orjson.OPT_SORT_KEYS)
-        return b"\0".join((text, *(len(part).to_bytes(8, "big") + part for part in draft.bulk)))
+    def canonical_form(self, normalized: NormalizedBody) -> bytes:
+        """Equal for two calls with the same meaning; coordinates are appended as float32 bytes."""
+        form = normalized.body if normalized.bulk_free is None else normalized.bulk_free
+        text = orjson.dumps([self.name, normalized.query, form], default=_array, option=orjson.OPT_SORT_KEYS)
+        return b"\0".join((text, *(len(part).to_bytes(8, "big") + part for part in normalized.bulk)))
 
-    def keyed_form(self, draft: NormalizedBody, canonical: RuleSet) -> bytes:
-        """What all calls have in common that share an answer under these rules; coordinates stand in it as a digest."""
-        if not canonical.shares or draft.form is None:
-            return self.canonical_form(draft)
-        form = [canonical.name, self.name, draft.query, canonical.apply(draft.form)]
+    def sharing_form(self, normalized: NormalizedBody, rule_set: RuleSet) -> bytes:
+        """Equal for all calls that share an answer under these rules; coordinates are in it as a digest."""
+        if not rule_set.shares or normalized.normal_form is None:
+            return self.canonical_form(normalized)
+        form = [rule_set.name, self.name, normalized.query, rule_set.apply(normalized.normal_form)]
         return orjson.dumps(form, default=_array, option=orjson.OPT_SORT_KEYS)
 
-    def _canonical(self, draft: NormalizedBody) -> bytes:
-        return sha256(self.canonical_form(draft)).digest()
+    def _canonical(self, normalized: NormalizedBody) -> bytes:
+        return sha256(self.canonical_form(normalized)).digest()
 
     def _model(self, asked: M, rules: ParseConfig) -> tuple[str, float]:
         if self.fixed_model is not None:
@@ -173,7 +177,7 @@ class Endpoint(Generic[M]):
 
 
 def _array(value: Any) -> list[Any]:
-    """What stands for an array in the text of a canonical form."""
+    """An array in the text of a canonical form: its shape and digest."""
     if not isinstance(value, np.ndarray):
         raise TypeError
     return [value.shape, sha256(value.tobytes()).hexdigest()]

@@ -16,7 +16,7 @@ from gateway.core import cache_plan, determinism
 from gateway.core.cache_plan import CacheConfig, CachePlan
 from gateway.core.coordinates import as_json
 from gateway.core.endpoint import Endpoint, NormalizedBody, ParseConfig
-from gateway.core.rules import RULES, CanonicalForm, RuleSet
+from gateway.core.rules import RULES, NormalForm, RuleSet
 from gateway.core.tracks import TRACKS, effective_steps
 from gateway.core.types import Call, Principal
 
@@ -37,13 +37,13 @@ WHY_NOT_STORED: Mapping[str, str] = {
 class ExplainedCall:
     """A valid body, normalised, and the call it makes."""
 
-    draft: NormalizedBody
+    normalized: NormalizedBody
     call: Call
 
     @classmethod
     def of(cls, endpoint: Endpoint[Any], body: bytes, query: str, rules: ParseConfig) -> "ExplainedCall":
         """Raises the problems of `Endpoint.parse`."""
-        return cls(*endpoint.understood(body, query, rules))
+        return cls(*endpoint.parse_with_body(body, query, rules))
 
 
 def explanation(
@@ -57,7 +57,7 @@ def explanation(
     in_full: bool,
 ) -> dict[str, Any]:
     """The members of the JSON answer. Coordinates are shown as shape and digest, unless `in_full`."""
-    call, draft = what.call, what.draft
+    call, normalized = what.call, what.normalized
     determined = call.determinism
     return {
         "endpoint": call.endpoint,
@@ -68,17 +68,17 @@ def explanation(
         "class": determined.cls.value,
         "reason": determined.reason,
         "remedy": determined.remedy,
-        "determinism": list(_conditions(draft.form)),
+        "determinism": list(_conditions(normalized.normal_form)),
         **_storing(call, who, plan, cache_config, max_bytes),
         "call_sha256": call.canonical_digest.hex(),
         "shared_sha256": (call.canonical_digest if plan.namespace is not None else call.cache_digest).hex(),
         "rule_set": rule_set.name,
-        "rules": list(_rules(draft.form, rule_set)),
-        "canonical": _shown(_form(draft, rule_set), in_full),
+        "rules": list(_rules(normalized.normal_form, rule_set)),
+        "canonical": _shown(_form(normalized, rule_set), in_full),
     }
 
 
-def _conditions(form: CanonicalForm | None) -> Iterator[Mapping[str, Any]]:
+def _conditions(form: NormalForm | None) -> Iterator[Mapping[str, Any]]:
     if form is None:
         return
     flag = form["condition_on_coordinates_only"]
@@ -117,7 +117,7 @@ def _why_not_stored(call: Call, plan: CachePlan, cache_config: CacheConfig) -> s
     return WHY_NOT_STORED[plan.reason]
 
 
-def _rules(form: CanonicalForm | None, rule_set: RuleSet) -> Iterator[Mapping[str, Any]]:
+def _rules(form: NormalForm | None, rule_set: RuleSet) -> Iterator[Mapping[str, Any]]:
     """Every rule. One that is not in force is tried on the canonical form: would it change that as well?"""
     changed = {} if form is None else {rule.name: changes for rule, changes in rule_set.trace(form)}
     final = None if form is None else rule_set.apply(form)
@@ -136,11 +136,11 @@ def _rules(form: CanonicalForm | None, rule_set: RuleSet) -> Iterator[Mapping[st
         }
 
 
-def _form(draft: NormalizedBody, rule_set: RuleSet) -> Mapping[str, Any]:
+def _form(normalized: NormalizedBody, rule_set: RuleSet) -> Mapping[str, Any]:
     """What all calls that share an answer with this one have in common."""
-    if draft.form is None:
-        return draft.body
-    return {name: value for name, value in rule_set.apply(draft.form).items() if name != "length"}
+    if normalized.normal_form is None:
+        return normalized.body
+    return {name: value for name, value in rule_set.apply(normalized.normal_form).items() if name != "length"}
 
 
 def _shown(value: Any, in_full: bool) -> Any:

@@ -11,94 +11,93 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class ProblemType:
-    """One row: the slug of the type, the status, and the sentence that stands as the title."""
+    """One row: the slug of the type, the status, the title, and what the caller can do about it (docs/problems.md)."""
 
     slug: str
     status: int
     title: str
+    remedy: str
     upstream_down: bool = False
-    """Whether it says that the upstream could not answer, so that a stale answer may stand in."""
+    """Whether the upstream could not answer, so that a stale answer may be sent instead (stale-if-error)."""
 
     @property
     def uri(self) -> str:
         return f"urn:esm-gateway:problem:{self.slug}"
 
 
-UNKNOWN_PATH = ProblemType("unknown-path", 404, "There is no such endpoint here.")
-WRONG_METHOD = ProblemType("wrong-method", 405, "This endpoint does not take that method.")
-KEY_REFUSED = ProblemType("key-refused", 401, "The virtual key is missing, malformed, unknown, expired or revoked.")
-MODEL_REFUSED = ProblemType("model-refused", 403, "This key may not use that model.")
-CONCERN_REFUSED = ProblemType(
-    "concern-refused", 403, "Declared sequences of concern need an approval that this user does not have."
-)
-POLICY_REFUSED = ProblemType("policy-refused", 403, "A policy of this gateway does not permit this call.")
-QUOTA_EXHAUSTED = ProblemType("quota-exhausted", 403, "The day's units are spent.")
-BODY_UNREADABLE = ProblemType("body-unreadable", 400, "The body is not one well-formed JSON object.")
-BODY_TOO_SLOW = ProblemType("body-too-slow", 408, "The body did not arrive in time.")
-BODY_TOO_LARGE = ProblemType("body-too-large", 413, "The body is larger than this endpoint accepts.")
-MEDIA_TYPE_REFUSED = ProblemType("media-type-refused", 415, "The body must be application/json, not encoded.")
-CALL_INVALID = ProblemType("call-invalid", 422, "The call is not valid.")
-CACHE_CONTROL_INVALID = ProblemType(
-    "cache-control-invalid", 400, "A Cache-Control directive of the gateway says nothing."
-)
-CACHE_CONTROL_REFUSED = ProblemType("cache-control-refused", 403, "This key may not use that Cache-Control directive.")
-UNKNOWN_NAMESPACE = ProblemType("unknown-namespace", 404, "There is no namespace of that name.")
-NOT_RECORDED = ProblemType("not-recorded", 404, "The namespace is frozen and holds no answer to this call.")
-NAMESPACE_FROZEN = ProblemType("namespace-frozen", 409, "The namespace is frozen: it answers from its record only.")
-UNKNOWN_RECEIPT = ProblemType("unknown-receipt", 404, "This gateway made no receipt with that identifier.")
-NOT_IN_CACHE = ProblemType("not-in-cache", 504, "only-if-cached was asked and no stored answer exists.")
-RATE_EXCEEDED = ProblemType("rate-exceeded", 429, "Too many requests in a short time.")
-CONCURRENCY_EXCEEDED = ProblemType("concurrency-exceeded", 429, "Too many calls under way at once.")
-STATE_UNAVAILABLE = ProblemType("state-unavailable", 503, "The gateway cannot check keys and quotas just now.")
-AUDIT_UNAVAILABLE = ProblemType("audit-unavailable", 503, "The audit record cannot be written, so nothing was done.")
-UPSTREAM_UNAVAILABLE = ProblemType(
-    "upstream-unavailable", 503, "The upstream is resting after repeated failures.", upstream_down=True
-)
-NO_UPSTREAM_KEY = ProblemType(
-    "no-upstream-key", 503, "No upstream key is fit for this call just now.", upstream_down=True
-)
-UPSTREAM_BUSY = ProblemType("upstream-busy", 429, "The upstream's own rate limit is reached.", upstream_down=True)
-UPSTREAM_FAILED = ProblemType("upstream-failed", 502, "The upstream failed on this call.", upstream_down=True)
-UPSTREAM_REFUSED = ProblemType("upstream-refused", 422, "The upstream refused this call.")
-UPSTREAM_ANSWER_BAD = ProblemType(
-    "upstream-answer-bad", 502, "The upstream's answer was incomplete, too large or not JSON.", upstream_down=True
-)
-UPSTREAM_TIMEOUT = ProblemType("upstream-timeout", 504, "The upstream did not answer in time.", upstream_down=True)
-INTERNAL = ProblemType("internal", 500, "A fault of the gateway's own; it has been recorded under this request's id.")
+# fmt: off
+UNKNOWN_PATH = ProblemType("unknown-path", 404, "There is no such endpoint.",
+    "Check the path; `GET /` lists the endpoints.")
+WRONG_METHOD = ProblemType("wrong-method", 405, "This endpoint does not accept that method.",
+    "The endpoints take POST.")
+KEY_REFUSED = ProblemType("key-refused", 401, "The virtual key is missing, malformed, unknown, expired or revoked.",
+    "Send `Authorization: Bearer esmgw_...`; ask an administrator for a key.")
+MODEL_REFUSED = ProblemType("model-refused", 403, "This key may not use that model.",
+    "Use a model that the key may use, or ask for another key.")
+CONCERN_REFUSED = ProblemType("concern-refused", 403,
+    "Declared sequences of concern need an approval that this user does not have.",
+    "Ask an administrator for an approval (`esm-gateway approve`).")
+POLICY_REFUSED = ProblemType("policy-refused", 403, "A policy of this gateway does not permit this call.",
+    "`detail` says which rule and what would be permitted; ask an administrator.")
+QUOTA_EXHAUSTED = ProblemType("quota-exhausted", 403, "The daily quota of units is exhausted.",
+    "Wait until midnight UTC, or ask for a higher quota. Cache hits cost nothing.")
+NOT_HTTP = ProblemType("not-http", 400, "This is not a well-formed HTTP request.",
+    "Send HTTP/1.1; check what stands between you and the gateway.")
+BODY_UNREADABLE = ProblemType("body-unreadable", 400, "The body is not one well-formed JSON object.",
+    "Send one JSON object in UTF-8, each member once, no NaN or Infinity.")
+BODY_TOO_SLOW = ProblemType("body-too-slow", 408, "The body did not arrive in time.",
+    "Send it again over a faster connection.")
+BODY_TOO_LARGE = ProblemType("body-too-large", 413, "The body is larger than this endpoint accepts.",
+    "Send less; see [endpoints](endpoints.md) for the limits.")
+MEDIA_TYPE_REFUSED = ProblemType("media-type-refused", 415,
+    "The body must be application/json without a content coding.",
+    "Send `Content-Type: application/json`, uncompressed.")
+CALL_INVALID = ProblemType("call-invalid", 422, "The call is not valid.",
+    "`errors` names each faulty field by JSON Pointer and says what would be right.")
+CACHE_CONTROL_INVALID = ProblemType("cache-control-invalid", 400,
+    "Invalid value for a gateway-specific Cache-Control directive.",
+    "`pool` and `namespace` take a name, `sample` a number from 1 together with a pool; see [caching](caching.md).")
+CACHE_CONTROL_REFUSED = ProblemType("cache-control-refused", 403, "This key may not use that Cache-Control directive.",
+    "Leave the directive out, or ask an administrator for a key that may use it.")
+UNKNOWN_NAMESPACE = ProblemType("unknown-namespace", 404, "There is no namespace of that name.",
+    "Check the name; `esm-gateway cache namespaces` lists them.")
+NOT_RECORDED = ProblemType("not-recorded", 404, "The namespace is frozen and holds no answer to this request.",
+    "Only recorded answers can be replayed; leave the namespace out to have this one computed.")
+NAMESPACE_FROZEN = ProblemType("namespace-frozen", 409, "The namespace is frozen and answers only from what it holds.",
+    "Leave out `no-cache` and `no-store`, or the namespace.")
+UNKNOWN_RECEIPT = ProblemType("unknown-receipt", 404, "This gateway issued no receipt with that identifier.",
+    "Check that it was copied whole; only the gateway that issued a receipt can read it.")
+NOT_IN_CACHE = ProblemType("not-in-cache", 504, "only-if-cached was requested and no cached answer exists.",
+    "Leave out `Cache-Control: only-if-cached` to have it computed.")
+RATE_EXCEEDED = ProblemType("rate-exceeded", 429, "Too many requests in a short time.",
+    "Slow down: the gateway has already queued the request for a while. `Retry-After` says when to retry.")
+CONCURRENCY_EXCEEDED = ProblemType("concurrency-exceeded", 429, "Too many concurrent calls.",
+    "Wait until some of your calls have ended.")
+STATE_UNAVAILABLE = ProblemType("state-unavailable", 503, "The gateway cannot check keys and quotas at the moment.",
+    "The operator's state store is down. Nothing was sent or charged.")
+AUDIT_UNAVAILABLE = ProblemType("audit-unavailable", 503, "The audit record cannot be written, so nothing was done.",
+    "The operator's audit disk is full or gone. Nothing was sent.")
+UPSTREAM_UNAVAILABLE = ProblemType("upstream-unavailable", 503,
+    "The upstream's circuit breaker is open after repeated failures.",
+    "The upstream fails for everybody; the gateway probes it again after `Retry-After`.", upstream_down=True)
+NO_UPSTREAM_KEY = ProblemType("no-upstream-key", 503, "No upstream key is available for this call.",
+    "The upstream rejects the operator's keys, or none is marked for such calls.", upstream_down=True)
+UPSTREAM_BUSY = ProblemType("upstream-busy", 429, "The upstream's own rate limit is reached.",
+    "Retry after `Retry-After`.", upstream_down=True)
+UPSTREAM_FAILED = ProblemType("upstream-failed", 502, "The upstream failed on this call.",
+    "Retry; you are charged only if the upstream may have done the work.", upstream_down=True)
+UPSTREAM_REFUSED = ProblemType("upstream-refused", 422, "The upstream rejected this call.",
+    "The upstream does not accept this call; `detail` has its status.")
+UPSTREAM_ANSWER_BAD = ProblemType("upstream-answer-bad", 502,
+    "The upstream's response was incomplete, too large or not JSON.",
+    "Retry; tell the operator if it persists.", upstream_down=True)
+UPSTREAM_TIMEOUT = ProblemType("upstream-timeout", 504, "The upstream did not respond in time.",
+    "Retry later, with fewer steps or a shorter protein.", upstream_down=True)
+INTERNAL = ProblemType("internal", 500, "The gateway failed; the fault is logged under this request's id.",
+    "Tell the operator the request's id (`instance`).")
+# fmt: on
 
-PROBLEM_TYPES: tuple[ProblemType, ...] = (
-    UNKNOWN_PATH,
-    WRONG_METHOD,
-    KEY_REFUSED,
-    MODEL_REFUSED,
-    CONCERN_REFUSED,
-    POLICY_REFUSED,
-    QUOTA_EXHAUSTED,
-    BODY_UNREADABLE,
-    BODY_TOO_SLOW,
-    BODY_TOO_LARGE,
-    MEDIA_TYPE_REFUSED,
-    CALL_INVALID,
-    CACHE_CONTROL_INVALID,
-    CACHE_CONTROL_REFUSED,
-    UNKNOWN_NAMESPACE,
-    NOT_RECORDED,
-    NAMESPACE_FROZEN,
-    UNKNOWN_RECEIPT,
-    NOT_IN_CACHE,
-    RATE_EXCEEDED,
-    CONCURRENCY_EXCEEDED,
-    STATE_UNAVAILABLE,
-    AUDIT_UNAVAILABLE,
-    UPSTREAM_UNAVAILABLE,
-    NO_UPSTREAM_KEY,
-    UPSTREAM_BUSY,
-    UPSTREAM_FAILED,
-    UPSTREAM_REFUSED,
-    UPSTREAM_ANSWER_BAD,
-    UPSTREAM_TIMEOUT,
-    INTERNAL,
-)
+PROBLEM_TYPES = tuple(value for value in list(globals().values()) if isinstance(value, ProblemType))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The upstream's endpoints, one file each. A new endpoint is a new file here with an `ENDPOINT` in it.
 
-A file whose name begins with an underscore is what several of them share, and no endpoint.
+A file whose name begins with an underscore is shared by several of them and is no endpoint.
 """
 
 import pkgutil

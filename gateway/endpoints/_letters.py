@@ -1,7 +1,7 @@
 """Proteins written in letters, as generate, encode, fold, inverse_fold and fold_all_atom take them.
 
-Only shape and length are judged: which letters a model knows is its affair (esm: `_` is a masked residue, `|` a chain
-break, `.` and `-` are tokens). A protein of L residues counts as L + 2 positions, which it has once it is in tokens.
+Only shape and length are checked: which letters are valid is up to the model (esm: `_` is a masked residue, `|` a chain
+break, `.` and `-` are tokens). A protein of L residues counts as L + 2 tokens, as many as it is encoded into.
 """
 
 from typing import Annotated, Any
@@ -21,6 +21,8 @@ Name = Annotated[str, Field(min_length=1, max_length=1000)]
 Place = Annotated[int, Field(ge=0, le=10**6)]
 # A number in square ångström; a special token of the SASA vocabulary, as "<pad>"; null is masked (sasa_tokenizer.py).
 Area = Annotated[float, Field(ge=0, allow_inf_nan=False)] | Annotated[str, Field(pattern=r"^<[a-z0-9.\-]{1,20}>$")]
+# What is wrong in them is found by core/coordinates.py.
+Atoms = Annotated[Any, Field(description="[residues][37][3] numbers (ångström) or null")]
 # [label, start, end], 1-indexed, ends included (esm/utils/types.py, FunctionAnnotation.to_tuple).
 Annotation = Annotated[tuple[Name, Place, Place], Field(strict=False)]
 
@@ -32,11 +34,11 @@ class Protein(Body):
     secondary_structure: Letters | None = None
     sasa: list[Area | None] | None = None
     function: list[Annotation] | None = None
-    coordinates: Any = None
+    coordinates: Atoms = None
 
 
 def read_protein(asked: Protein, max_tokens: int) -> tuple[dict[str, Any], int]:
-    """The members that were given, as they go upstream, and the number of residues; or a 422 problem."""
+    """The given members, as they are forwarded, and the number of residues; or a 422 problem."""
     given = asked.model_dump(exclude={"coordinates"}, exclude_unset=True)
     if "coordinates" in asked.model_fields_set:
         array = asked.coordinates
@@ -57,7 +59,7 @@ def read_protein(asked: Protein, max_tokens: int) -> tuple[dict[str, Any], int]:
 
 
 def read_coordinates(value: Any, at: str) -> NDArray[np.float64]:
-    """[L][37][3] as it goes upstream; or a 422 problem."""
+    """[L][37][3] as it is forwarded; or a 422 problem."""
     array = coordinates.read(value, at, (37,))
     if isinstance(array, list):
         raise Problem(CALL_INVALID, errors=array)
@@ -65,7 +67,7 @@ def read_coordinates(value: Any, at: str) -> NDArray[np.float64]:
 
 
 def bounded(residues: int, at: str, max_tokens: int) -> None:
-    """A 422 problem for nothing at all, or for more than the models take."""
+    """A 422 problem for an empty protein, or for one longer than the models take."""
     if not 1 <= residues <= max_tokens - ENDS:
         detail = f"has {residues} residues; 1 to {max_tokens - ENDS} are accepted"
         raise Problem(CALL_INVALID, errors=[FieldError(at, detail)])

@@ -1,8 +1,8 @@
-"""Calls that ask something of a protein in raw tokens and generate nothing: decode, forward_and_sample, logits.
+"""Endpoints that take a protein in raw tokens and generate nothing: decode, forward_and_sample, logits.
 
-The tracks are those of generate_tensor, checked in the same way; the ESM C models take the sequence track alone. What
-is forwarded has the members that were given and no others, because the two families of models differ in what they
-know. One forward pass each, so the price is the number of positions. What the model makes of the tokens is its affair.
+The tracks are those of generate_tensor, checked in the same way; the ESM C models take the sequence track alone. Only
+the members that were given are forwarded, because the two families of models differ in what they accept. One forward
+pass each, so the price is the number of tokens. Which tokens make sense is up to the model.
 """
 
 from typing import Any
@@ -12,15 +12,15 @@ from gateway.endpoints.generate_tensor import Inputs, forwarded, read_inputs
 
 
 class TokensBody(Body):
-    """What these bodies have in common."""
+    """The members that these bodies share."""
 
     model: str
     inputs: Inputs
     potential_sequence_of_concern: bool | None = None
 
 
-def draft(asked: TokensBody, rules: ParseConfig) -> NormalizedBody:
-    """The body as given, tracks in their normal form, the flag spelled out."""
+def normalize(asked: TokensBody, rules: ParseConfig) -> NormalizedBody:
+    """The body as given, tracks in their normal form, the flag explicit."""
     inputs, n = read_inputs(asked.inputs, rules.max_tokens)
     given = {name: track for name, track in forwarded(inputs).items() if name in asked.inputs.model_fields_set}
     body: dict[str, Any] = {

@@ -1,7 +1,7 @@
 """POST /api/v1/decode: raw tokens to letters, numbers and coordinates, by ESM3 or (the sequence alone) by ESM C.
 
-Unlike its siblings it takes surface areas in two ways: as token ids, or as the numbers that forward_and_sample
-returned for that track (esm/utils/decoding.py, decode_sasa). Not cached.
+It takes surface areas (`sasa`) in two ways: as token ids, or as the numbers that forward_and_sample returned for that
+track (esm/utils/decoding.py, decode_sasa).
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from gateway.core.endpoint import Endpoint, NormalizedBody, ParseConfig
 from gateway.core.problems import FieldError
 from gateway.core.tracks import SASA
 from gateway.endpoints._tokens import TokensBody
-from gateway.endpoints._tokens import draft as draft_of_tokens
+from gateway.endpoints._tokens import normalize as normalize_tokens
 from gateway.endpoints.generate_tensor import Inputs, refuse
 
 Id = Annotated[int, Field(ge=0)]
@@ -27,13 +27,13 @@ class Decoded(Inputs):
 
 
 class Decode(TokensBody):
-    """The body as the SDK writes it."""
+    """The body as the SDK sends it."""
 
     inputs: Decoded
 
 
-def draft(asked: Decode, rules: ParseConfig) -> NormalizedBody:
-    """As its siblings; what is written in whole numbers throughout are ids, and must exist."""
+def normalize(asked: Decode, rules: ParseConfig) -> NormalizedBody:
+    """As for all tokens; surface areas in whole numbers throughout are ids, and must exist."""
     sasa: Sequence[int | float | None] = asked.inputs.sasa or ()
     if all(type(value) is int for value in sasa):
         refuse(
@@ -43,7 +43,7 @@ def draft(asked: Decode, rules: ParseConfig) -> NormalizedBody:
                 if value not in range(SASA.lowest, SASA.highest + 1)
             ]
         )
-    return draft_of_tokens(asked, rules)
+    return normalize_tokens(asked, rules)
 
 
-ENDPOINT = Endpoint("decode", Decode, draft)
+ENDPOINT = Endpoint("decode", Decode, normalize, price="tokens (residues + 2)")

@@ -1,6 +1,6 @@
 """POST /api/v1/encode: a protein in letters to raw tokens, by ESM3 or (the sequence alone) by ESM C.
 
-One pass over the residues, so the price is the number of positions. Not cached.
+One pass over the residues, so the price is the number of tokens.
 """
 
 from gateway.core.endpoint import Body, Endpoint, NormalizedBody, ParseConfig
@@ -8,15 +8,15 @@ from gateway.endpoints._letters import ENDS, Protein, read_protein
 
 
 class Encode(Body):
-    """The body as the SDK writes it."""
+    """The body as the SDK sends it."""
 
     model: str
     inputs: Protein
     potential_sequence_of_concern: bool | None = None
 
 
-def draft(asked: Encode, rules: ParseConfig) -> NormalizedBody:
-    """The protein as given, the flag spelled out."""
+def normalize(asked: Encode, rules: ParseConfig) -> NormalizedBody:
+    """The protein as given, the flag explicit."""
     inputs, residues = read_protein(asked.inputs, rules.max_tokens)
     n = residues + ENDS
     flag = bool(asked.potential_sequence_of_concern)
@@ -25,4 +25,4 @@ def draft(asked: Encode, rules: ParseConfig) -> NormalizedBody:
     )
 
 
-ENDPOINT = Endpoint("encode", Encode, draft)
+ENDPOINT = Endpoint("encode", Encode, normalize, price="tokens (residues + 2)")

@@ -1,7 +1,7 @@
 """POST /api/v1/fold: coordinates of one protein from its sequence.
 
 esm 3.2 sends a sequence, a model and the flag; esm 3.4 sends the options of ESMFold2 instead and no flag at all, so the
-flag is forwarded only where it was sent. Null is forwarded too, because it is a choice (`msa_max_depth`). Not cached.
+flag is forwarded only where it was sent. Null is forwarded too, because it is a choice (`msa_max_depth`).
 """
 
 from typing import Annotated, Any
@@ -12,7 +12,7 @@ from gateway.core.endpoint import Body, Endpoint, NormalizedBody, ParseConfig
 from gateway.endpoints._letters import ENDS, Letters, bounded
 
 Share = Annotated[float, Field(ge=0, le=1)]
-# A state dictionary as base64 of zstd of JSON (esm/utils/compression.py); only its outside is looked at.
+# A state dictionary as base64 of zstd of JSON (esm/utils/compression.py); only the encoding is checked.
 Packed = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]+={0,2}$")]
 
 
@@ -25,7 +25,7 @@ class Alignment(Body):
 
 
 class Folding(Body):
-    """The options that folding a protein and folding a complex have in common (esm/sdk/api.py, FoldingConfig)."""
+    """The options shared by folding a protein and folding a complex (esm/sdk/api.py, FoldingConfig)."""
 
     model: str
     potential_sequence_of_concern: bool | None = None
@@ -42,7 +42,7 @@ class Folding(Body):
 
 
 class Fold(Folding):
-    """The body as the SDK writes it."""
+    """The body as the SDK sends it."""
 
     sequence: Letters
     msa: Packed | Alignment | None = None
@@ -56,11 +56,11 @@ def as_given(asked: Folding) -> dict[str, Any]:
     return body
 
 
-def draft(asked: Fold, rules: ParseConfig) -> NormalizedBody:
+def normalize(asked: Fold, rules: ParseConfig) -> NormalizedBody:
     """The body as given, if it is not too long."""
     bounded(len(asked.sequence), "/sequence", rules.max_tokens)
     n = len(asked.sequence) + ENDS
     return NormalizedBody(body=as_given(asked), units=n, length=n)
 
 
-ENDPOINT = Endpoint("fold", Fold, draft)
+ENDPOINT = Endpoint("fold", Fold, normalize, price="tokens (residues + 2)")

@@ -1,8 +1,8 @@
 """POST /api/v1/fold_all_atom: a complex of proteins, RNA, DNA and ligands, folded by ESMFold2 (since esm 3.4).
 
-The price is the sum of the chain lengths, a chain with several ids counting once for each. A ligand counts the letters
-of its SMILES, or one for each chemical component: how many atoms a component has is not written in the body. It does
-not check that ids and positions in bonds, pockets and distograms point at something. Not cached.
+The price is the sum of the chain lengths; a chain with several ids counts once for each. A ligand counts the letters of
+its SMILES, or one for each chemical component: how many atoms a component has is not in the body. Whether ids and
+positions in bonds, pockets and distograms exist is not checked.
 """
 
 from typing import Annotated, Any, Literal
@@ -60,7 +60,7 @@ class Distogram(Body):
     """Distances that a chain should have."""
 
     chain_id: Name
-    distogram: Any
+    distogram: Annotated[Any, Field(description="array of numbers, rows of one length")]
 
 
 class Complex(Body):
@@ -73,12 +73,12 @@ class Complex(Body):
 
 
 class FoldAllAtom(Folding):
-    """The body as the SDK writes it."""
+    """The body as the SDK sends it."""
 
     all_atom_input: Complex
 
 
-def draft(asked: FoldAllAtom, rules: ParseConfig) -> NormalizedBody:
+def normalize(asked: FoldAllAtom, rules: ParseConfig) -> NormalizedBody:
     """The body as given, if each chain has what its type needs and the whole is not too long."""
     at = "/all_atom_input"
     errors = [
@@ -121,4 +121,9 @@ def _length(chain: Chain) -> int:
     return copies * len(chain.sequence or chain.smiles or chain.ccd or ())
 
 
-ENDPOINT = Endpoint("fold_all_atom", FoldAllAtom, draft)
+ENDPOINT = Endpoint(
+    "fold_all_atom",
+    FoldAllAtom,
+    normalize,
+    price="residues, bases, SMILES letters and components of all chains, each chain as often as it has ids",
+)

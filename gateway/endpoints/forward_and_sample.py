@@ -1,6 +1,6 @@
 """POST /api/v1/forward_and_sample: one forward pass of ESM3 and one draw on each track that is asked for.
 
-The SDK would take pickle first; the gateway asks for JSON only, whatever the caller accepts. Not cached.
+The SDK prefers pickle; the gateway requests JSON only, whatever the caller accepts.
 """
 
 from typing import Annotated
@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from gateway.core.endpoint import Body, Endpoint
-from gateway.endpoints._tokens import TokensBody, draft
+from gateway.endpoints._tokens import TokensBody, normalize
 
 
 class SampledTrack(Body):
@@ -39,10 +39,16 @@ class Embedding(Body):
 
 
 class ForwardAndSample(TokensBody):
-    """The body as the SDK writes it."""
+    """The body as the SDK sends it."""
 
     sampling_config: Sampling | None = None
     embedding_config: Embedding | None = None
 
 
-ENDPOINT = Endpoint("forward_and_sample", ForwardAndSample, draft)
+ENDPOINT = Endpoint(
+    "forward_and_sample",
+    ForwardAndSample,
+    normalize,
+    price="tokens (residues + 2)",
+    not_cached="each track is sampled at a temperature of its own",
+)

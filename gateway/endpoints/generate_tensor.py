@@ -1,8 +1,8 @@
 """POST /api/v1/generate_tensor: one output track of ESM3, conditioned on input tracks, raw tokens in and out.
 
-Parameters, ranges and defaults: the API's page for this endpoint. Vocabularies and what crashes the sampler: the
-published `esm` package, measured (`gateway/core/tracks.py`). Defaults have drifted at the upstream, so they are made
-explicit here, from a dated set that the settings name.
+Parameters, ranges and defaults are from the API's page for this endpoint; vocabularies, and what crashes the sampler,
+from the published `esm` package, measured (`gateway/core/tracks.py`). Defaults have changed at the upstream, so they
+are made explicit, from a dated set that the setting `request.defaults` names.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,6 +20,7 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "2025-02-14": {"num_steps": 20, "temperature": 0.5, "temperature_annealing": True, "strategy": "random"},
     "2024-06-25": {"num_steps": 8, "temperature": 1.0, "temperature_annealing": False, "strategy": "random"},
 }
+NEWEST = "2025-02-14"
 ALWAYS: Mapping[str, Any] = {
     "schedule": "cosine",
     "top_p": 1.0,
@@ -37,6 +38,7 @@ States = Annotated[list[Annotated[int, Field(ge=0, le=10)]], Field(min_length=3)
 Surface = Annotated[list[Annotated[int, Field(ge=0, le=18)]], Field(min_length=3)]
 Row = Annotated[list[Annotated[int, Field(ge=0, le=259)]], Field(min_length=8, max_length=8)]
 Functions = Annotated[list[Row], Field(min_length=3)]
+Atoms = Annotated[Any, Field(description="[tokens][3, 14 or 37][3] numbers (ångström) or null")]
 Annotations = Annotated[list[Annotated[list[Annotated[int, Field(ge=0, le=1477)]], Field(max_length=16)]], Field()]
 
 
@@ -48,12 +50,12 @@ class Inputs(Body):
     secondary_structure: States | None = None
     sasa: Surface | None = None
     function: Functions | None = None
-    coordinates: Any = None
+    coordinates: Atoms = None
     residue_annotation: Annotations | None = None
 
 
 class Generation(Body):
-    """The parameters of a generation as the API's page describes them."""
+    """The parameters of a generation, as on the API's page."""
 
     model: str
     track: Literal["sequence", "structure", "secondary_structure", "sasa", "function"]
@@ -74,8 +76,8 @@ class GenerateTensor(Generation):
     inputs: Inputs
 
 
-def draft(asked: GenerateTensor, rules: ParseConfig) -> NormalizedBody:
-    """The normal form of a body: defaults spelled out, sets sorted, coordinates as float32; or a 422 problem."""
+def normalize(asked: GenerateTensor, rules: ParseConfig) -> NormalizedBody:
+    """The body with defaults explicit, sets sorted, coordinates as float32; or a 422 problem."""
     inputs, n = read_inputs(asked.inputs, rules.max_tokens)
     body = parameters(asked, rules, n)
     refuse(list(_sampler_faults(body, inputs, n)))
@@ -89,12 +91,12 @@ def draft(asked: GenerateTensor, rules: ParseConfig) -> NormalizedBody:
         determinism=determinism.classify(
             body["track"], body["temperature"], body["temperature_annealing"], body["strategy"], steps
         ),
-        form={**body, "length": n, "inputs": inputs},
+        normal_form={**body, "length": n, "inputs": inputs},
     )
 
 
 def parameters(asked: Generation, rules: ParseConfig, n: int) -> dict[str, Any]:
-    """Everything but the inputs, each default spelled out."""
+    """Everything but the inputs, each default explicit."""
     given = asked.model_dump(exclude={"inputs"}, exclude_none=True)
     body: dict[str, Any] = {**ALWAYS, **DEFAULTS[rules.defaults], **given}
     body["num_steps"] = asked.num_steps or min(body["num_steps"], n)
@@ -105,7 +107,7 @@ def parameters(asked: Generation, rules: ParseConfig, n: int) -> dict[str, Any]:
 
 
 def read_inputs(asked: Inputs, max_tokens: int) -> tuple[dict[str, Any], int]:
-    """The seven tracks in their normal form, null where absent, and the positions they all have."""
+    """The seven tracks in their normal form, null where absent, and the number of tokens that each has."""
     inputs: dict[str, Any] = {name: getattr(asked, name) for name in tracks.INPUTS}
     if inputs["coordinates"] is not None:
         array = coordinates.read(inputs["coordinates"], "/inputs/coordinates")
@@ -113,7 +115,7 @@ def read_inputs(asked: Inputs, max_tokens: int) -> tuple[dict[str, Any], int]:
             raise Problem(CALL_INVALID, errors=array)
         inputs["coordinates"] = array
     if inputs["residue_annotation"] is not None:
-        # Zeros are padding: neither their place nor the row's width reaches the model (bit-equal logits).
+        # Zeros are padding: neither their position nor the row's width reaches the model (bit-equal logits).
         inputs["residue_annotation"] = [_packed(row) for row in inputs["residue_annotation"]]
     lengths = {name: len(track) for name, track in inputs.items() if track is not None}
     if not lengths:
@@ -137,7 +139,7 @@ def _packed(row: list[int]) -> list[int]:
 
 
 def _sampler_faults(body: Mapping[str, Any], inputs: Mapping[str, Any], n: int) -> Iterator[FieldError]:
-    """What the published sampler is known to fail on; upstream each of these is a 500, which SDKs retry."""
+    """What the published sampler is known to crash on; upstream each of these is a 500, which SDKs retry."""
     track = tracks.TRACKS[body["track"]]
     temperature = body["temperature"]
     if body["num_steps"] > n:
@@ -164,7 +166,7 @@ def _steps(body: Mapping[str, Any], inputs: Mapping[str, Any]) -> int:
 
 
 def forwarded(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The tracks as they go upstream."""
+    """The tracks as they are forwarded."""
     array = inputs["coordinates"]
     return {**inputs, "coordinates": None if array is None else coordinates.as_json(array)}
 
@@ -179,4 +181,11 @@ def refuse(errors: list[FieldError]) -> None:
         raise Problem(CALL_INVALID, errors=errors)
 
 
-ENDPOINT = Endpoint("generate_tensor", GenerateTensor, draft, cacheable=True)
+ENDPOINT = Endpoint(
+    "generate_tensor",
+    GenerateTensor,
+    normalize,
+    price="tokens x steps; steps are at most `num_steps`, and at most one for each masked position",
+    not_cached="",
+    defaults={**ALWAYS, **DEFAULTS[NEWEST]},
+)

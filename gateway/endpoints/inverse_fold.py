@@ -1,6 +1,6 @@
 """POST /api/v1/inverse_fold: a sequence for a structure.
 
-esm 3.4 may send a sequence too, of which some letters are fixed. Not cached.
+esm 3.4 may send a sequence too, some letters of which are fixed.
 """
 
 from typing import Annotated, Any
@@ -9,28 +9,28 @@ from pydantic import Field
 
 from gateway.core.endpoint import Body, Endpoint, NormalizedBody, ParseConfig
 from gateway.core.problems import CALL_INVALID, FieldError, Problem
-from gateway.endpoints._letters import ENDS, Letters, bounded, read_coordinates
+from gateway.endpoints._letters import ENDS, Atoms, Letters, bounded, read_coordinates
 
 
 class Drawing(Body):
-    """How the sequence is drawn (esm/sdk/api.py, InverseFoldingConfig)."""
+    """How the sequence is sampled (esm/sdk/api.py, InverseFoldingConfig)."""
 
     invalid_ids: list[Annotated[int, Field(ge=-(2**63), lt=2**63)]] | None = None
     temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
 
 
 class InverseFold(Body):
-    """The body as the SDK writes it."""
+    """The body as the SDK sends it."""
 
     model: str
-    coordinates: Any
+    coordinates: Atoms
     inverse_folding_config: Drawing | None = None
     sequence: Letters | None = None
     potential_sequence_of_concern: bool | None = None
 
 
-def draft(asked: InverseFold, rules: ParseConfig) -> NormalizedBody:
-    """The body as given, coordinates as float32, the flag spelled out."""
+def normalize(asked: InverseFold, rules: ParseConfig) -> NormalizedBody:
+    """The body as given, coordinates as float32, the flag explicit."""
     array = read_coordinates(asked.coordinates, "/coordinates")
     residues = len(array)
     bounded(residues, "/coordinates", rules.max_tokens)
@@ -45,4 +45,10 @@ def draft(asked: InverseFold, rules: ParseConfig) -> NormalizedBody:
     return NormalizedBody(body=body, units=residues + ENDS, length=residues + ENDS)
 
 
-ENDPOINT = Endpoint("inverse_fold", InverseFold, draft)
+ENDPOINT = Endpoint(
+    "inverse_fold",
+    InverseFold,
+    normalize,
+    price="tokens (residues + 2)",
+    not_cached="the sequence is sampled at a temperature",
+)

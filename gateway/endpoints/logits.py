@@ -1,7 +1,7 @@
 """POST /api/v1/logits: logits, embeddings and hidden states of one forward pass of ESM3 or ESM C.
 
 With the header `return-bytes` the upstream would answer with packed torch files inside the JSON; the gateway does not
-pass that header on, so plain numbers come back. Not cached.
+forward that header, so plain numbers come back.
 """
 
 from typing import Annotated
@@ -10,7 +10,7 @@ from pydantic import Field
 
 from gateway.core.endpoint import Body, Endpoint
 from gateway.endpoints._letters import Name
-from gateway.endpoints._tokens import TokensBody, draft
+from gateway.endpoints._tokens import TokensBody, normalize
 
 
 class SparseFeatures(Body):
@@ -21,7 +21,7 @@ class SparseFeatures(Body):
 
 
 class Wanted(Body):
-    """What is returned (esm/sdk/api.py, LogitsConfig); esm 3.4 knows the means and `sae_config`, ESM C fewer tracks."""
+    """What is returned (esm/sdk/api.py, LogitsConfig); esm 3.4 adds means and `sae_config`; ESM C has fewer tracks."""
 
     sequence: bool | None = None
     structure: bool | None = None
@@ -38,9 +38,9 @@ class Wanted(Body):
 
 
 class Logits(TokensBody):
-    """The body as the SDK writes it."""
+    """The body as the SDK sends it."""
 
     logits_config: Wanted | None = None
 
 
-ENDPOINT = Endpoint("logits", Logits, draft)
+ENDPOINT = Endpoint("logits", Logits, normalize, price="tokens (residues + 2)")

@@ -1,7 +1,7 @@
-"""POST /api/v1/msa: a multiple sequence alignment for a sequence, which stands in the query and not in the body.
+"""POST /api/v1/msa: a multiple sequence alignment for a sequence, which is in the query and not in the body.
 
-Only esm 3.2 asks for it. No model is named, so it goes by the name `msa` and weighs 1: a key or an approval that is
-limited to certain models needs `msa` among them. The query is written anew for the upstream. Not cached.
+Only esm 3.2 calls it. The request names no model, so its model is `msa` with weight 1: a key or an approval that is
+limited to certain models needs `msa` among them. The query is serialised again for the upstream.
 """
 
 from typing import Annotated, Any, Literal
@@ -14,7 +14,7 @@ from gateway.endpoints._letters import ENDS, bounded
 
 
 class Query(Body):
-    """The parameters; chains are parted by `:` or by `|`."""
+    """The parameters; chains are separated by `:` or `|`."""
 
     sequence: Annotated[str, Field(pattern=r"^[A-Za-z_|:.\-]+$")]
     use_env: Literal["true", "false", "True", "False"] | None = None
@@ -27,7 +27,7 @@ class Msa(Body):
     potential_sequence_of_concern: bool | None = None
 
 
-def draft(asked: Msa, rules: ParseConfig) -> NormalizedBody:
+def normalize(asked: Msa, rules: ParseConfig) -> NormalizedBody:
     """The flag only where it was given; the parameters in one order and spelling."""
     sequence = asked.query.sequence
     bounded(len(sequence), "/query/sequence", rules.max_tokens)
@@ -41,4 +41,4 @@ def draft(asked: Msa, rules: ParseConfig) -> NormalizedBody:
     return NormalizedBody(body=body, units=n, length=n, query="?" + urlencode(parameters))
 
 
-ENDPOINT = Endpoint("msa", Msa, draft, query_model=Query, fixed_model="msa")
+ENDPOINT = Endpoint("msa", Msa, normalize, price="tokens (residues + 2)", query_model=Query, fixed_model="msa")

@@ -25,7 +25,7 @@ MAX_COOLDOWN_S = 120.0
 
 @dataclass(slots=True)
 class UpstreamKey:
-    """One credential of the upstream and its state. `concern`: used for declared sequences of concern, and only those."""
+    """One credential of the upstream and its state. `concern`: for declared sequences of concern, and only those."""
 
     name: str
     secret: str = field(repr=False)
@@ -50,7 +50,7 @@ class UpstreamConfig:
 
 @dataclass(frozen=True, slots=True)
 class Computed:
-    """An answer or a problem; `may_have_worked` is whether the upstream may have done the work, so that the charge stands."""
+    """An answer or a problem; `may_have_worked`: the upstream may have done the work, so the charge stands."""
 
     answer: Answer | None
     problem: Problem | None
@@ -151,7 +151,7 @@ class Dispatcher:
         self.show()
 
     def _pick(self, flagged: bool, now: float) -> UpstreamKey | None:
-        """The ready key with the fewest calls in flight; flagged calls use keys marked for them, all others never do."""
+        """The ready key with the fewest calls in flight; keys marked for flagged calls are for those alone."""
         ready = [key for key in self._keys if key.concern == flagged and key.state(now) == "ready"]
         return min(ready, key=lambda key: key.in_flight, default=None)
 

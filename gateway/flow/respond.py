@@ -97,7 +97,7 @@ class Responder:
         return Response(200, packed, {**headers, "Content-Encoding": "zstd"})
 
     def account(self, context: RequestContext, response: Response) -> None:
-        """Count and log one request that has been answered; write the outcome of an audited call to the audit record."""
+        """Count and log an answered request; write the outcome of an audited call to the audit record."""
         took = context.elapsed_s()
         self._meter.count(REQUESTS, context.endpoint, context.outcome)
         self._meter.observe(LATENCY, took, context.endpoint, "total")

@@ -11,7 +11,7 @@ from gateway.core.types import Namespace
 
 @dataclass(frozen=True, slots=True)
 class LeaseClaim:
-    """The result of a claim: the lease was acquired, or an entry exists, or another owner's lease expires in a while."""
+    """The lease was acquired, or an entry exists, or another owner has the lease for `expires_in_s` more."""
 
     acquired: bool
     entry: bytes | None = None

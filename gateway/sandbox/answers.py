@@ -6,7 +6,6 @@ zeros, as the published sampler answers (esm/utils/generation.py:529); the SDK a
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, Final
 
 import orjson
@@ -156,17 +155,11 @@ def _residue_name(letter: str) -> str:
     return "UNK" if index < 0 else _AMINO_ACID_NAMES[index]
 
 
-ENDPOINTS: Final[Mapping[str, Callable[[Asked], Done]]] = MappingProxyType(
-    {
-        "generate_tensor": generate_tensor,
-        "generate": generate,
-        "encode": encode,
-        "decode": decode,
-        "forward_and_sample": forward_and_sample,
-        "logits": logits,
-        "fold": fold,
-        "inverse_fold": inverse_fold,
-        "msa": msa,
-        "fold_all_atom": fold_all_atom,
-    }
-)
+ENDPOINTS: Final[Mapping[str, Callable[[Asked], Done]]] = {
+    answer.__name__: answer
+    for answer in (
+        *(generate_tensor, generate, encode, decode, forward_and_sample, logits),
+        *(fold, inverse_fold, msa, fold_all_atom),
+    )
+}
+"""Each answer under the name of its endpoint, which is the function's."""

@@ -1,27 +1,23 @@
 """Misbehaviour on request: slow, refused, cut short, oversized or dropped answers, for tests and drills.
 
-A rule applies to the next calls that it matches, in the order of the list, as often as `times` says (for ever without
-it). One rule at most applies to a call. The sandbox never misbehaves by itself.
+A rule applies to the next calls that it matches, in the order of the list, as often as `times` says (always without
+it). At most one rule applies to a call. The sandbox never misbehaves by itself.
 """
 
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from gateway.sandbox.answers import ENDPOINTS
 
 Seconds = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)]
-Endpoint = Literal[
-    "generate_tensor",
-    "generate",
-    "encode",
-    "decode",
-    "forward_and_sample",
-    "logits",
-    "fold",
-    "inverse_fold",
-    "msa",
-    "fold_all_atom",
-]
+
+
+def _known(endpoint: str) -> str:
+    if endpoint not in ENDPOINTS:
+        raise ValueError(f"the sandbox has no such endpoint; it has: {', '.join(ENDPOINTS)}")
+    return endpoint
 
 
 class Fault(BaseModel):
@@ -57,7 +53,7 @@ class Fault(BaseModel):
 class Rule(Fault):
     """A fault, and the calls that it is for: an endpoint, an upstream key (its end is enough), a number of times."""
 
-    endpoint: Endpoint | None = None
+    endpoint: Annotated[str, AfterValidator(_known)] | None = None
     key: Annotated[str, Field(min_length=1)] | None = None
     times: Annotated[int, Field(ge=1)] | None = None
 

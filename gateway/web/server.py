@@ -15,9 +15,8 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
 
-from gateway.core.problems import INTERNAL, ProblemType
+from gateway.core.problems import INTERNAL, NOT_HTTP
 
-NOT_HTTP = ProblemType("not-http", 400, "This is not a well-formed HTTP request.")
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 

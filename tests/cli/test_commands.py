@@ -12,7 +12,6 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli.main import COMMANDS, HIDDEN, main
-from gateway.cli.reference import as_markdown
 from gateway.settings.names import leaves
 from tests.cli.conftest import MASTER, Line
 
@@ -114,11 +113,6 @@ def test_no_command_takes_a_secret_as_an_argument() -> None:
     for command in _all(main, "esm-gateway"):
         names = {param.name for param in command.params}
         assert not names & {"key", "secret", "token", "password", "master"}, command.name
-
-
-def test_every_command_is_in_the_docs_as_it_is() -> None:
-    """Written by `esm-gateway config reference --format commands > docs/commands.md`."""
-    assert (ROOT / "docs" / "commands.md").read_text() == as_markdown()
 
 
 def test_commands_for_our_own_processes_are_not_listed() -> None:

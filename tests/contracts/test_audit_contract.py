@@ -46,9 +46,13 @@ def chain(request: pytest.FixtureRequest, tmp_path: Path) -> Chain:
     return InMemory() if request.param == "memory" else InFile(tmp_path / "audit.jsonl")
 
 
+def revocation(i: int) -> Event:
+    return Event("key_revoked", 1.0 * i, {"by": "root", "key": f"key{i}", "user": f"user{i}"})
+
+
 def test_records_stand_in_a_chain_in_the_order_they_were_made(chain: Chain) -> None:
     async def story() -> list[int]:
-        return [await chain.log.append(Event("key_created", 1.0 * i, {"n": i})) for i in range(5)]
+        return [await chain.log.append(revocation(i)) for i in range(5)]
 
     numbers = asyncio.run(story())
     assert numbers == list(range(numbers[0], numbers[0] + 5))
@@ -59,7 +63,7 @@ def test_records_stand_in_a_chain_in_the_order_they_were_made(chain: Chain) -> N
 
 def test_records_made_at_the_same_moment_each_get_a_number_of_their_own(chain: Chain) -> None:
     async def story() -> list[int]:
-        return await asyncio.gather(*(chain.log.append(Event("key_created", 1.0, {"n": i})) for i in range(30)))
+        return await asyncio.gather(*(chain.log.append(revocation(i)) for i in range(30)))
 
     numbers = asyncio.run(story())
     assert len(set(numbers)) == 30
@@ -71,7 +75,7 @@ def test_records_made_at_the_same_moment_each_get_a_number_of_their_own(chain: C
 def test_what_is_on_record_cannot_be_changed_unnoticed(chain: Chain) -> None:
     async def story() -> None:
         for i in range(4):
-            await chain.log.append(Event("policy_permitted", 1.0, {"user": f"user{i}"}))
+            await chain.log.append(revocation(i))
 
     asyncio.run(story())
     lines = list(chain.lines())

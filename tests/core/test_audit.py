@@ -10,14 +10,16 @@ from hypothesis import strategies as st
 from gateway.core.audit import AUDIT_KINDS, GENESIS, BrokenLink, ChainHead, Event, follow, link, verify
 
 SECRET = b"the audit secret, thirty-two bytes"
-SIX = tuple(Event(kind, 1000.5 + at, {"user": "ada", "call": f"{at:064x}"}) for at, kind in enumerate(AUDIT_KINDS[:6]))
+SIX = tuple(
+    Event(kind, 1000.5 + at, {"user": "ada", "call": f"{at:064x}"}) for at, kind in enumerate([*AUDIT_KINDS][:6])
+)
 
 FACTS = st.dictionaries(
     st.text(max_size=8),
     st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False) | st.text(max_size=12),
     max_size=4,
 )
-EVENTS = st.builds(Event, st.sampled_from(AUDIT_KINDS), st.floats(0, 4e9), FACTS)
+EVENTS = st.builds(Event, st.sampled_from([*AUDIT_KINDS]), st.floats(0, 4e9), FACTS)
 
 
 def written(events: Any = SIX) -> tuple[list[bytes], list[ChainHead]]:

@@ -5,21 +5,17 @@ import re
 import orjson
 import pytest
 
-from gateway.core import problems
 from gateway.core.problems import CALL_INVALID, PROBLEM_TYPES, FieldError, Problem, ProblemType
 
 RETRIED_BY_THE_SDK = {429, 500, 502, 504}
 
 
-def test_every_kind_stands_in_the_table_once() -> None:
-    defined = [value for value in vars(problems).values() if isinstance(value, ProblemType)]
-    assert sorted(defined, key=lambda kind: kind.slug) == sorted(PROBLEM_TYPES, key=lambda kind: kind.slug)
+def test_every_problem_type_has_a_slug_of_its_own() -> None:
     assert (
-        len({kind.slug for kind in PROBLEM_TYPES})
-        == len({kind.uri for kind in PROBLEM_TYPES})
-        == len(PROBLEM_TYPES)
-        > 20
+        len({kind.slug for kind in PROBLEM_TYPES}) == len({kind.uri for kind in PROBLEM_TYPES}) == len(PROBLEM_TYPES)
     )
+    assert len(PROBLEM_TYPES) > 20
+    assert all(kind.remedy.endswith(".") for kind in PROBLEM_TYPES)
 
 
 @pytest.mark.parametrize("kind", PROBLEM_TYPES, ids=lambda kind: kind.slug)

@@ -11,7 +11,7 @@ import pytest
 
 from gateway import endpoints
 from gateway.core.endpoint import NormalizedBody, ParseConfig
-from gateway.core.rules import RULES, SAMPLER, WIRE_NAME, CanonicalForm, RuleSet, rule_set, unknown_rules
+from gateway.core.rules import RULES, SAMPLER, WIRE_NAME, NormalForm, RuleSet, rule_set, unknown_rules
 from gateway.core.tracks import GENERATED
 from gateway.core.types import DeterminismClass
 from tests.claims.bodies import body
@@ -27,25 +27,25 @@ DEFAULT = rule_set("sampler", {})
 ENDPOINT = endpoints.find(f"/api/v1/{NAME}")
 
 
-def drafted(made: Json) -> NormalizedBody:
+def normalized(made: Json) -> NormalizedBody:
     assert ENDPOINT is not None
-    return ENDPOINT.drafted(orjson.dumps(made), "", ParseConfig({ESM3: 1.0, ESMC: 0.5}))
+    return ENDPOINT.parse_with_body(orjson.dumps(made), "", ParseConfig({ESM3: 1.0, ESMC: 0.5}))[0]
 
 
-def form(made: Json) -> CanonicalForm:
-    found = drafted(made).form
+def form(made: Json) -> NormalForm:
+    found = normalized(made).normal_form
     assert found is not None
     return found
 
 
-def alike(one: CanonicalForm, other: CanonicalForm) -> bool:
+def alike(one: NormalForm, other: NormalForm) -> bool:
     mine, theirs = one["inputs"]["coordinates"], other["inputs"]["coordinates"]
     if (mine is None) != (theirs is None) or (mine is not None and not np.array_equal(mine, theirs, equal_nan=True)):
         return False
     return plain(one) == plain(other)
 
 
-def plain(made: CanonicalForm) -> dict[str, Any]:
+def plain(made: NormalForm) -> dict[str, Any]:
     return {**made, "inputs": {**made["inputs"], "coordinates": None}}
 
 
@@ -178,9 +178,9 @@ def test_a_trace_names_what_was_at_work() -> None:
 
 def test_a_canonical_form_can_be_shown_at_both_levels() -> None:
     assert ENDPOINT is not None
-    draft = drafted(generation("sasa", inputs={**TOKENS}))
-    assert ENDPOINT.keyed_form(draft, RuleSet()) == ENDPOINT.canonical_form(draft)
-    shown = orjson.loads(ENDPOINT.keyed_form(draft, DEFAULT))
+    body = normalized(generation("sasa", inputs={**TOKENS}))
+    assert ENDPOINT.sharing_form(body, RuleSet()) == ENDPOINT.canonical_form(body)
+    shown = orjson.loads(ENDPOINT.sharing_form(body, DEFAULT))
     assert shown[:2] == [DEFAULT.name, NAME]
     assert shown[3]["inputs"]["structure"] is None
     assert shown[3]["inputs"]["coordinates"][0] == [8, 3, 3]

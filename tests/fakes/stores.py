@@ -7,7 +7,7 @@ they have taken effect. The gateway never runs on these: nothing here outlives t
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from gateway.core.audit import ChainHead, Event, link
+from gateway.core.audit import AUDIT_KINDS, ChainHead, Event, link
 from gateway.core.quota import Limit, Reservation, Verdict
 from gateway.core.types import Approval, KeyRecord
 from gateway.ports import AuditUnavailable, StoreUnavailable, Usage
@@ -108,6 +108,14 @@ class FakeLedger(Recorder):
             return self.rules.usage(subject, limits)
 
 
+def check_event(event: Event) -> None:
+    """Refuse an event that does not fit its row in `AUDIT_KINDS` (gateway/core/audit.py): docs/audit.md is true."""
+    row = AUDIT_KINDS.get(event.kind)
+    assert row is not None, f"audit kind {event.kind!r} has no row in AUDIT_KINDS (gateway/core/audit.py)"
+    missing, unknown = row.facts.keys() - event.facts.keys(), event.facts.keys() - {*row.facts, *row.optional}
+    assert not missing | unknown, f"{event.kind}: facts missing {sorted(missing)}, not in its row {sorted(unknown)}"
+
+
 class FakeAudit(Recorder):
     """A real chain, in a list."""
 
@@ -121,6 +129,7 @@ class FakeAudit(Recorder):
         self._secret, self._head = secret, ChainHead()
 
     async def append(self, event: Event) -> int:
+        check_event(event)
         with self.effect("append", event.kind):
             line, self._head = link(self._secret, self._head, event)
             self.lines.append(line)

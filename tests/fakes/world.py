@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from hashlib import sha256
 from typing import Any
 
-from gateway.core.metrics import Metric
+from gateway.core.metrics import METRICS, Metric
 from gateway.ports import UpstreamLoss, UpstreamReply, UpstreamRequest
 from tests.fakes.cache import FakeCache
 from tests.fakes.namespaces import FakeNamespaces, FakePurges
@@ -89,7 +89,7 @@ class FakeUpstream:
 
 
 class FakeMeter:
-    """Sums by (metric name, labels...)."""
+    """Sums by (metric name, labels...). Refuses what the real one refuses (tests/contracts/test_meter_contract.py)."""
 
     def __init__(self) -> None:
         self.counts: defaultdict[tuple[str, ...], float] = defaultdict(float)
@@ -97,13 +97,22 @@ class FakeMeter:
         self.gauges: dict[tuple[str, ...], float] = {}
 
     def count(self, metric: Metric, *labels: str, by: float = 1.0) -> None:
-        self.counts[(metric.name, *labels)] += by
+        if by < 0.0:
+            raise ValueError(f"{metric.name} can only grow")
+        self.counts[self._series(metric, labels, "counter")] += by
 
     def observe(self, metric: Metric, seconds: float, *labels: str) -> None:
-        self.seconds.setdefault((metric.name, *labels), []).append(seconds)
+        self.seconds.setdefault(self._series(metric, labels, "histogram"), []).append(seconds)
 
     def gauge(self, metric: Metric, value: float, *labels: str) -> None:
-        self.gauges[(metric.name, *labels)] = value
+        self.gauges[self._series(metric, labels, "gauge")] = value
+
+    def _series(self, metric: Metric, labels: tuple[str, ...], kind: str) -> tuple[str, ...]:
+        if metric not in METRICS:
+            raise KeyError(metric.name)
+        if metric.kind != kind or len(labels) != len(metric.labels):
+            raise ValueError(f"{metric.name} is a {metric.kind} with the labels {metric.labels}")
+        return metric.name, *labels
 
 
 class FakeAccessLog:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-CODE = ("gateway", "tests", "bench", "grafana")
+CODE = ("gateway", "tests", "bench", "grafana", "docs")
 FILES = sorted(path for part in CODE for path in (ROOT / part).rglob("*.py"))
 EMPTY_NAMES = ("utils", "helpers", "common", "misc", "manager", "_v2")
 

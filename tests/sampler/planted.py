@@ -10,7 +10,7 @@ import numpy as np
 from gateway import endpoints
 from gateway.core.endpoint import ParseConfig
 from gateway.core.rules import rule_set
-from gateway.core.rules.rule import CanonicalForm, is_empty, with_track
+from gateway.core.rules.rule import NormalForm, is_empty, with_track
 from tests.claims import changes
 from tests.claims.moves import twin
 from tests.claims.table import TRACKS, Json
@@ -22,12 +22,12 @@ class Wrong:
     """A rule, pairs that it gives one cache key, and the generated tracks for which to show it."""
 
     name: str
-    apply: Callable[[CanonicalForm], CanonicalForm]
+    apply: Callable[[NormalForm], NormalForm]
     make: Callable[[Random, Json], Json | None]
     tracks: tuple[str, ...]
 
 
-def any_top_p(form: CanonicalForm) -> CanonicalForm:
+def any_top_p(form: NormalForm) -> NormalForm:
     return {**form, "top_p": 1.0}
 
 
@@ -36,16 +36,16 @@ def other_top_p(chance: Random, made: Json) -> Json | None:
     return {**twin(made), "top_p": chance.choice([0.3, 0.5])}
 
 
-def unknown_is_none(form: CanonicalForm) -> CanonicalForm:
+def unknown_is_none(form: NormalForm) -> NormalForm:
     array = form["inputs"]["coordinates"]
     return form if array is None or np.isfinite(array).any() else with_track(form, "coordinates", None)
 
 
-def empty_is_none(form: CanonicalForm) -> CanonicalForm:
+def empty_is_none(form: NormalForm) -> NormalForm:
     return with_track(form, form["track"], None) if is_empty(form, form["track"]) else form
 
 
-def lone_is_nothing(form: CanonicalForm) -> CanonicalForm:
+def lone_is_nothing(form: NormalForm) -> NormalForm:
     array = form["inputs"]["coordinates"]
     if array is None:
         return form
@@ -80,6 +80,6 @@ def is_shared_by(wrong: Wrong, one: Json, other: Json) -> bool:
 def _form(wrong: Wrong, made: Json) -> str:
     endpoint = endpoints.find("/api/v1/generate_tensor")
     assert endpoint is not None
-    form = endpoint.drafted(json.dumps(made).encode(), "", ParseConfig({ESM3: 1.0})).form
+    form = endpoint.parse_with_body(json.dumps(made).encode(), "", ParseConfig({ESM3: 1.0}))[0].normal_form
     assert form is not None
     return repr(rule_set("sampler", {}).apply(wrong.apply(form)))

@@ -5,7 +5,7 @@ the hosted service is closed and may differ, so each can be switched off, and sp
 rule does not change what goes upstream: every call goes there as its own caller wrote it.
 """
 
-from gateway.core.rules.rule import CanonicalForm, Level, Rule
+from gateway.core.rules.rule import Level, NormalForm, Rule
 from gateway.core.rules.rule_set import RULES, SAMPLER, WIRE_NAME, RuleSet, rule_set, unknown_rules
 
-__all__ = ["RULES", "SAMPLER", "WIRE_NAME", "CanonicalForm", "Level", "Rule", "RuleSet", "rule_set", "unknown_rules"]
+__all__ = ["RULES", "SAMPLER", "WIRE_NAME", "Level", "NormalForm", "Rule", "RuleSet", "rule_set", "unknown_rules"]

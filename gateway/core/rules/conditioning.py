@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from gateway.core.rules.rule import (
-    CanonicalForm,
+    NormalForm,
     Rule,
     counted_if_absent,
     discards_structure,
@@ -21,20 +21,20 @@ MAX_COORDINATE = 1e6
 """Å: atoms at or beyond this make no backbone frame (esm/utils/structure/affine3d.py)."""
 
 
-def discarded_structure(form: CanonicalForm) -> CanonicalForm:
+def discarded_structure(form: NormalForm) -> NormalForm:
     if form["inputs"]["structure"] is None or not discards_structure(form):
         return form
     return with_track(form, "structure", None)
 
 
-def minus_one(form: CanonicalForm) -> CanonicalForm:
+def minus_one(form: NormalForm) -> NormalForm:
     given = form["inputs"]["structure"]
     if form["track"] == "structure" or given is None or -1 not in given:
         return form
     return with_track(form, "structure", [STRUCTURE.mask if token == -1 else token for token in given])
 
 
-def overwritten_structure(form: CanonicalForm) -> CanonicalForm:
+def overwritten_structure(form: NormalForm) -> NormalForm:
     given, sequence = form["inputs"]["structure"], form["inputs"]["sequence"]
     if form["track"] == "structure" or given is None:
         return form
@@ -44,7 +44,7 @@ def overwritten_structure(form: CanonicalForm) -> CanonicalForm:
     return form if made == given else with_track(form, "structure", made)
 
 
-def backbone(form: CanonicalForm) -> CanonicalForm:
+def backbone(form: NormalForm) -> NormalForm:
     array = form["inputs"]["coordinates"]
     if array is None:
         return form
@@ -56,7 +56,7 @@ def backbone(form: CanonicalForm) -> CanonicalForm:
     return form if np.array_equal(made, array, equal_nan=True) else with_track(form, "coordinates", made)
 
 
-def unknown_coordinates(form: CanonicalForm) -> CanonicalForm:
+def unknown_coordinates(form: NormalForm) -> NormalForm:
     inputs = form["inputs"]
     array = inputs["coordinates"]
     if array is None or (form["condition_on_coordinates_only"] and inputs["structure"] is not None):
@@ -64,7 +64,7 @@ def unknown_coordinates(form: CanonicalForm) -> CanonicalForm:
     return form if np.isfinite(array).all(axis=2).any() else with_track(form, "coordinates", None)
 
 
-def annotation_pairs(form: CanonicalForm) -> CanonicalForm:
+def annotation_pairs(form: NormalForm) -> NormalForm:
     rows = form["inputs"]["residue_annotation"]
     made = None if rows is None else [_paired(row) for row in rows]
     return form if made == rows else with_track(form, "residue_annotation", made)
@@ -75,17 +75,17 @@ def _paired(row: list[int]) -> list[int]:
     return [row[1], row[0], *row[2:]] if row[0] > row[1] > 0 == row[2] else row
 
 
-def empty_annotations(form: CanonicalForm) -> CanonicalForm:
+def empty_annotations(form: NormalForm) -> NormalForm:
     rows = form["inputs"]["residue_annotation"]
     return form if rows is None or any(map(any, rows)) else with_track(form, "residue_annotation", None)
 
 
-def empty_conditioning(form: CanonicalForm) -> CanonicalForm:
+def empty_conditioning(form: NormalForm) -> NormalForm:
     blank: dict[str, Any] = {name: None for name in GENERATED if name != form["track"] and is_empty(form, name)}
     return {**form, "inputs": {**form["inputs"], **blank}} if blank else form
 
 
-def empty_generated(form: CanonicalForm) -> CanonicalForm:
+def empty_generated(form: NormalForm) -> NormalForm:
     track, counted = form["track"], counted_if_absent(form)
     if not is_empty(form, track) or not (counted == form["length"] - 2 or (form["num_steps"] == 1 and counted > 0)):
         return form

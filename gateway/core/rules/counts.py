@@ -6,13 +6,13 @@ round to the other side, the rule does not apply.
 
 import numpy as np
 
-from gateway.core.rules.rule import CanonicalForm, Rule, changed, positions_to_fill
+from gateway.core.rules.rule import NormalForm, Rule, changed, positions_to_fill
 
 NEAR = 1e-3
 PREFIX = "counts "
 
 
-def unmask_counts(form: CanonicalForm) -> CanonicalForm:
+def unmask_counts(form: NormalForm) -> NormalForm:
     not_greedy = form["temperature"] != 0 or form["temperature_annealing"] or form["track"] == "function"
     if not_greedy or form["schedule"].startswith(PREFIX):
         return form

@@ -1,41 +1,41 @@
 """Rules about parameters that the published sampler ignores."""
 
-from gateway.core.rules.rule import CanonicalForm, Rule, changed, positions_to_fill
+from gateway.core.rules.rule import NormalForm, Rule, changed, positions_to_fill
 from gateway.core.tracks import GENERATED, TRACKS
 
 SAMPLED = tuple(name for name in GENERATED if name != "function")
 
 
-def foreign_ids(form: CanonicalForm) -> CanonicalForm:
+def foreign_ids(form: NormalForm) -> NormalForm:
     ordinary = TRACKS[form["track"]].ordinary
     return changed(form, invalid_ids=[number for number in form["invalid_ids"] if number in ordinary])
 
 
-def function_ids(form: CanonicalForm) -> CanonicalForm:
+def function_ids(form: NormalForm) -> NormalForm:
     return changed(form, invalid_ids=[]) if form["track"] == "function" else form
 
 
-def spare_steps(form: CanonicalForm) -> CanonicalForm:
+def spare_steps(form: NormalForm) -> NormalForm:
     _, counted = positions_to_fill(form)
     return changed(form, num_steps=max(1, min(form["num_steps"], counted)))
 
 
-def one_step_schedule(form: CanonicalForm) -> CanonicalForm:
+def one_step_schedule(form: NormalForm) -> NormalForm:
     return changed(form, schedule="cosine") if _one_step(form) else form
 
 
-def one_step_strategy(form: CanonicalForm) -> CanonicalForm:
+def one_step_strategy(form: NormalForm) -> NormalForm:
     return changed(form, strategy="entropy") if _one_step(form) else form
 
 
-def idle_flag(form: CanonicalForm) -> CanonicalForm:
+def idle_flag(form: NormalForm) -> NormalForm:
     inputs = form["inputs"]
     if inputs["coordinates"] is not None and inputs["structure"] is not None:
         return form
     return changed(form, condition_on_coordinates_only=True)
 
 
-def _one_step(form: CanonicalForm) -> bool:
+def _one_step(form: NormalForm) -> bool:
     return bool(min(form["num_steps"], positions_to_fill(form)[1]) == 1)
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from gateway.core import tracks
 from gateway.core.tracks import GENERATED, STRUCTURE, TRACKS
 
-CanonicalForm = Mapping[str, Any]
+NormalForm = Mapping[str, Any]
 Level = Literal["wire", "sampler"]
 
 
@@ -30,17 +30,17 @@ class Rule:
     condition: str
     evidence: str
     where: str
-    apply: Callable[[CanonicalForm], CanonicalForm] | None = None
+    apply: Callable[[NormalForm], NormalForm] | None = None
     tracks: Sequence[str] = GENERATED
     optional: bool = False
 
 
-def changed(form: CanonicalForm, **members: Any) -> CanonicalForm:
+def changed(form: NormalForm, **members: Any) -> NormalForm:
     """The form with these parameters; the same object if it has them already."""
     return form if all(form[name] == value for name, value in members.items()) else {**form, **members}
 
 
-def with_track(form: CanonicalForm, name: str, track: Any) -> CanonicalForm:
+def with_track(form: NormalForm, name: str, track: Any) -> NormalForm:
     """The form with another input track."""
     return {**form, "inputs": {**form["inputs"], name: track}}
 
@@ -53,18 +53,18 @@ def empty(name: str, n: int) -> list[Any]:
     return [track.bos, *[track.mask] * (n - 2), track.eos]
 
 
-def is_empty(form: CanonicalForm, name: str) -> bool:
+def is_empty(form: NormalForm, name: str) -> bool:
     """Whether a track is given and is all mask between BOS and EOS."""
     track = form["inputs"][name]
     return track is not None and bool(track == empty(name, form["length"]))
 
 
-def discards_structure(form: CanonicalForm) -> bool:
+def discards_structure(form: NormalForm) -> bool:
     """Whether the sampler discards the structure tokens in favour of coordinates."""
     return tracks.discarded_by_coordinates(form["inputs"], form["condition_on_coordinates_only"])
 
 
-def positions_to_fill(form: CanonicalForm) -> tuple[int, int]:
+def positions_to_fill(form: NormalForm) -> tuple[int, int]:
     """(positions of the generated track to fill, positions that the sampler counts).
 
     They differ where the track is absent: the sampler then counts the sequence's tokens that are not special
@@ -78,7 +78,7 @@ def positions_to_fill(form: CanonicalForm) -> tuple[int, int]:
     return between, counted_if_absent(form)
 
 
-def counted_if_absent(form: CanonicalForm) -> int:
+def counted_if_absent(form: NormalForm) -> int:
     """How many positions the sampler counts where the generated track is absent."""
     sequence = form["inputs"]["sequence"]
     if sequence is None or form["track"] == "sequence":

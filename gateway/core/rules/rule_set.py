@@ -16,7 +16,7 @@ from gateway.core.rules.conditioning import (
 )
 from gateway.core.rules.counts import COUNTS
 from gateway.core.rules.parameters import FLAG, IDS, ONE_STEP, STEPS
-from gateway.core.rules.rule import CanonicalForm, Level, Rule
+from gateway.core.rules.rule import Level, NormalForm, Rule
 
 VERSION = "1"
 """Raise it whenever the result of a sampler rule changes: entries from before are then not found any more."""
@@ -103,14 +103,14 @@ class RuleSet:
         """Whether any sampler rule is in force."""
         return bool(self.rules)
 
-    def apply(self, form: CanonicalForm) -> CanonicalForm:
+    def apply(self, form: NormalForm) -> NormalForm:
         """The canonical form: equal for all calls that share an answer."""
         for rule in self.rules:
             assert rule.apply is not None
             form = rule.apply(form)
         return form
 
-    def trace(self, form: CanonicalForm) -> list[tuple[Rule, bool]]:
+    def trace(self, form: NormalForm) -> list[tuple[Rule, bool]]:
         """Each rule in force, in order, and whether it changed the form."""
         steps: list[tuple[Rule, bool]] = []
         for rule in self.rules:
