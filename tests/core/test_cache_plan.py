@@ -3,7 +3,6 @@
 import re
 from dataclasses import replace
 from itertools import combinations, product
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -12,69 +11,24 @@ from hypothesis import strategies as st
 from gateway.core.cache_directives import NO_DIRECTIVES, CacheDirectives
 from gateway.core.cache_plan import (
     BYPASS_REASONS,
-    CacheConfig,
-    CachePlan,
     Share,
-    cache_status_forwarded,
-    cache_status_hit,
-    namespace_plan,
     plan_scope,
     shared_plan,
 )
-from gateway.core.determinism import classify
-from gateway.core.endpoint import NOT_MODELLED
 from gateway.core.purge_state import PurgeState
-from gateway.core.types import Answer, CacheScope, Call, Determinism, DeterminismClass, KeyRecord, Principal
-
-SCHEME = CacheConfig(b"s" * 32, "https://upstream.example")
-CALL = Call(
-    "generate",
-    "/api/v1/generate",
-    "small",
-    False,
-    b"{}",
-    b"c" * 32,
-    7,
-    7,
-    Determinism(DeterminismClass.EXACT, "one step"),
+from gateway.core.types import Answer, CacheScope, Determinism, DeterminismClass
+from tests.core.plans import (
+    ADA,
+    ALL_CLASSES,
+    CALL,
+    MARKS,
+    SCHEME,
+    cache_key,
+    in_namespace,
+    of_class,
+    person,
+    planned,
 )
-ADA = Principal(KeyRecord("k1", "d1", "ada", "red", 0.0))
-ALL_CLASSES = ("exact", "pinned", "sampled", "unknown")
-MARKS = PurgeState(1)
-
-# RFC 8941 section 3: a token, and parameters with an integer, a token, a string or nothing; RFC 9211 section 2.
-VALUE = r"-?\d{1,15}|[A-Za-z*][\w.-]*|\"[ !#-\[\]-~]*\""
-CACHE_STATUS = re.compile(rf"[A-Za-z*][\w!#$%&'*+.^`|~:/-]*(; [a-z*][a-z0-9_.*-]*(=({VALUE}))?)+")
-
-
-def of_class(cls: DeterminismClass) -> Call:
-    return replace(CALL, determinism=Determinism(cls, "a rule"))
-
-
-def planned(
-    call: Call = CALL,
-    who: Principal = ADA,
-    cache_config: CacheConfig = SCHEME,
-    purge_state: PurgeState | None = MARKS,
-    asked: CacheDirectives = NO_DIRECTIVES,
-) -> CachePlan:
-    return shared_plan(call, who, cache_config, purge_state, True, asked)
-
-
-def cache_key(
-    call: Call = CALL,
-    who: Principal = ADA,
-    cache_config: CacheConfig = SCHEME,
-    purge_state: PurgeState | None = MARKS,
-    asked: CacheDirectives = NO_DIRECTIVES,
-) -> str:
-    found = planned(call, who, cache_config, purge_state, asked).cache_key
-    assert found is not None
-    return found
-
-
-def person(user: str, team: str, scope: CacheScope | None = None) -> Principal:
-    return Principal(KeyRecord(f"key of {user}", "d", user, team, 0.0, cache=scope))
 
 
 def test_whatever_may_set_two_answers_apart_sets_their_addresses_apart() -> None:
@@ -343,12 +297,6 @@ def test_the_plan_takes_from_the_marks_what_concerns_its_model() -> None:
     assert planned(replace(CALL, model="other"), purge_state=purge_state).stale_before == 6.0
 
 
-def in_namespace(
-    call: Call = CALL, name: str = "paper", asked: CacheDirectives = NO_DIRECTIVES, cache_config: CacheConfig = SCHEME
-) -> CachePlan:
-    return namespace_plan(call, cache_config, name, False, asked)
-
-
 @pytest.mark.parametrize("cls", list(DeterminismClass))
 def test_a_namespace_keeps_the_first_answer_to_calls_of_any_class_for_ever(cls: DeterminismClass) -> None:
     made = in_namespace(of_class(cls))
@@ -379,71 +327,3 @@ def test_records_lie_apart_by_namespace_flag_call_sample_and_secret_and_by_nothi
 def test_what_is_not_to_be_stored_is_not_recorded_either() -> None:
     made = in_namespace(asked=CacheDirectives(no_store=True, namespace="paper"))
     assert (made.cache_key, made.reason, made.storable) == (None, "no-store", False)
-
-
-def members(status: str) -> dict[str, str]:
-    """Cache-Status as a mapping, once it is known to be well formed; the cache's own name under ""."""
-    assert CACHE_STATUS.fullmatch(status), status
-    name, *parameters = re.split(r'; (?=(?:[^"]*"[^"]*")*[^"]*$)', status)
-    said = dict([name.partition("=")[::2] for name in parameters])
-    assert len(said) == len(parameters), "a parameter stands there twice"
-    assert set(said) <= {"hit", "fwd", "fwd-status", "ttl", "stored", "collapsed", "detail"}  # Never "key".
-    return {"": name, **said}
-
-
-@pytest.mark.parametrize(("ttl", "shown"), [(60.9, "60"), (0.0, "0"), (-5.0, "-5"), (2_592_000.0, "2592000")])
-@pytest.mark.parametrize("cls", [DeterminismClass.EXACT, DeterminismClass.PINNED])
-def test_a_hit_is_told_with_what_is_left_of_it_its_class_and_the_rule(
-    cls: DeterminismClass, ttl: float, shown: str
-) -> None:
-    said = members(cache_status_hit(planned(of_class(cls)), ttl))
-    assert said == {"": "esm-gateway", "hit": "", "ttl": shown, "detail": f'"{cls.value}: a rule"'}
-
-
-@pytest.mark.parametrize(
-    ("made", "why", "detail"),
-    [
-        (planned(), "miss", '"exact: one step"'),
-        (planned(of_class(DeterminismClass.PINNED)), "miss", '"pinned: a rule"'),
-        (planned(asked=CacheDirectives(no_cache=True)), "request", '"exact: one step"'),
-        (planned(asked=CacheDirectives(no_store=True)), "bypass", "no-store"),
-        (
-            planned(of_class(DeterminismClass.SAMPLED), asked=CacheDirectives(no_cache=True)),
-            "bypass",
-            '"sampled: a rule"',
-        ),
-        (
-            planned(of_class(DeterminismClass.SAMPLED), asked=CacheDirectives(pool="lab", sample=1)),
-            "miss",
-            '"sampled: a rule"',
-        ),
-        (planned(purge_state=None, asked=CacheDirectives(no_cache=True)), "bypass", "store"),
-        (shared_plan(CALL, ADA, SCHEME, MARKS, False, NO_DIRECTIVES), "bypass", "endpoint"),
-        (planned(cache_config=replace(SCHEME, enabled=False)), "bypass", "disabled"),
-        (in_namespace(of_class(DeterminismClass.UNKNOWN)), "miss", '"unknown: a rule"'),
-        (in_namespace(asked=CacheDirectives(no_store=True)), "bypass", "no-store"),
-    ],
-)
-def test_a_computed_answer_is_told_with_why_it_was_computed(made: CachePlan, why: str, detail: str) -> None:
-    for stored, collapsed in product((True, False), repeat=2):
-        status = cache_status_forwarded(made, stored=stored, collapsed=collapsed)
-        said = members(status)
-        assert (said["fwd"], said["detail"]) == (why, detail)
-        assert ("stored" in said, "collapsed" in said, "hit" in said) == (stored, collapsed, False)
-        assert made.cache_key is None or made.cache_key not in status
-
-
-def test_every_rule_that_may_decide_a_class_can_be_told_in_a_header() -> None:
-    tracks = ("sequence", "structure", "function")
-    for track, temperature, annealing, strategy, steps in product(
-        tracks, (0.0, 0.5), (True, False), ("random", "entropy"), (1, 4)
-    ):
-        told = classify(track, temperature, annealing, strategy, steps)
-        members(cache_status_hit(planned(replace(CALL, determinism=told)), 5.0))
-    members(cache_status_hit(in_namespace(replace(CALL, determinism=NOT_MODELLED)), 5.0))
-
-
-def test_every_reason_for_a_bypass_is_explained_to_scientists() -> None:
-    page = (Path(__file__).resolve().parents[2] / "docs" / "caching.md").read_text("utf-8")
-    explained = page.split("`detail` is")[1].split("##")[0]
-    assert [reason for reason in BYPASS_REASONS if f"`{reason}`" not in explained] == []

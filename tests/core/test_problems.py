@@ -11,9 +11,7 @@ RETRIED_BY_THE_SDK = {429, 500, 502, 504}
 
 
 def test_every_problem_type_has_a_slug_of_its_own() -> None:
-    assert (
-        len({kind.slug for kind in PROBLEM_TYPES}) == len({kind.uri for kind in PROBLEM_TYPES}) == len(PROBLEM_TYPES)
-    )
+    assert len({kind.slug for kind in PROBLEM_TYPES}) == len({kind.uri for kind in PROBLEM_TYPES}) == len(PROBLEM_TYPES)
     assert len(PROBLEM_TYPES) > 20
     assert all(kind.remedy.endswith(".") for kind in PROBLEM_TYPES)
 
