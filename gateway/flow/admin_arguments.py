@@ -1,4 +1,4 @@
-"""What every order of an administrator must be: names and texts that fit, or a refusal in one sentence."""
+"""Checks of what administrators enter: names and texts, refused in one sentence."""
 
 import re
 
@@ -9,11 +9,11 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}")
 
 
 class InvalidArgument(Exception):
-    """What was asked cannot be done; the message says why, in one sentence."""
+    """The request cannot be carried out; the message says why, in one sentence."""
 
 
 def check_names(**names: str) -> None:
-    """Names of people, teams and whoever changes something."""
+    """Names of users, teams and administrators."""
     for what, name in names.items():
         if not _NAME.fullmatch(name):
             raise InvalidArgument(

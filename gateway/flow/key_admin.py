@@ -1,8 +1,7 @@
-"""What an administrator does with people: issue and revoke virtual keys, approve and revoke.
+"""Administration of virtual keys and approvals: issue and revoke.
 
-Each change is put on record before it takes effect: without an audit record nothing changes. A record may therefore
-tell of a change that a lost store then prevented, never the reverse. Used by the commands and by every other door
-for administrators. It does not ask who may administer; the door does.
+Each change is written to the audit record before it takes effect: without a record nothing changes. A record may
+therefore name a change that a lost store then prevented, never the reverse. Who may administer is not checked here.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -19,13 +18,13 @@ from gateway.ports import AuditLog, Clock, Directory
 
 MAX_APPROVAL_S = 366 * 86_400
 CLASSES, SHARES = ("exact", "pinned"), ("organisation", "team", "user")
-"""What a key's scope can name: classes of determinism that are kept, and with whom its answers are shared."""
+"""What a key's scope can name: determinism classes that are cached, and who shares its cached answers."""
 _ENTROPY_BYTES = credentials.PUBLIC_CHARS + credentials.SECRET_CHARS
 
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """The key that is wanted. `models` None: all of the gateway's; `expires` in seconds since the epoch.
+    """The key to be issued. `models` None: all of the gateway's; `expires` in seconds since the epoch.
 
     `cache` is what the key may do with the cache; None: what the settings say.
     """
@@ -40,7 +39,7 @@ class NewKey:
 
 
 class KeyAdmin:
-    """The changes an administrator can make, and what they can look at."""
+    """Virtual keys and approvals, as an administrator sees and changes them."""
 
     def __init__(
         self,
@@ -54,23 +53,23 @@ class KeyAdmin:
         self._directory, self._audit, self._clock = directory, audit, clock
         self._pepper, self._models = key_pepper, frozenset(models)
 
-    async def create_key(self, order: NewKey, by: str) -> tuple[KeyRecord, str]:
-        """The record, and the key's text, which exists only here: it is not stored and cannot be had again."""
+    async def create_key(self, new: NewKey, by: str) -> tuple[KeyRecord, str]:
+        """The record, and the key's text, which is not stored and cannot be retrieved later."""
         now = self._clock.now()
-        check_names(user=order.user, team=order.team, by=by)
-        check_text(label=order.label)
-        self._check_models(order.models)
-        _check_scope(order.cache)
-        if order.expires is not None and order.expires <= now:
+        check_names(user=new.user, team=new.team, by=by)
+        check_text(label=new.label)
+        self._check_models(new.models)
+        _check_scope(new.cache)
+        if new.expires is not None and new.expires <= now:
             raise InvalidArgument("A key must expire in the future.")
         key = credentials.mint(self._clock.token(_ENTROPY_BYTES))
-        record = KeyRecord(key.public_id, credentials.digest(self._pepper, key), created=now, **_wanted(order))
-        await self._record("key_created", by=by, key=record.public_id, **_said(order))
+        record = KeyRecord(key.public_id, credentials.digest(self._pepper, key), created=now, **_fields(new))
+        await self._record("key_created", by=by, key=record.public_id, **_facts(new))
         await self._directory.put_key(record)
         return record, key.text
 
     async def revoke_key(self, public_id: str, by: str) -> KeyRecord:
-        """From now on the key opens nothing; workers see it within two seconds."""
+        """From now on the key is refused; every worker knows within two seconds."""
         check_names(by=by)
         record = await self.key(public_id)
         if record.revoked is not None:
@@ -94,7 +93,7 @@ class KeyAdmin:
     async def approve(
         self, user: str, approved_by: Sequence[str], reason: str, until: float, models: tuple[str, ...] | None
     ) -> Approval:
-        """Let a user send declared sequences of concern, for a time. Two people must stand for it, not the user."""
+        """Let a user send declared sequences of concern, for a time. Two other people must approve."""
         now = self._clock.now()
         people = tuple(sorted({name.strip() for name in approved_by}))
         for name in (user, *people):
@@ -107,7 +106,7 @@ class KeyAdmin:
         if not now < until <= now + MAX_APPROVAL_S:
             raise InvalidArgument("An approval must end in the future, within a year.")
         approval = Approval(self._clock.token(8).hex(), user, people, reason, now, until, models)
-        await self._record("approval_created", by=list(people), **_granted(approval))
+        await self._record("approval_created", by=list(people), **_approval_facts(approval))
         await self._directory.put_approval(approval)
         return approval
 
@@ -118,7 +117,7 @@ class KeyAdmin:
         )
 
     async def revoke_approval(self, user: str, by: str, approval_id: str | None = None) -> Sequence[Approval]:
-        """End one approval of a user, or all that are in force. Answers those that it ended."""
+        """End one approval of a user, or all that are in force. Returns those that it ended."""
         check_names(by=by)
         now = self._clock.now()
         ended: list[Approval] = []
@@ -132,17 +131,17 @@ class KeyAdmin:
         return ended
 
     def in_force(self, approval: Approval) -> bool:
-        """Whether an approval counts now, for the models that it names."""
+        """Whether an approval is in force now, for the models that it names."""
         return in_force(approval, approval.models[0] if approval.models else "", self._clock.now())
 
     async def _record(self, kind: str, **facts: Any) -> None:
         await self._audit.append(Event(kind, self._clock.now(), facts))
 
     def _check_models(self, models: tuple[str, ...] | None) -> None:
-        strange = sorted(set(models or ()) - self._models)
-        if strange:
+        unknown = sorted(set(models or ()) - self._models)
+        if unknown:
             raise InvalidArgument(
-                f"{', '.join(strange)} is not a model of this gateway; it has: {', '.join(sorted(self._models))}."
+                f"{', '.join(unknown)} is not a model of this gateway; it has: {', '.join(sorted(self._models))}."
             )
         if models is not None and not models:
             raise InvalidArgument("The list of models is empty; leave it out for all of them.")
@@ -159,26 +158,26 @@ def _check_scope(scope: CacheScope | None) -> None:
     if scope is None:
         return
     if not set(scope.classes or ()) <= set(CLASSES):
-        raise InvalidArgument(f"A key can keep answers of these classes: {', '.join(CLASSES)}.")
+        raise InvalidArgument(f"A key can cache answers of these classes: {', '.join(CLASSES)}.")
     if scope.share not in (None, *SHARES):
-        raise InvalidArgument(f"A key can share kept answers with one of: {', '.join(SHARES)}.")
+        raise InvalidArgument(f"A key can share cached answers with one of: {', '.join(SHARES)}.")
     if not set(scope.directives or ()) <= set(DIRECTIVES):
         raise InvalidArgument(f"The Cache-Control directives that a key can use are: {', '.join(DIRECTIVES)}.")
     if scope.namespace is not None:
         check_namespace(scope.namespace)
 
 
-def _wanted(order: NewKey) -> Mapping[str, Any]:
+def _fields(new: NewKey) -> Mapping[str, Any]:
     names = ("user", "team", "models", "expires", "limits", "label", "cache")
-    return {name: getattr(order, name) for name in names}
+    return {name: getattr(new, name) for name in names}
 
 
-def _said(order: NewKey) -> Mapping[str, Any]:
-    cache = None if order.cache is None else asdict(order.cache)
-    return {**_wanted(order), "limits": asdict(order.limits), "cache": cache}
+def _facts(new: NewKey) -> Mapping[str, Any]:
+    cache = None if new.cache is None else asdict(new.cache)
+    return {**_fields(new), "limits": asdict(new.limits), "cache": cache}
 
 
-def _granted(approval: Approval) -> Mapping[str, Any]:
+def _approval_facts(approval: Approval) -> Mapping[str, Any]:
     return {
         "approval": approval.approval_id,
         "user": approval.user,

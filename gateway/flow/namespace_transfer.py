@@ -1,11 +1,11 @@
-"""Frozen namespaces from one gateway to another, or into an archive: as a file, and back.
+"""Export and import of frozen namespaces as files.
 
-A file is believed in nothing. Its checksum is compared before anything else is looked at. Then every call in it is
-read by its endpoint, under the rules of this gateway, and must be the call that its receipt names; only when all of
-them have passed is the first one stored, at the address that this gateway makes for it. What was computed elsewhere so
-keeps its time, its upstream and its bytes, and the receipts that are given for it here say the same.
+A file is treated as untrusted. Its checksum is verified before anything else is read. Then every call in it is parsed
+by its endpoint, under the rules of this gateway, and must be the call that its receipt names; only when all of them
+have passed is the first one stored, under this gateway's own cache key. An imported answer keeps its time, its upstream
+and its bytes, and the receipts issued for it here say the same.
 
-Files are given and taken in pieces; no more than one recorded call is in memory.
+Files are read and written in pieces; no more than one entry is in memory.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -28,12 +28,12 @@ from gateway.ports import AuditLog, Clock, NamespaceStore, NotStored
 
 NONCE_BYTES = 12
 Open = Callable[[], Iterable[bytes]]
-"""Opens a file anew and gives its pieces."""
+"""Opens a file again and yields its pieces."""
 
 
 @dataclass(frozen=True, slots=True)
 class TransferResult:
-    """How a transport ended. `omitted` are flagged calls that are not in the file."""
+    """What was exported or imported. `omitted` counts flagged calls that are not in the file."""
 
     namespace: Namespace
     entries: int
@@ -42,7 +42,7 @@ class TransferResult:
 
 
 class NamespaceTransfer:
-    """Exports and imports. `key` seals records, `cache_config` makes addresses, `version` is the gateway's own."""
+    """Exports and imports. `key` seals entries, `cache_config` makes cache keys, `version` is the gateway's own."""
 
     def __init__(
         self,
@@ -53,19 +53,19 @@ class NamespaceTransfer:
         clock: Clock,
         key: bytes,
         cache_config: CacheConfig,
-        rules: ParseConfig,
+        parse_config: ParseConfig,
         version: str,
     ) -> None:
-        self._namespace_store, self._curator, self._audit, self._clock = namespace_store, namespaces, audit, clock
-        self._key, self._cache_config, self._rules, self._version = key, cache_config, rules, version
+        self._namespace_store, self._namespaces, self._audit, self._clock = namespace_store, namespaces, audit, clock
+        self._key, self._cache_config, self._parse_config, self._version = key, cache_config, parse_config, version
 
     async def export(self, name: str, write: Callable[[bytes], Any], by: str, *, flagged: bool) -> TransferResult:
-        """Hand a frozen namespace to `write`, piece by piece; without `flagged`, those calls are left out."""
+        """Write a frozen namespace, piece by piece; without `flagged`, flagged calls are omitted."""
         check_names(by=by)
-        info = await self._curator.info(name)
+        info = await self._namespaces.info(name)
         if info.state is not NamespaceState.FROZEN:
             raise InvalidArgument(
-                "Only a frozen namespace can be exported, so that the file is the whole of it; freeze it first."
+                "Only a frozen namespace can be exported, so that the file is complete; freeze it first."
             )
         await self._record("namespace_exported", by=by, namespace=name, flagged=flagged)
         writer, omitted, written = export_format.ExportWriter(), 0, 0
@@ -86,10 +86,10 @@ class NamespaceTransfer:
             digest = export_format.verify(file())
             head, end = self._checked(file)
             namespace = replace(head.namespace, name=name or head.namespace.name)
-            await self._curator.check_free(namespace.name)
+            await self._namespaces.check_free(namespace.name)
             facts = {"namespace": namespace.name, "sha256": digest, "entries": end.entries}
             await self._record("namespace_imported", by=by, **facts)
-            await self._curator.place(namespace)
+            await self._namespaces.add(namespace)
             await self._fill(namespace, file)
         except ExportUnreadable as reason:
             raise InvalidArgument(f"The file cannot be imported. {reason}") from None
@@ -103,60 +103,60 @@ class NamespaceTransfer:
                 entry = None if blob is None else namespace_entry.decode(self._key, f"{name} {cache_key}", blob)
                 if entry is None:
                     raise InvalidArgument(
-                        f"Entry {cache_key} is missing, broken or forged, so the namespace is not whole. What is left of "
-                        f"it can be exported after `cache purge --namespace {name} --key {cache_key}`."
+                        f"Entry {cache_key} is missing, broken or forged, so the namespace is incomplete. The rest can "
+                        f"be exported after `cache purge --namespace {name} --key {cache_key}`."
                     )
                 yield entry
             after = page[-1][0]
 
     def _digest(self, entry: NamespaceEntry) -> bytes:
-        """The digest of the call as this gateway reads it, whatever models it has now."""
+        """The digest of the call as this gateway parses it, whatever models it has now."""
         anything = ParseConfig({entry.model: 1.0}, max_tokens=2**31)
         return _parsed(entry, anything).canonical_digest
 
     def _checked(self, file: Open) -> tuple[ExportHeader, ExportTrailer]:
-        """The first and the last line of a file whose calls are all calls of this gateway; nothing is stored."""
+        """The first and the last line of a file whose calls are all valid here; nothing is stored."""
         rows = export_format.read(file())
         head = next(rows)
-        strange: set[str] = set()
+        unknown: set[str] = set()
         end: ExportHeader | ExportRow | ExportTrailer = head
         for end in rows:
             if isinstance(end, ExportRow):
-                self._check(end, strange)
-        if strange:
+                self._check(end, unknown)
+        if unknown:
             raise InvalidArgument(
-                f"The file has calls of models that this gateway does not have: {', '.join(sorted(strange))}."
+                f"The file has calls of models that this gateway does not have: {', '.join(sorted(unknown))}."
             )
         if not isinstance(head, ExportHeader) or not isinstance(end, ExportTrailer):
-            raise ExportUnreadable("It does not begin or end as it must.")
+            raise ExportUnreadable("Its first or last line is missing.")
         check_text(note=head.namespace.note)
         return head, end
 
-    def _check(self, line: ExportRow, strange: set[str]) -> None:
+    def _check(self, line: ExportRow, unknown: set[str]) -> None:
         entry = line.entry
         fixed = getattr(endpoints.find(f"/api/v1/{entry.endpoint}"), "fixed_model", None)
-        if entry.model not in self._rules.models and entry.model != fixed:
-            strange.add(entry.model[:100])
+        if entry.model not in self._parse_config.models and entry.model != fixed:
+            unknown.add(entry.model[:100])
             return
         self._call(line)
 
     def _call(self, line: ExportRow) -> Call:
-        """The call of a line, read anew; it must be what the line says it is."""
+        """The call of a line, parsed again; it must be what the line says it is."""
         entry = line.entry
         try:
-            call = _parsed(entry, self._rules)
+            call = _parsed(entry, self._parse_config)
         except Problem as problem:
             where = ", ".join(error.pointer for error in problem.errors[:3])
             raise ExportUnreadable(
                 f"Call {line.number} in it is not valid here: {problem.type.title} {problem.detail} {where}".rstrip()
             ) from None
-        told = (entry.target, entry.model, entry.flagged, line.call_digest)
-        if (call.target, call.model, call.flagged, call.canonical_digest) != told:
+        claimed = (entry.target, entry.model, entry.flagged, line.call_digest)
+        if (call.target, call.model, call.flagged, call.canonical_digest) != claimed:
             raise ExportUnreadable(f"Call {line.number} in it is not the call that its receipt names.")
         return call
 
     async def _fill(self, namespace: Namespace, file: Open) -> None:
-        """Store every call, then close the namespace. What is not whole is dropped again."""
+        """Store every call, then close the namespace; an incomplete one is dropped again."""
         try:
             for line in _lines(export_format.read(file())):
                 await self._put(namespace.name, line)
@@ -177,7 +177,7 @@ class NamespaceTransfer:
         assert cache_key is not None
         blob = namespace_entry.encode(self._key, f"{name} {cache_key}", entry, self._clock.token(NONCE_BYTES))
         if await self._namespace_store.put(name, cache_key, blob) is not None:
-            raise ExportUnreadable(f"Call {line.number} stands in it twice.")
+            raise ExportUnreadable(f"Call {line.number} is in it twice.")
 
     async def _record(self, kind: str, **facts: Any) -> None:
         await self._audit.append(Event(kind, self._clock.now(), facts))

@@ -1,7 +1,7 @@
-"""What an administrator does with named namespaces: create, look at, freeze, and drop them.
+"""Administration of named namespaces: create, list, freeze and drop.
 
-A live one keeps the first answer of every call that names it; a frozen one answers from what it holds and from nothing
-else, for as long as it is there. Each change is put on record before it takes effect.
+A live namespace stores the first answer of every call that names it; a frozen one answers from what it holds and from
+nothing else. Each change is written to the audit record before it takes effect.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from gateway.ports import AuditLog, Clock, NamespaceContents, NamespaceStore, No
 
 
 class NamespaceState(StrEnum):
-    """`unfinished`: a freeze was cut off, and is ended by freezing again; `incomplete`: an import was, or goes on."""
+    """`unfinished`: a freeze was interrupted, freeze again; `incomplete`: an import was, or is still running."""
 
     LIVE = "live"
     FROZEN = "frozen"
@@ -27,7 +27,7 @@ class NamespaceState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NamespaceInfo:
-    """A namespace, what it holds, and how it stands."""
+    """A namespace, how much it holds, and its state."""
 
     namespace: Namespace
     contents: NamespaceContents
@@ -51,36 +51,38 @@ class NamespaceAdmin:
         return [NamespaceInfo(named[name], await self._namespace_store.contents(name)) for name in sorted(named)]
 
     async def info(self, name: str) -> NamespaceInfo:
-        """One namespace; raises Refused where there is none."""
+        """One namespace; raises InvalidArgument where there is none."""
         namespace = (await self._namespace_store.namespaces()).get(name)
         if namespace is None:
             raise InvalidArgument("There is no namespace of that name; `cache namespaces` shows them.")
         return NamespaceInfo(namespace, await self._namespace_store.contents(name))
 
     async def create(self, name: str, note: str, by: str) -> Namespace:
-        """A live namespace, empty. Workers know it within a second."""
+        """A live, empty namespace. Every worker knows it within a second."""
         check_names(by=by)
         check_text(note=note)
         await self.check_free(name)
         namespace = Namespace(name, self._clock.now(), note=note)
         await self._record("namespace_created", by=by, namespace=name, note=note)
-        await self.place(namespace)
+        await self.add(namespace)
         return namespace
 
     async def freeze(self, name: str, by: str) -> NamespaceInfo:
-        """From now on the namespace holds what it holds. One that is frozen stays as it is."""
+        """From now on nothing is added. One that is frozen already is left as it is."""
         check_names(by=by)
         info = await self.info(name)
         if info.state is NamespaceState.FROZEN:
             return info
         if info.state is NamespaceState.INCOMPLETE:
-            raise InvalidArgument("An import into this namespace was cut off or goes on; drop it and import again.")
+            raise InvalidArgument(
+                "An import into this namespace was interrupted or is still running; drop it and import again."
+            )
         await self._record("namespace_frozen", by=by, namespace=name)
         await self._namespace_store.freeze(name, self._clock.now())
         return await self.info(name)
 
     async def drop(self, name: str, by: str) -> int:
-        """Forget a namespace, frozen or not, with all it holds; answers how many entries that were."""
+        """Delete a namespace, frozen or not, with all its entries; returns how many there were."""
         check_names(by=by)
         info = await self.info(name)
         facts = {"entries": info.contents.entries, "frozen": info.namespace.frozen}
@@ -88,19 +90,19 @@ class NamespaceAdmin:
         return await self._namespace_store.drop(name)
 
     async def check_free(self, name: str) -> None:
-        """Raises Refused for a name that cannot be had."""
+        """Raises InvalidArgument for a name that is taken or not valid."""
         check_namespace(name)
         if name == DEFAULT_NAMESPACE:
             raise InvalidArgument("`default` is the cache that all callers share; choose another name.")
         if name in await self._namespace_store.namespaces():
             raise InvalidArgument("There is a namespace of that name already.")
 
-    async def place(self, namespace: Namespace) -> None:
-        """Create it, as it is described; raises Refused where it cannot be."""
+    async def add(self, namespace: Namespace) -> None:
+        """Create it as described; raises InvalidArgument where that is not possible."""
         try:
             made = await self._namespace_store.create(namespace)
         except NotStored:
-            raise InvalidArgument("There are as many namespaces as there can be; drop one.") from None
+            raise InvalidArgument("The greatest number of namespaces is reached; drop one.") from None
         if not made:
             raise InvalidArgument("There is a namespace of that name already.")
 

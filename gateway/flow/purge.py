@@ -1,7 +1,7 @@
-"""What an administrator makes the gateway forget: everything, a model, what is old, one entry, or a namespace's record.
+"""Purges: of everything, of a model, of old answers, of one entry, or of a namespace's entries.
 
-Each purge is put on record before it takes effect. It reaches every worker's memory within a second. What a purge does
-not touch: receipts, which are kept nowhere, and named namespaces other than the one that is named.
+Each purge is written to the audit record before it takes effect. It reaches every worker's local cache within a second.
+Not touched: receipts, which are stored nowhere, and all namespaces but the one that is named.
 """
 
 import math
@@ -21,9 +21,10 @@ _CACHE_KEY = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class PurgeRequest:
-    """What is to be forgotten; nothing said: every kept answer.
+    """What to purge; without any limitation: every cached answer.
 
-    `key` is an address as `cache explain` shows it, `soft` leaves the answers to stand in while the upstream is down.
+    `key` is a cache key as `cache explain` shows it; a `soft` purge makes answers stale, so that they are still usable
+    while the upstream is down.
     """
 
     model: str | None = None
@@ -34,7 +35,7 @@ class PurgeRequest:
 
 
 class Purger:
-    """The purges that an administrator can order."""
+    """Carries out purges for an administrator."""
 
     def __init__(
         self,
@@ -49,33 +50,33 @@ class Purger:
         self._purge_store, self._cache, self._namespace_store = purge_store, cache, namespace_store
         self._audit, self._clock, self._models = audit, clock, frozenset(models)
 
-    async def purge(self, order: PurgeRequest, by: str) -> int | None:
-        """Forget; answers how many entries that were, where they are counted. Raises Refused."""
+    async def purge(self, request: PurgeRequest, by: str) -> int | None:
+        """Purge; returns how many entries, where they are counted. Raises InvalidArgument."""
         check_names(by=by)
-        self._check(order)
-        if order.namespace != DEFAULT_NAMESPACE:
-            return await self._of_namespace(order, by)
-        await self._record(order, by)
-        if order.key is not None:
-            await self._cache.delete(order.key)
+        self._check(request)
+        if request.namespace != DEFAULT_NAMESPACE:
+            return await self._of_namespace(request, by)
+        await self._record(request, by)
+        if request.key is not None:
+            await self._cache.delete(request.key)
             await self._purge_store.touch()
         else:
-            await self._purge_store.purge(Purge(order.model or "", order.soft, order.older_than_s))
+            await self._purge_store.purge(Purge(request.model or "", request.soft, request.older_than_s))
         return None
 
-    async def _of_namespace(self, order: PurgeRequest, by: str) -> int:
-        name = order.namespace
+    async def _of_namespace(self, request: PurgeRequest, by: str) -> int:
+        name = request.namespace
         if name not in await self._namespace_store.namespaces():
             raise InvalidArgument("There is no namespace of that name; `cache namespaces` shows them.")
-        if order.key is None and (await self._namespace_store.contents(name)).closed:
-            raise InvalidArgument(
-                "The namespace is frozen and keeps what it holds; `cache namespace drop` forgets all of it."
-            )
-        await self._record(order, by)
+        if request.key is None and (await self._namespace_store.contents(name)).closed:
+            raise InvalidArgument("The namespace is frozen and cannot be purged; `cache namespace drop` deletes it.")
+        await self._record(request, by)
         try:
-            taken = await self._namespace_store.empty(name) if order.key is None else await self._one(name, order.key)
+            taken = (
+                await self._namespace_store.empty(name) if request.key is None else await self._one(name, request.key)
+            )
         except NotStored:
-            raise InvalidArgument("The namespace has just been frozen, so nothing was forgotten.") from None
+            raise InvalidArgument("The namespace has just been frozen, so nothing was purged.") from None
         await self._purge_store.touch()
         return taken
 
@@ -84,23 +85,19 @@ class Purger:
             raise InvalidArgument("The namespace holds no entry with this key.")
         return 1
 
-    def _check(self, order: PurgeRequest) -> None:
-        others = order.model is not None or order.older_than_s is not None or order.soft
-        if order.key is not None and not _CACHE_KEY.fullmatch(order.key):
+    def _check(self, request: PurgeRequest) -> None:
+        others = request.model is not None or request.older_than_s is not None or request.soft
+        if request.key is not None and not _CACHE_KEY.fullmatch(request.key):
             raise InvalidArgument("A key is 64 digits from 0 to f, as `cache explain` shows it.")
-        if others and (order.key is not None or order.namespace != DEFAULT_NAMESPACE):
-            raise InvalidArgument(
-                "One entry, or what a namespace holds, is forgotten whatever its model and age, and for good."
-            )
-        if order.model is not None and order.model not in self._models:
+        if others and (request.key is not None or request.namespace != DEFAULT_NAMESPACE):
+            raise InvalidArgument("--model, --older-than and --soft do not apply to one entry or to a namespace.")
+        if request.model is not None and request.model not in self._models:
             raise InvalidArgument(f"This is not a model of this gateway; it has: {', '.join(sorted(self._models))}.")
-        if order.older_than_s is not None and not 0 < order.older_than_s < math.inf:
-            raise InvalidArgument("An age must be more than nothing.")
-        if order.older_than_s is not None and order.model is not None and not order.soft:
-            raise InvalidArgument(
-                "By age, the answers of one model can be purged softly; for good, those of all models."
-            )
+        if request.older_than_s is not None and not 0 < request.older_than_s < math.inf:
+            raise InvalidArgument("An age must be greater than 0.")
+        if request.older_than_s is not None and request.model is not None and not request.soft:
+            raise InvalidArgument("A purge by age of one model must be soft; a hard purge by age concerns all models.")
 
-    async def _record(self, order: PurgeRequest, by: str) -> None:
-        said: Mapping[str, Any] = {name: value for name, value in asdict(order).items() if value not in (None, False)}
+    async def _record(self, request: PurgeRequest, by: str) -> None:
+        said: Mapping[str, Any] = {name: value for name, value in asdict(request).items() if value not in (None, False)}
         await self._audit.append(Event("cache_purged", self._clock.now(), {"by": by, **said}))

@@ -1,4 +1,4 @@
-"""What must not be lost: keys, grants, quotas, the audit record. Each method says what happens without its store."""
+"""What must not be lost: keys, approvals, quotas, the audit record. Each class says what happens without its store."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ class AuditUnavailable(Exception):
 
 
 class Directory(Protocol):
-    """Virtual keys and grants (state store). Lost: StoreUnavailable, and unknown keys are refused with 503."""
+    """Virtual keys and approvals (state store). Lost: StoreUnavailable, and unknown keys are refused with 503."""
 
     async def find(self, public_id: str) -> tuple[KeyRecord, tuple[Approval, ...]] | None:
-        """The record and the user's grants (revoked and expired ones included), from the store, authenticated."""
+        """The record and the user's approvals (revoked and expired ones included), from the store, authenticated."""
         ...
 
     async def epoch(self) -> int:
-        """A number that grows with every change of any key or grant."""
+        """A number that grows with every change of any key or approval."""
         ...
 
     async def put_key(self, record: KeyRecord) -> None: ...
@@ -61,23 +61,23 @@ class Ledger(Protocol):
         ...
 
     async def settle(self, reservation: Reservation, units: int) -> None:
-        """End the leases; charge `units` in place of the reserved ones (0: refund). Once per id, whatever comes."""
+        """End the leases; charge `units` in place of the reserved ones (0: refund). Once per id, however often it is sent."""
         ...
 
     async def usage(self, subject: str, limits: tuple[Limit, ...]) -> Sequence[Usage]: ...
 
 
 class Throttle(Protocol):
-    """Who has been told what lately (cache store). Lost: StoreUnavailable, and nobody is told anything."""
+    """One event per topic, key and time (cache store). Lost: StoreUnavailable, and nothing happens at all."""
 
     async def first(self, topic: str, key: str, ttl_s: float) -> bool:
-        """Whether nobody in the fleet has asked this for that long; who is answered True tells."""
+        """Whether no worker has asked this within `ttl_s`; the one that gets True acts."""
         ...
 
 
 class AuditLog(Protocol):
-    """The chained record. Lost: AuditUnavailable, before the act that it would have recorded."""
+    """The chained record. Lost: AuditUnavailable, before the recorded act takes place."""
 
     async def append(self, event: Event) -> int:
-        """Durable (fsynced) when it returns; answers the record's sequence number."""
+        """Durable (fsynced) when it returns; returns the record's sequence number."""
         ...

@@ -1,4 +1,4 @@
-"""The way to the upstream: one request, and what came of it."""
+"""The upstream: one request and its outcome."""
 
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -6,7 +6,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class UpstreamRequest:
-    """One try. `secret` is the upstream key; it appears in no repr."""
+    """One attempt. `secret` is the upstream key; it appears in no repr."""
 
     target: str
     body: bytes = field(repr=False)
@@ -34,6 +34,6 @@ class UpstreamLoss:
 
 
 class Upstream(Protocol):
-    """The way to the upstream. Never raises for what the network or the upstream does."""
+    """The upstream API. Never raises for what the network or the upstream does."""
 
     async def send(self, request: UpstreamRequest) -> UpstreamReply | UpstreamLoss: ...

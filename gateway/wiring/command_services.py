@@ -89,7 +89,7 @@ def _parts(
         clock=clock,
         key=sealing_keys(master).records,
         cache_config=cache_config(settings, master),
-        rules=parse_config(settings),
+        parse_config=parse_config(settings),
         version=__version__,
     )
     return CommandServices(

@@ -48,7 +48,7 @@ class Lab(Harness):
             clock=m.clock,
             key=sealing_keys(master).records,
             cache_config=cache_config(self.settings, master),
-            rules=parse_config(self.settings),
+            parse_config=parse_config(self.settings),
             version=__version__,
         )
         self.approval()

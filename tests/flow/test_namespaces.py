@@ -95,7 +95,7 @@ def test_an_import_that_was_cut_off_is_seen_and_cannot_be_passed_off_as_whole(of
     named = office.memory.namespace_store.named
     named["paper"] = replace(named["paper"], frozen=5.0)
     assert office.do(office.namespaces.info("paper")).state is NamespaceState.INCOMPLETE
-    with pytest.raises(InvalidArgument, match="cut off"):
+    with pytest.raises(InvalidArgument, match="interrupted"):
         office.do(office.namespaces.freeze("paper", by="ada"))
     office.do(office.namespaces.drop("paper", by="ada"))
     assert office.do(office.namespaces.infos()) == []
