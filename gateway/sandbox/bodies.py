@@ -66,7 +66,7 @@ class Embedding(BaseModel):
 
 
 class ForwardAndSample(Prompt):
-    sampling_config: dict[str, TrackSampling | None]
+    sampling_config: dict[str, TrackSampling | None] = {}
     embedding_config: Embedding | None = None
 
 

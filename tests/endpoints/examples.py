@@ -23,8 +23,8 @@ class Example:
     """The least that an endpoint accepts, for a protein of six residues (eight tokens), and what is expected of it.
 
     `bills` are changes of the body, each with the tokens and the passes over them that it costs. `too_long` are changes
-    that make it nine tokens, and the pointer at which that is refused. `sdk` are the versions of esm that call it and are
-    recorded in tests/wire; `flag` is what is forwarded for a flag that was left out.
+    that make it nine tokens, and the pointer at which that is refused. `sdk` are the versions of esm that call it and
+    are recorded in tests/wire; `flag` is what is forwarded for a flag that was left out.
     """
 
     body: Json
