@@ -1,4 +1,4 @@
-"""A plain panel for every metric that neither a panel nor an alert asks for, so that a new metric is at once on show."""
+"""A plain panel for every metric that no panel and no alert asks for, so that a new metric is shown at once."""
 
 from dataclasses import replace
 
