@@ -47,7 +47,7 @@ _CALL = {
 _DECISION = {
     **_CALL,
     "mode": "`enforce`, or `observe`: a refusal is recorded and the call goes on",
-    "reason": "what the caller is told",
+    "reason": "the reason given to the caller",
 }
 _NAMESPACE = {**_BY, "namespace": "its name"}
 AUDIT_KINDS: Mapping[str, AuditKind] = {
@@ -102,7 +102,7 @@ AUDIT_KINDS: Mapping[str, AuditKind] = {
             "model": "only answers of this model",
             "older_than_s": "only answers older than this many seconds",
             "key": "only the entry with this cache key",
-            "soft": "true: kept for stale-if-error",
+            "soft": "true: the answers remain usable as stale-if-error",
         },
     ),
     "namespace_created": AuditKind("A namespace is created.", {**_NAMESPACE, "note": "a remark"}),
@@ -159,7 +159,7 @@ def follow(secret: bytes, head: ChainHead, line: bytes) -> ChainHead | str:
         return "the content does not match its HMAC"
     # Another spelling may be read differently: of a repeated member, the HMAC covers only the last.
     if line != written:
-        return "it is not spelled as the gateway writes it"
+        return "it is not serialised as the gateway writes it"
     if record.get("prev") != head.mac or record.get("seq") != head.seq + 1:
         return f"it does not follow record {head.seq}"
     return ChainHead(head.seq + 1, mac.decode())
