@@ -3,21 +3,28 @@
 import sys
 from pathlib import Path
 
-from board import made
+from board import Board, made
 from cache import CACHE_BOARD
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from overview import OVERVIEW
+from rest import with_rest
 
 HERE = Path(__file__).resolve().parent
 DASHBOARDS = {"overview": OVERVIEW, "cache": CACHE_BOARD}
+RULES = HERE.parent / "deploy" / "prometheus" / "rules.yml"
 
 
 def wanted() -> dict[Path, str]:
-    """The content that each file should have."""
-    encoder = JSONEncoder(sort_keys=True, indent=2)
+    """What each file should hold."""
+    shown = " ".join([RULES.read_text(), *map(_text, DASHBOARDS.values())])
     return {
-        HERE / "dashboards" / f"{name}.json": f"{encoder.encode(made(board))}\n" for name, board in DASHBOARDS.items()
+        HERE / "dashboards" / f"{name}.json": _text(with_rest(board, board is CACHE_BOARD, shown))
+        for name, board in DASHBOARDS.items()
     }
+
+
+def _text(board: Board) -> str:
+    return f"{JSONEncoder(sort_keys=True, indent=2).encode(made(board))}\n"
 
 
 def main(arguments: list[str]) -> int:

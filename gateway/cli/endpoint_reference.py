@@ -12,12 +12,12 @@ HEAD = f"""# Endpoints
 
 What each endpoint accepts, whether its answers are cached, and what a call costs. An unknown field is refused, nothing
 is coerced (`"5"` is not a number), and null means absent. A field without a default that is left out is left out
-upstream, too; `{FLAG}` counts as false. `[]` stands for each element of an array; fields of
+upstream, too; `{FLAG}` counts as false. `[]` means each element of an array; fields of
 `query` are query parameters.
 
 A call costs its price times the weight of its model (`models` in [settings](settings.md)), at least one unit. Cache
 hits cost nothing. Tokens include the start and end tokens: a protein of L residues has L + 2. One protein has at most
-`request.max_tokens` of them (4096 by default). `esm-gateway cache explain` tells the price of a body.
+`request.max_tokens` of them (4096 by default). `esm-gateway cache explain` shows the price of a body.
 
 Every answer can be recorded in a [namespace](caching.md), whether or not its endpoint is cached.
 """

@@ -48,8 +48,9 @@ _DECISION = {
     **_CALL,
     "policy": "name of the policy",
     "mode": "`enforce`, or `observe`: a refusal is recorded and the call goes on",
-    "reason": "what the caller is told",
+    "reason": "the reason given to the caller",
 }
+_DETAILS = {"details": "facts of the policy's own; of `concern`: `approval`, the id of the approval in force"}
 _NAMESPACE = {**_BY, "namespace": "its name"}
 AUDIT_KINDS: Mapping[str, AuditKind] = {
     "chain_started": AuditKind("A new audit file begins.", {"file": "name of the file"}),
@@ -60,9 +61,9 @@ AUDIT_KINDS: Mapping[str, AuditKind] = {
     "policy_permitted": AuditKind(
         "An audited policy permitted a call; written before the call goes on.",
         _DECISION,
-        {"approval": "`concern`: id of the approval in force"},
+        _DETAILS,
     ),
-    "policy_refused": AuditKind("An audited policy refused a call.", _DECISION),
+    "policy_refused": AuditKind("An audited policy refused a call.", _DECISION, _DETAILS),
     "policy_answered": AuditKind(
         "A call about which an audited policy had decided ended.",
         {**_CALL, "outcome": "`hit`, `stale`, `miss`, `collapsed`, `bypass`, or a problem type"},
@@ -103,7 +104,7 @@ AUDIT_KINDS: Mapping[str, AuditKind] = {
             "model": "only answers of this model",
             "older_than_s": "only answers older than this many seconds",
             "key": "only the entry with this cache key",
-            "soft": "true: kept for stale-if-error",
+            "soft": "true: the answers remain usable as stale-if-error",
         },
     ),
     "namespace_created": AuditKind("A namespace is created.", {**_NAMESPACE, "note": "a remark"}),
@@ -160,7 +161,7 @@ def follow(secret: bytes, head: ChainHead, line: bytes) -> ChainHead | str:
         return "the content does not match its HMAC"
     # Another spelling may be read differently: of a repeated member, the HMAC covers only the last.
     if line != written:
-        return "it is not spelled as the gateway writes it"
+        return "it is not serialised as the gateway writes it"
     if record.get("prev") != head.mac or record.get("seq") != head.seq + 1:
         return f"it does not follow record {head.seq}"
     return ChainHead(head.seq + 1, mac.decode())

@@ -1,4 +1,4 @@
-"""Every metric that the gateway exports, one row each: name, kind, labels, what it tells an operator.
+"""Every metric that the gateway exports, one row each: name, kind, labels, its meaning.
 
 Labels have closed sets of values: endpoint names, and outcomes and reasons written down here or in the tables they come
 from. Never a user, a key or a sequence. docs/metrics.md, the dashboards and the alert rules are tested against these

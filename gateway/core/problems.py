@@ -1,4 +1,4 @@
-"""Every answer that the gateway gives itself when it refuses, in one table (RFC 9457).
+"""Every problem type (RFC 9457) with which the gateway refuses a request, one row each.
 
 A problem never repeats what the caller sent: it names fields by JSON pointer (RFC 6901) and says what would be right.
 The statuses steer the official SDK, which retries 429, 502 and 504 and ignores Retry-After (see docs/decisions/0001).
@@ -42,7 +42,7 @@ POLICY_REFUSED = ProblemType("policy-refused", 403, "A policy of this gateway do
 QUOTA_EXHAUSTED = ProblemType("quota-exhausted", 403, "The daily quota of units is exhausted.",
     "Wait until midnight UTC, or ask for a higher quota. Cache hits cost nothing.")
 NOT_HTTP = ProblemType("not-http", 400, "This is not a well-formed HTTP request.",
-    "Send HTTP/1.1; check what stands between you and the gateway.")
+    "Send HTTP/1.1; check the proxies between you and the gateway.")
 BODY_UNREADABLE = ProblemType("body-unreadable", 400, "The body is not one well-formed JSON object.",
     "Send one JSON object in UTF-8, each member once, no NaN or Infinity.")
 BODY_TOO_SLOW = ProblemType("body-too-slow", 408, "The body did not arrive in time.",
@@ -110,7 +110,7 @@ class FieldError:
 
 @dataclass(eq=False)
 class Problem(Exception):
-    """A refusal on its way to the caller. Raised inside the flow, turned into a response at its one border."""
+    """A refusal. Raised inside the flow, turned into a response in one place."""
 
     type: ProblemType
     detail: str = ""

@@ -36,7 +36,9 @@ class PolicyEnforcer:
         self._meter.count(POLICY, policy.name, policy.mode, "permitted" if decision.permitted else "refused")
         if policy.audited:
             kind = "policy_permitted" if decision.permitted else "policy_refused"
-            facts = {"policy": policy.name, "mode": policy.mode, "reason": decision.reason, **decision.facts}
+            facts: dict[str, object] = {"policy": policy.name, "mode": policy.mode, "reason": decision.reason}
+            if decision.facts:
+                facts["details"] = decision.facts
             await self._record(kind, call, who, request_id, facts)
         if not decision.permitted and policy.mode == "enforce":
             raise Problem(decision.problem_type, decision.reason)

@@ -1,4 +1,4 @@
-"""The HTTP side of the stand-in upstream: credentials, the record of calls, and what tests may ask of it.
+"""The HTTP side of the stand-in upstream: credentials, the record of calls, and its endpoints for tests.
 
 It speaks JSON only, also to a client that would take pickle, and serves no batch endpoints.
 """
@@ -22,7 +22,7 @@ from gateway.sandbox.record import CallLog, Entry, credential
 FAULT_HEADER: Final = "X-Sandbox-Fault"
 _MAX_BODY: Final = 40 * 1024 * 1024
 _BACKLOG: Final = 1024
-# aiohttp reads 0 as "wait for ever"; calls under way are not worth waiting for.
+# aiohttp reads 0 as "wait for ever"; in-flight calls are not worth waiting for.
 _GRACE_S: Final = 0.01
 
 M = TypeVar("M", bound=BaseModel)
@@ -66,8 +66,8 @@ class Sandbox:
         asked = _read(body, request.query, self.is_lenient)
         done = ENDPOINTS[entry.endpoint](asked)
         self.log.work_done(entry, done.units)
-        told = {"question": question.digest(asked.body)} if self.tells_question else {}
-        return await delivery.responder(request, entry, {**done.answer, **told}, fault)
+        extra = {"question": question.digest(asked.body)} if self.tells_question else {}
+        return await delivery.responder(request, entry, {**done.answer, **extra}, fault)
 
     def _accepts(self, key: str) -> bool:
         return bool(key) and not key.startswith("bad-") and (self.keys is None or key in self.keys)

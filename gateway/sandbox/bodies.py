@@ -1,4 +1,4 @@
-"""What the stand-in upstream reads from a request, and the two ways in which it says no.
+"""What the sandbox upstream reads from a request, and the two statuses with which it refuses.
 
 422 for a request of the wrong form, 500 for one that would crash the model: the real service fails so, and tests can
 prove that the gateway refused it first. Parameters that the sandbox has no use for are ignored, as upstream does.
@@ -66,7 +66,7 @@ class Embedding(BaseModel):
 
 
 class ForwardAndSample(Prompt):
-    sampling_config: dict[str, TrackSampling | None]
+    sampling_config: dict[str, TrackSampling | None] = {}
     embedding_config: Embedding | None = None
 
 

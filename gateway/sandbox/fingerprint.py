@@ -1,6 +1,6 @@
 """Which requests the sampler cannot tell apart: equal fingerprints, equal answers.
 
-Only measured rules are applied. Coordinates are compared as they are spelled (5 and 5.0 differ, and every atom
+Only measured rules are applied. Coordinates are compared as they are written (5 and 5.0 differ, and every atom
 counts), because reading half a megabyte of them number by number would make the sandbox slower than what it stands
 in for. The sequence-of-concern flag is absent: the published sampler does not look at it.
 """
@@ -55,7 +55,7 @@ def _conditions(request: Generate, generated: Track) -> dict[str, Any]:
 def _condition(track: Track, tokens: list[Any]) -> list[Any] | None:
     """The tokens as the model sees them; None where it sees nothing but masks."""
     if track == RESIDUE_ANNOTATION:
-        # Zeros are padding wherever they stand.
+        # Zeros are padding at any position.
         rows = [[token for token in row if token] for row in tokens]
         return rows if any(rows) else None
     if track == STRUCTURE:

@@ -77,7 +77,7 @@ def _encode_sasa(areas: Sequence[float | str | None]) -> list[int]:
 
 
 def _sasa_id(area: float | str | None) -> int:
-    """The bin of an area; special tokens may stand in words (sasa_tokenizer.py, encode), null is the mask."""
+    """The bin of an area; special tokens may be written out (sasa_tokenizer.py, encode), null is the mask."""
     if area is None:
         return SASA.mask
     if isinstance(area, str):

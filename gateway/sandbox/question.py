@@ -1,4 +1,4 @@
-"""The digest of what was asked, which an answer can carry: whoever asked can prove that it is the answer to that.
+"""The digest of a request, which the sandbox can add to its answer: a test can prove which request an answer is to.
 
 It covers every member of a body by its meaning, not by its spelling: members in any order, `5` and `5.0`, null and
 absent, coordinates as float32, padding of annotations, defaults of the API page written or left out.

@@ -1,7 +1,7 @@
 """What the upstream saw: how many calls, how many at once, what they cost, and the last of them as received.
 
 Tests judge the gateway by it: a call that is not here was never sent. A call is entered when it has been read, before
-its work begins, so a caller who hangs up is in it. Credentials are kept by their last four characters only.
+its work begins, so a caller who hangs up is in it. Of credentials only the last four characters are recorded.
 """
 
 import hashlib
@@ -20,9 +20,9 @@ KEPT_BYTES: Final = 32 * 1024 * 1024
 
 @dataclass(slots=True)
 class Entry:
-    """One call as received; `status` is what it was answered with, None while it is under way or if it was dropped.
+    """One call as received; `status` is what it was answered with, None while it is in flight or if it was dropped.
 
-    `began` and `ended` are seconds of this machine's monotonic clock; `ended` is None while it is under way.
+    `began` and `ended` are seconds of this machine's monotonic clock; `ended` is None while it is in flight.
     """
 
     index: int
@@ -99,7 +99,7 @@ class CallLog:
             entry.ended = time.monotonic()
 
     def reset(self) -> None:
-        """Everything to zero. Calls under way stay in flight, and what they cost is forgotten."""
+        """Reset everything to zero. In-flight calls remain in flight; their cost is not counted."""
         self._tally = _Tally(max_concurrent=self._in_flight)
         self._last.clear()
         self._with_body.clear()
@@ -141,10 +141,10 @@ def _last_four(key: str) -> str:
 
 def _without_secrets(headers: Mapping[str, str]) -> dict[str, str]:
     # aiohttp hands out header names of a type of its own, which JSON writers refuse.
-    kept = {str(name): value for name, value in headers.items() if name.lower() != "authorization"}
+    recorded = {str(name): value for name, value in headers.items() if name.lower() != "authorization"}
     if "Authorization" in headers:
-        kept["Authorization"] = f"…{_last_four(credential(headers))}"
-    return kept
+        recorded["Authorization"] = f"…{_last_four(credential(headers))}"
+    return recorded
 
 
 def _parsed(body: bytes | None) -> Any:

@@ -2,7 +2,7 @@
 
 A request that the sampler answers identically every time has one answer here too, drawn from a digest of what
 matters in it; any other request gets a fresh draw, so that a repeated answer must have come from a cache.
-It does not unmask step by step: only what can be seen from outside is kept.
+It does not unmask step by step: only what is visible from outside is imitated.
 """
 
 from collections.abc import Sequence
@@ -84,7 +84,7 @@ def all_masked(track: Track, n: int) -> list[Any]:
 
 
 def fill(track: Track, tokens: list[Any], candidates: Sequence[int], seed: bytes) -> list[Any]:
-    """The tokens with every masked position drawn; what is unmasked, and both ends, are kept."""
+    """The tokens with every masked position drawn; unmasked positions and both ends are unchanged."""
     if track.depth is not None:
         return _fill_rows(track, tokens, candidates, seed, track.depth)
     drawn = draws.pick(seed, candidates, len(tokens))

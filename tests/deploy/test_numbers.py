@@ -46,7 +46,7 @@ def named(text: str) -> set[str]:
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
 def test_every_metric_is_watched_and_described(metric: Metric) -> None:
     watched = named(" ".join([*QUERIES, *(rule["expr"] for rule in RULES)]))
-    assert watched & set(shown(metric)), f"no panel or alert shows {metric.name}: add it in grafana/, then make docs"
+    assert watched & set(shown(metric)), f"no panel or alert shows {metric.name}: run make docs"
     assert metric.name in named(PAGE)
 
 

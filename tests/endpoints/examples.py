@@ -1,6 +1,12 @@
-"""Bodies for the tests of the endpoints, and ways to ask about calls and refusals without printing what is in them."""
+"""Bodies for the tests of the endpoints, and ways to ask about calls and refusals without printing what is in them.
+
+Each endpoint has a test file of its own, `test_<endpoint>.py`, that declares an `EXAMPLE`; the tests of
+`test_every_endpoint.py` and of the sandbox run on those.
+"""
 
 import json
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +16,34 @@ from gateway.core.problems import CALL_INVALID, Problem
 from gateway.core.types import Call
 
 Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Example:
+    """The least that an endpoint accepts, for a protein of six residues (eight tokens), and what is expected of it.
+
+    `bills` are changes of the body, each with the tokens and the passes over them that it costs. `too_long` are changes
+    that make it nine tokens, and the pointer at which that is refused. `sdk` are the versions of esm that call it and
+    are recorded in tests/wire; `flag` is what is forwarded for a flag that was left out.
+    """
+
+    body: Json
+    bills: tuple[tuple[Json, int, int], ...]
+    too_long: tuple[Json, str]
+    query: str = ""
+    sdk: tuple[str, ...] = ()
+    flag: bool | None = False
+
+
+def example(name: str) -> Example:
+    """What the test file of an endpoint declares."""
+    try:
+        found = import_module(f"tests.endpoints.test_{name}").EXAMPLE
+    except (ModuleNotFoundError, AttributeError):
+        raise AssertionError(f"endpoint {name} needs tests/endpoints/test_{name}.py with an EXAMPLE") from None
+    assert isinstance(found, Example)
+    return found
+
 
 WIRE = Path(__file__).parent.parent / "wire"
 ESM3, ESMC = "esm3-open-2024-03", "esmc-300m-2024-12"
@@ -29,6 +63,16 @@ TOKENS: Json = {
     "function": [[0] * 8, [4] * 8, [0] * 8, [3] * 8, [0] * 8, [0] * 7 + [259], [0] * 8, [0] * 8],
     "coordinates": [NULLS, *COORDINATES, NULLS],
     "residue_annotation": [[0] * 16, [7, 9] + [0] * 14, [0] * 16, [0, 1477, 0, 4] + [0] * 12, *[[0] * 16] * 4],
+}
+
+
+# The same protein in letters
+PROTEIN: Json = {
+    "sequence": "AC_E|_",
+    "secondary_structure": "HH_EC_",
+    "sasa": [1.0, None, 12.5, 60, "<pad>", 200.0],
+    "function": [["IPR000001", 2, 4]],
+    "coordinates": COORDINATES,
 }
 
 
@@ -59,6 +103,17 @@ def errors(name: str, body: Json, query: str = "", rules: ParseConfig = RULES) -
             raise
         return list(dict.fromkeys(error.pointer for error in problem.errors))
     return []
+
+
+def odd(name: str, rules: ParseConfig = RULES, /, **changes: Any) -> list[str]:
+    """Pointers of a refusal of the endpoint's example with these changes."""
+    given = example(name)
+    return errors(name, {**given.body, **changes}, given.query, rules)
+
+
+def least(name: str, **changes: Any) -> Json:
+    """The body of the endpoint's example with these changes."""
+    return {**example(name).body, **changes}
 
 
 def unlike(one: Json, other: Json) -> set[str]:

@@ -43,7 +43,7 @@ def test_an_approved_declaration_is_on_record_with_its_approval() -> None:
     assert check(parts, call, APPROVED) == "on"
     event = parts.audit.events[0]
     assert event.kind == "policy_permitted"
-    assert (event.facts["approval"], event.facts["user"], event.facts["request"]) == ("g1", "ada", "r1")
+    assert (event.facts["details"]["approval"], event.facts["user"], event.facts["request"]) == ("g1", "ada", "r1")
     assert event.facts["call"] == call.canonical_digest.hex()
     assert b"MKTAYIAK" not in parts.audit.lines[0]
 
