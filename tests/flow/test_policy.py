@@ -5,12 +5,12 @@ from typing import Literal
 
 import pytest
 
-from gateway.core.policies import policies
 from gateway.core.problems import Problem
 from gateway.core.types import Approval, Call, Principal
 from gateway.flow.policy import PolicyEnforcer
 from gateway.flow.runtime import BackgroundTasks
 from tests.flow.harness import Parts, a_call, a_principal
+from tests.policies.built import built
 
 GRANT = Approval("g1", "ada", ("bea", "carl"), "toxin panel", 0.0, 4e9)
 APPROVED = a_principal(approvals=(GRANT,))
@@ -18,7 +18,7 @@ APPROVED = a_principal(approvals=(GRANT,))
 
 def check(parts: Parts, call: Call, who: Principal, mode: Literal["enforce", "observe"] | None = None) -> str:
     """The word `on` where the call may go on, else the problem's slug."""
-    enforcer = PolicyEnforcer(parts.audit, policies({"concern": mode or "enforce"}), parts.runtime())
+    enforcer = PolicyEnforcer(parts.audit, built(concern=mode or "enforce"), parts.runtime())
     outcome = ["on"]
 
     async def act(tasks: BackgroundTasks) -> None:
@@ -84,7 +84,7 @@ def test_a_model_that_the_key_may_not_use_is_refused_before_anything_is_recorded
 
 def test_an_answer_that_could_not_be_recorded_is_counted_and_does_not_fail_the_answer() -> None:
     parts = Parts()
-    enforcer = PolicyEnforcer(parts.audit, policies({"concern": "enforce"}), parts.runtime())
+    enforcer = PolicyEnforcer(parts.audit, built(), parts.runtime())
     parts.audit.lost.add("*")
 
     async def act(tasks: BackgroundTasks) -> None:

@@ -10,7 +10,6 @@ import zstandard
 from gateway.core.cache_directives import NO_DIRECTIVES
 from gateway.core.cache_plan import CachePlan
 from gateway.core.entry_codec import compress
-from gateway.core.policies import policies
 from gateway.core.problems import CALL_INVALID, FieldError, Problem
 from gateway.core.types import Answer, DeterminismClass, Response
 from gateway.flow.caller_warnings import CallerWarnings
@@ -20,6 +19,7 @@ from gateway.flow.respond import Responder
 from gateway.flow.runtime import BackgroundTasks
 from gateway.flow.single_flight import FlightSource
 from tests.flow.harness import Parts, a_call, a_principal, an_answer, background_tasks
+from tests.policies.built import built
 
 DETAIL = '"exact: one step"'
 PLAN = CachePlan("address", "exact", NO_DIRECTIVES, 100.0, first_write_wins=False, detail=DETAIL)
@@ -29,7 +29,7 @@ RATE = {"RateLimit": '"user-requests";r=1;t=1'}
 
 def a_responder(parts: Parts, tasks: BackgroundTasks) -> Responder:
     runtime = parts.runtime(tasks)
-    policy = PolicyEnforcer(parts.audit, policies({"concern": "enforce"}), runtime)
+    policy = PolicyEnforcer(parts.audit, built(), runtime)
     return Responder(policy, CallerWarnings(parts.throttle, runtime), parts.access, runtime)
 
 
