@@ -6,16 +6,16 @@ import click
 
 from gateway.cli.keys import approval_facts
 from gateway.cli.options import CommandOptions, run, system_user, with_options
-from gateway.cli.times import shown, when
+from gateway.cli.times import format_time, parse_time
 from gateway.core.types import Approval
-from gateway.wiring import open_services
+from gateway.wiring.command_services import open_services
 
 
 @click.command()
 @click.argument("user")
 @click.option("--by", "approvers", multiple=True, required=True, help="Who approves; give it twice, not the user.")
 @click.option("--reason", required=True, help="Why, for the record.")
-@click.option("--until", type=when, required=True, help="When it ends: 30d, 2027-01-31; at most a year.")
+@click.option("--until", type=parse_time, required=True, help="When it ends: 30d, 2027-01-31; at most a year.")
 @click.option("--model", "models", multiple=True, help="Only for this model (repeat); without it: all.")
 @with_options
 def approve(
@@ -25,7 +25,7 @@ def approve(
     approval = run(_approve(options, user, approvers, reason, until, models or None))
     lines = [
         f"approval {approval.approval_id}",
-        f"user     {user}, until {shown(until)}, for {', '.join(models) or 'every model'}",
+        f"user     {user}, until {format_time(until)}, for {', '.join(models) or 'every model'}",
         f"by       {', '.join(approval.approved_by)}",
     ]
     options.show(approval_facts(approval), lines)

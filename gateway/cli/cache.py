@@ -8,12 +8,12 @@ import click
 from gateway.cli.cache_namespaces import facts, namespace, namespaces, size
 from gateway.cli.explain import explain, receipt
 from gateway.cli.options import CommandOptions, run, system_user, with_options
-from gateway.cli.times import shown, span
+from gateway.cli.times import format_time, parse_span
 from gateway.core.cache_plan import DEFAULT
 from gateway.core.purge_state import PurgeState
 from gateway.flow.namespaces import NamespaceInfo
 from gateway.flow.purge import PurgeRequest
-from gateway.wiring import open_services
+from gateway.wiring.command_services import open_services
 
 
 @click.group()
@@ -38,7 +38,7 @@ def stats(options: CommandOptions) -> None:
 
 @cache.command()
 @click.option("--model", help="Only answers of this model.")
-@click.option("--older-than", type=span, help="Only answers computed longer ago than this: 12h, 30d, 4w.")
+@click.option("--older-than", type=parse_span, help="Only answers computed longer ago than this: 12h, 30d, 4w.")
 @click.option("--key", "cache_key", help="Only the answer with this cache key, as `cache explain` shows it.")
 @click.option("--namespace", "name", default=DEFAULT, help="What a live namespace holds; with --key, of any namespace.")
 @click.option("--soft", is_flag=True, help="Compute anew, but keep the old answers for when the upstream is down.")
@@ -91,13 +91,13 @@ def _of_store(counts: Mapping[str, int]) -> Iterator[str]:
 
 def _of_marks(purge_state: PurgeState) -> Iterator[str]:
     yield "Purges"
-    yield f"  all forgotten that was computed before {shown(purge_state.epoch / 1e6)} (a purge, or an empty store)"
+    yield f"  all forgotten that was computed before {format_time(purge_state.epoch / 1e6)} (a purge, or an empty store)"
     for model, times in sorted(purge_state.models.items()):
         yield f"  {model}: forgotten since then, purges: {times:,}"
     if purge_state.purged_before:
-        yield f"  forgotten what was computed before {shown(purge_state.purged_before)}"
+        yield f"  forgotten what was computed before {format_time(purge_state.purged_before)}"
     for model, moment in sorted(purge_state.stale.items()):
-        yield f"  {model or 'all models'}: stale what was computed before {shown(moment)}"
+        yield f"  {model or 'all models'}: stale what was computed before {format_time(moment)}"
 
 
 def _of_shelves(infos: list[NamespaceInfo]) -> Iterator[str]:

@@ -8,11 +8,11 @@ import click
 
 from gateway.cli.atomic_files import pieces, write_atomically
 from gateway.cli.options import CommandOptions, run, system_user, table, with_options
-from gateway.cli.times import shown
+from gateway.cli.times import format_time
 from gateway.core.types import Namespace
 from gateway.flow.namespace_transfer import TransferResult
 from gateway.flow.namespaces import NamespaceInfo
-from gateway.wiring import open_services
+from gateway.wiring.command_services import open_services
 
 BY = click.option("--by", default=system_user, help="Who does it, for the record; the system's user if left out.")
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -29,8 +29,8 @@ def namespaces(options: CommandOptions) -> None:
             info.state,
             f"{info.held.entries:,}",
             size(info.held.bytes),
-            shown(info.namespace.created),
-            shown(info.namespace.frozen),
+            format_time(info.namespace.created),
+            format_time(info.namespace.frozen),
             info.namespace.note,
         )
         for info in infos
@@ -67,7 +67,9 @@ def create(options: CommandOptions, name: str, note: str, by: str) -> None:
 def freeze(options: CommandOptions, name: str, by: str) -> None:
     """From now on it answers from what it holds, and from nothing else. There is no way back."""
     info = run(_freeze(options, name, by))
-    sentence = f"The namespace {name} is frozen since {shown(info.namespace.frozen)}, with {info.held.entries:,} calls."
+    sentence = (
+        f"The namespace {name} is frozen since {format_time(info.namespace.frozen)}, with {info.held.entries:,} calls."
+    )
     options.show(facts(info), [sentence])
 
 

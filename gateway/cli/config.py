@@ -10,8 +10,8 @@ from gateway.cli.options import CommandError, CommandOptions, table, with_option
 from gateway.cli.reference import as_markdown as commands_as_markdown
 from gateway.settings import InvalidSettings, values
 from gateway.settings.reference import as_markdown, as_toml
+from gateway.wiring import SetupError
 from gateway.wiring.service import check_store_urls
-from gateway.wiring.trouble import SetupError
 
 PAGES: Mapping[str, Callable[[], str]] = {
     "toml": as_toml,

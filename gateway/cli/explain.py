@@ -21,8 +21,8 @@ from gateway.core.purge_state import PurgeState
 from gateway.core.types import KeyRecord, Namespace, Principal
 from gateway.ports import StoreUnavailable
 from gateway.settings import Settings, master_secret
-from gateway.wiring import open_services
 from gateway.wiring.cache_config import cache_config, cache_keys, parsing_rules
+from gateway.wiring.command_services import open_services
 
 NAMES = tuple(endpoint.name for endpoint in endpoints.ENDPOINTS)
 DASHED = {"ignore_unknown_options": True, "help_option_names": ["--help"]}

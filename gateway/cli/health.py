@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import click
 
 from gateway.cli.options import CommandError, CommandOptions, with_options
-from gateway.wiring.place import served_at
+from gateway.wiring.process import running_url
 
 
 @click.command()
@@ -43,7 +43,7 @@ def ask(url: str, timeout_s: float) -> tuple[int, dict[str, bool]]:
 
 def _address(options: CommandOptions) -> str:
     settings = options.settings()
-    served = served_at(settings)
-    if served is None:
+    url = running_url(settings)
+    if url is None:
         raise CommandError(f"No gateway runs on {settings.data_dir}.")
-    return served
+    return url

@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from gateway.cli.options import CommandOptions, run, system_user, table, with_options
-from gateway.cli.times import shown, when
+from gateway.cli.times import format_time, parse_time
 from gateway.core.types import Approval, CacheScope, KeyRecord, Limits
 from gateway.flow.key_admin import SHARES, NewKey
-from gateway.wiring import open_services
+from gateway.wiring.command_services import open_services
 
 CEILING = click.IntRange(min=1)
 
@@ -25,7 +25,7 @@ def keys() -> None:
 @click.option("--user", required=True, help="Whose key it is.")
 @click.option("--team", default="default", show_default=True, help="The team whose member the user is.")
 @click.option("--model", "models", multiple=True, help="A model the key may use (repeat); without it: all.")
-@click.option("--expires", type=when, help="When the key ends: 30d, 12h, 2027-01-31.")
+@click.option("--expires", type=parse_time, help="When the key ends: 30d, 12h, 2027-01-31.")
 @click.option("--label", default="", help="A remark, shown in lists.")
 @click.option("--requests-per-minute", type=CEILING, help="A ceiling of this key alone.")
 @click.option("--burst", type=CEILING, help="Requests at once; as many as a minute's if left out.")
@@ -62,7 +62,7 @@ def create(
         f"key      {text}",
         f"id       {record.public_id}",
         f"user     {user} (team {team})",
-        f"expires  {shown(expires) or 'never'}",
+        f"expires  {format_time(expires) or 'never'}",
         *scope_lines(record),
         "This is the only time that the key is shown.",
     ]
@@ -82,8 +82,8 @@ def list_keys(options: CommandOptions, user: str | None) -> None:
             key.user,
             key.team,
             state(key),
-            shown(key.created),
-            shown(key.expires),
+            format_time(key.created),
+            format_time(key.expires),
             _namespace(key),
             key.label,
         )
@@ -109,7 +109,9 @@ def show(options: CommandOptions, key_id: str) -> None:
 def revoke(options: CommandOptions, key_id: str, by: str) -> None:
     """End a key. Every worker refuses it within two seconds."""
     record = run(_revoke(options, key_id, by))
-    options.show(facts(record), [f"Key {record.public_id} of {record.user} is revoked since {shown(record.revoked)}."])
+    options.show(
+        facts(record), [f"Key {record.public_id} of {record.user} is revoked since {format_time(record.revoked)}."]
+    )
 
 
 def facts(record: KeyRecord) -> Mapping[str, Any]:
@@ -164,16 +166,16 @@ def _card(record: KeyRecord, approvals: tuple[Approval, ...]) -> list[str]:
     lines = [
         f"id       {record.public_id} ({state(record)})",
         f"user     {record.user} (team {record.team})",
-        f"created  {shown(record.created)}",
-        f"expires  {shown(record.expires) or 'never'}",
+        f"created  {format_time(record.created)}",
+        f"expires  {format_time(record.expires) or 'never'}",
         f"models   {', '.join(record.models or ()) or 'all'}",
         f"limits   {', '.join(ceilings) or 'only those of the user'}",
         *scope_lines(record),
     ]
-    lines += [f"revoked  {shown(record.revoked)}"] if record.revoked is not None else []
-    ended = (("revoked " + (shown(approval.revoked) or "")) if approval.revoked else "" for approval in approvals)
+    lines += [f"revoked  {format_time(record.revoked)}"] if record.revoked is not None else []
+    ended = (("revoked " + (format_time(approval.revoked) or "")) if approval.revoked else "" for approval in approvals)
     return lines + [
-        f"approval {approval.approval_id} until {shown(approval.expires)} by {', '.join(approval.approved_by)} {end}".rstrip()
+        f"approval {approval.approval_id} until {format_time(approval.expires)} by {', '.join(approval.approved_by)} {end}".rstrip()
         for approval, end in zip(approvals, ended, strict=True)
     ]
 

@@ -20,7 +20,7 @@ from gateway.core.problems import Problem
 from gateway.flow.admin_arguments import InvalidArgument
 from gateway.ports import AuditUnavailable, StoreUnavailable
 from gateway.settings import InvalidSettings, Loaded, Settings, load_here
-from gateway.wiring.trouble import SetupError
+from gateway.wiring import SetupError
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from gateway.cli.options import CommandOptions, run, table, with_options
 from gateway.core.quota import Limit, LimitBook
 from gateway.core.types import KeyRecord, Principal
 from gateway.flow.admin_arguments import InvalidArgument
-from gateway.wiring import CommandServices, open_services
+from gateway.wiring.command_services import CommandServices, open_services
 
 MEANING = {"rate": "requests just now", "concurrency": "calls under way", "units": "units today (UTC)"}
 

@@ -74,7 +74,7 @@ def test_nothing_is_forgotten_without_a_yes(line: Line) -> None:
 def test_a_purge_that_cannot_be_meant_is_refused_in_a_sentence(line: Line) -> None:
     assert "64 digits" in line.refusal("cache", "purge", "--yes", "--key", "abc")
     assert "not a model" in line.refusal("cache", "purge", "--yes", "--model", "esm3-opne")
-    assert "no span of time" in line.refusal("cache", "purge", "--yes", "--older-than", "soon", status=2)
+    assert "not a time span" in line.refusal("cache", "purge", "--yes", "--older-than", "soon", status=2)
     assert "no namespace" in line.refusal("cache", "purge", "--yes", "--namespace", "nowhere")
 
 

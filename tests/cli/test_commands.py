@@ -37,7 +37,7 @@ def test_every_fault_of_a_configuration_is_listed(line: Line) -> None:
 def test_a_store_s_address_that_its_client_cannot_read_is_a_fault(line: Line) -> None:
     text = re.sub(r"state_url = .*", 'state_url = "redis+sentinel://host"', line.config.read_text())
     line.config.write_text(text)
-    assert "stores.state_url: a redis+sentinel:// address names the service" in line.refusal("config", "check")
+    assert "stores.state_url: a redis+sentinel:// URL must name the service" in line.refusal("config", "check")
 
 
 def test_the_configuration_is_shown_with_its_origins_and_without_secrets(line: Line) -> None:

@@ -85,7 +85,7 @@ def test_keys_are_listed_for_one_user_alone(line: Line, user: str) -> None:
         (["keys", "create", "--user", "a b"], 1, "letters"),
         (["keys", "create", "--user", "ada", "--model", "esm4"], 1, f"it has: {MODEL}"),
         (["keys", "create", "--user", "ada", "--expires", "2001-01-01"], 1, "in the future"),
-        (["keys", "create", "--user", "ada", "--expires", "soon"], 2, "neither a span"),
+        (["keys", "create", "--user", "ada", "--expires", "soon"], 2, "neither a time span"),
         (["keys", "create", "--user", "ada", "--units-per-day", "-1"], 2, "range"),
         (["keys", "create", "--user", "ada", "--cache-classes", "exact,sampled"], 1, "exact, pinned"),
         (["keys", "create", "--user", "ada", "--cache-share", "world"], 2, "organisation"),

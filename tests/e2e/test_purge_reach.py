@@ -11,7 +11,7 @@ import aiohttp
 from gateway.core.types import Namespace
 from gateway.flow.purge import PurgeRequest
 from gateway.settings import load
-from gateway.wiring import Parts, open_services
+from gateway.wiring.command_services import CommandServices, open_services
 from tests.e2e.product import BODY, COMMAND, Product, demo, many, until
 
 ASKED = 24
@@ -36,7 +36,7 @@ async def answers(product: Product, session: aiohttp.ClientSession, named: str) 
 
 
 async def reach(
-    product: Product, session: aiohttp.ClientSession, parts: Parts, order: PurgeRequest, named: str
+    product: Product, session: aiohttp.ClientSession, parts: CommandServices, order: PurgeRequest, named: str
 ) -> float:
     """Seconds after which nobody who asked got what was there before the purge."""
     before: set[bytes] = set()
