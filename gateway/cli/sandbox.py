@@ -1,4 +1,4 @@
-"""The stand-in upstream as a child of `demo`: as `python -m gateway.sandbox`, but it ends when the demo does."""
+"""The sandbox upstream as a child of `demo`: like `python -m gateway.sandbox`, but it exits when the demo does."""
 
 import click
 
@@ -17,6 +17,6 @@ KILL_AFTER_S = 2.0
 @click.option("--port", default=0, type=click.IntRange(0, 65535))
 @click.option("--latency", default=0.0, type=click.FloatRange(min=0))
 def sandbox(port: int, latency: float) -> None:
-    """Serve the stand-in upstream for as long as standard input is open."""
+    """Serve the sandbox upstream for as long as standard input is open."""
     exit_with_parent(KILL_AFTER_S)
     run(serve("127.0.0.1", port, latency))

@@ -1,4 +1,4 @@
-"""A worker of `serve`: started by the supervisor, never by a person. It ends when the supervisor does."""
+"""A worker of `serve`: started by the supervisor, never by a person. It exits when the supervisor does."""
 
 import asyncio
 import signal
@@ -20,9 +20,9 @@ except ImportError:  # Windows has no uvloop
 @click.command(hidden=True)
 @click.option("--slot", type=int, required=True)
 @click.option("--listener", type=int, required=True, help="The inherited socket.")
-@click.option("--ready", type=int, required=True, help="The inherited pipe to say that we are ready.")
+@click.option("--ready", type=int, required=True, help="The inherited pipe on which to report ready.")
 def worker(slot: int, listener: int, ready: int) -> None:
-    """Serve calls on an inherited socket; settings come on standard input."""
+    """Serve requests on an inherited socket; reads its settings from standard input."""
     run(_serve(receive_settings(), slot, socket.socket(fileno=listener), ready))
 
 

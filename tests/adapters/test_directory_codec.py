@@ -10,7 +10,7 @@ from gateway.core.types import CacheScope, KeyRecord, Limits
 
 RECORD = KeyRecord("k1", "d" * 64, "ada", "lab", 1000.0, models=("esm3-open-2024-03",), limits=Limits(60))
 WRITTEN_BEFORE_SCOPES = (
-    b'{"form":1,"key":{"public_id":"k1","digest":"%s","user":"ada","team":"lab","created":1000.0,"expires":null,'
+    b'{"format":1,"key":{"public_id":"k1","digest":"%s","user":"ada","team":"lab","created":1000.0,"expires":null,'
     b'"revoked":null,"models":["esm3-open-2024-03"],"limits":{"requests_per_minute":60,"burst":null,'
     b'"concurrent":null,"units_per_day":null},"label":""}}' % (b"d" * 64)
 )

@@ -80,11 +80,11 @@ def test_nothing_of_a_record_can_be_read_in_the_store(stores: Stores) -> None:
     on_a_store(stores, "dark:", story)
 
 
-def test_a_record_of_another_form_is_no_record(stores: Stores) -> None:
+def test_a_record_of_another_format_is_no_record(stores: Stores) -> None:
     assert decode_key(encode_key(KEY)) == KEY
     assert decode_approvals(encode_approvals([GRANT])) == (GRANT,)
     for broken in (
-        encode_key(KEY).replace(b'"form":1', b'"form":2'),
+        encode_key(KEY).replace(b'"format":1', b'"format":2'),
         encode_key(KEY).replace(b'"revoked":null,', b""),
         encode_key(KEY).replace(b'"limits":{"', b'"limits":{"unheard_of":1,"'),
         b"[]",
@@ -94,7 +94,7 @@ def test_a_record_of_another_form_is_no_record(stores: Stores) -> None:
         assert decode_approvals(broken) is None
 
     async def story(store: RedisStore, directory: RedisDirectory, meter: FakeMeter) -> None:
-        newer = directory._seal("key:k9", encode_key(KEY).replace(b'"form":1', b'"form":2'))
+        newer = directory._seal("key:k9", encode_key(KEY).replace(b'"format":1', b'"format":2'))
         await store.call("put", "HSET", "form:{keys}:records", "k9", newer)
         assert await directory.find("k9") is None
         assert (meter.counts[UNREADABLE], meter.counts[FORGED]) == (1, 0)

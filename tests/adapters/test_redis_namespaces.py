@@ -134,7 +134,7 @@ async def filled(store: RedisStore, key: str, entries: int) -> None:
         scores = [word for i in numbers for word in (i + 1, f"{i:064x}")]
         await store.call("test", "HSET", key, *pairs)
         await store.call("test", "ZADD", f"{key}:order", *scores)
-    await store.call("test", "HSET", key, "open", "1", "bytes", entries * 100, "last", entries)
+    await store.call("test", "HSET", key, "open", "1", "bytes", entries * 100, "last_number", entries)
 
 
 async def sent(store: RedisStore) -> int:

@@ -19,11 +19,11 @@ def test_all_sockets_listen_on_one_port() -> None:
 def test_a_port_that_somebody_listens_on_is_refused_even_if_they_would_share_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("gateway.adapters.sockets.PATIENCE_S", 0.1)
+    monkeypatch.setattr("gateway.adapters.sockets.WAIT_S", 0.1)
     theirs = asyncio.run(open_sockets("127.0.0.1", 0, 1))
     port = theirs[0].getsockname()[1]
     try:
-        with pytest.raises(ListenError, match=f"Port {port} on 127.0.0.1 is taken"):
+        with pytest.raises(ListenError, match=f"Port {port} on 127.0.0.1 is in use"):
             asyncio.run(open_sockets("127.0.0.1", port, 1))
         assert asyncio.run(free_port("127.0.0.1", port)) != port
     finally:
