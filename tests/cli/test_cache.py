@@ -60,7 +60,8 @@ def test_what_will_be_forgotten_is_asked_back_and_recorded(
     assert facts(line) == {"kind": "cache_purged", "by": "grace", "namespace": "default", **recorded}
     told = line.said("cache", "stats")
     assert (
-        any(word in told for word in (f"{MODEL}: purged", "everything computed before", "all models: stale")) or KEY in asked
+        any(word in told for word in (f"{MODEL}: purged", "everything computed before", "all models: stale"))
+        or KEY in asked
     )
 
 
