@@ -28,8 +28,8 @@ from bench.load import Order
 from bench.processes import Child, Load
 from bench.under_test import create_key, write_config
 from gateway.settings import Settings
-from gateway.wiring import run_worker
 from gateway.wiring.stores import with_store_urls
+from gateway.wiring.worker import run_worker
 
 MARKS = {"hit": "esm-gateway; hit", "miss": "esm-gateway; fwd=miss"}
 

@@ -1,1 +1,1 @@
-"""The world: stores, the upstream, files, processes, clocks. Each implements a port and decides nothing."""
+"""Everything outside: stores, the upstream, files, processes, the clock. Each implements a port and decides nothing."""

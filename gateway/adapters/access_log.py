@@ -1,7 +1,7 @@
-"""The access log: one JSON line a request, gathered for a tenth of a second and written in whole lines.
+"""The access log: one JSON line per request, buffered for a tenth of a second and written in whole lines.
 
-The standard library's logging would double the CPU of a request. A crash may lose the last tenth of a second; a reader
-that does not keep up loses lines, and a line says how many.
+The standard library's logging would double the CPU time of a request. A crash may lose the last tenth of a second. If
+the reader does not keep up, lines are dropped, and a line says how many.
 """
 
 import asyncio
@@ -12,69 +12,69 @@ from typing import Any
 
 import orjson
 
-GATHER_S = 0.1
+FLUSH_S = 0.1
 PIPE_ATOMIC = 4096
-MOST_HELD = 4 * 2**20
+MAX_BUFFERED = 4 * 2**20
 
 
 class StreamAccessLog:
-    """Writes to a file descriptor. Pieces stay under PIPE_BUF where lines allow, so that workers do not mix lines."""
+    """Writes to a file descriptor, to a pipe at most PIPE_BUF at once, so that the lines of workers do not mix."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        # Whole to a file, which the kernel appends to by one writer at a time; a pipe may mix what is longer than this.
-        self._most = MOST_HELD if S_ISREG(os.fstat(descriptor).st_mode) else PIPE_ATOMIC
+        # The kernel appends to a file one write at a time, however long; to a pipe only up to PIPE_BUF (pipe(7)).
+        self._max_write = MAX_BUFFERED if S_ISREG(os.fstat(descriptor).st_mode) else PIPE_ATOMIC
         self._lines: list[bytes] = []
-        self.held = 0
+        self.buffered = 0
         self._dropped = 0
         self._writing = False
 
     def write(self, fields: Mapping[str, Any]) -> None:
-        if self.held > MOST_HELD:
+        if self.buffered > MAX_BUFFERED:
             self._dropped += 1
             return
-        line = orjson.dumps(fields) + b"\n"  # a copy of the right size: orjson leaves room at the end of its own
+        line = orjson.dumps(fields) + b"\n"  # a copy of the exact size: orjson's own has spare room at its end
         self._lines.append(line)
-        self.held += len(line)
+        self.buffered += len(line)
         if not self._writing:
             self._writing = True
-            asyncio.get_running_loop().call_later(GATHER_S, self._start)
+            asyncio.get_running_loop().call_later(FLUSH_S, self._start_flush)
 
-    def _start(self) -> None:
+    def _start_flush(self) -> None:
         future = asyncio.get_running_loop().run_in_executor(None, self._flush)
-        future.add_done_callback(self._ended)
+        future.add_done_callback(self._flushed)
 
-    def _ended(self, _: "asyncio.Future[None]") -> None:
+    def _flushed(self, _: "asyncio.Future[None]") -> None:
         self._writing = False
         if self._lines:
             self._writing = True
-            asyncio.get_running_loop().call_later(GATHER_S, self._start)
+            asyncio.get_running_loop().call_later(FLUSH_S, self._start_flush)
 
     def _flush(self) -> None:
-        lines, self._lines, self.held = self._lines, [], 0
+        lines, self._lines, self.buffered = self._lines, [], 0
         if self._dropped:
             lines.append(orjson.dumps({"dropped_lines": self._dropped}) + b"\n")
             self._dropped = 0
-        for piece in _pieces(lines, self._most):
-            self._put(piece)
+        for chunk in _chunks(lines, self._max_write):
+            self._write(chunk)
 
-    def _put(self, piece: bytes) -> None:
+    def _write(self, chunk: bytes) -> None:
         try:
-            while piece:
-                piece = piece[os.write(self._descriptor, piece) :]
+            while chunk:
+                chunk = chunk[os.write(self._descriptor, chunk) :]
         except OSError:
-            self._dropped += piece.count(b"\n")
+            self._dropped += chunk.count(b"\n")
 
     def close(self) -> None:
-        """Write what is left; called when the worker stops."""
+        """Write what is buffered; called when the worker stops."""
         self._flush()
 
 
-def _pieces(lines: list[bytes], most: int) -> Iterator[bytes]:
-    """The lines in their order, as many together as `most` bytes hold."""
+def _chunks(lines: list[bytes], max_bytes: int) -> Iterator[bytes]:
+    """The lines in order, joined up to `max_bytes`; a longer line is a chunk of its own."""
     first, size = 0, 0
     for at, line in enumerate(lines):
-        if size and size + len(line) > most:
+        if size and size + len(line) > max_bytes:
             yield b"".join(lines[first:at])
             first, size = at, 0
         size += len(line)

@@ -1,11 +1,11 @@
-"""The audit record as a file: one JSON line each, chained by HMAC, on the disk (fsync) before `append` answers.
+"""The audit record as a file: one JSON line per record, chained by HMAC, fsynced before `append` returns.
 
-Several processes of one machine write to one file; a lock makes each see where the others left the chain. A last line
-without its end was never confirmed to anybody: it is cut off, and a `chain_repaired` record says how long it was. A
-file that became shorter than what this process has written or was told to expect is not continued, since that would
-cover up what was removed; `esm-gateway audit verify` says more, and another file name begins another chain.
+Several processes of one machine append to one file; under a lock each reads where the chain ends. An incomplete last
+line was never confirmed to a caller: it is cut off, and a `chain_repaired` record says how long it was. A file that is
+shorter than what this process has written or expects is not continued, since that would hide what was removed:
+`esm-gateway audit verify` says more, and another file name starts another chain.
 
-It does not verify the whole file while writing, does not rotate, and sends nothing anywhere.
+It does not verify the whole file while writing, does not rotate it, and sends nothing anywhere.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ BLOCK = 65_536
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """Where a file ends: its identity, its size up to the last complete line, the head, and what hangs after it."""
+    """Where a file ends: its identity, its size up to the last complete line, the head, and an incomplete last line."""
 
     file: tuple[int, int]
     size: int
@@ -39,34 +39,34 @@ class _End:
 
 
 class FileAudit:
-    """`ports.AuditLog`. `witness` is told each new head, so that a file cut short can be noticed elsewhere."""
+    """`ports.AuditLog`. `on_append` gets each new head, to be stored elsewhere: that reveals a truncated file."""
 
     def __init__(
-        self, path: Path, secret: bytes, clock: Clock, witness: Callable[[ChainHead], Awaitable[None]] | None = None
+        self, path: Path, secret: bytes, clock: Clock, on_append: Callable[[ChainHead], Awaitable[None]] | None = None
     ) -> None:
         self._path = path
         self._secret = secret
         self._clock = clock
-        self._witness = witness
-        self._turns = asyncio.Lock()
-        # Beside the turns: a caller who goes away gives up his turn while his thread still writes.
-        self._writing = threading.Lock()
+        self._on_append = on_append
+        self._lock = asyncio.Lock()
+        # Besides the lock: a cancelled caller releases that while its thread still writes.
+        self._thread_lock = threading.Lock()
         self._known: _End | None = None
-        self._least = 0
+        self._min_seq = 0
 
     def expect(self, head: ChainHead) -> None:
-        """The file must hold this record at least, or it is not continued."""
-        self._least = max(self._least, head.seq)
+        """The file must contain this record, or it is not continued."""
+        self._min_seq = max(self._min_seq, head.seq)
 
     async def append(self, event: Event) -> int:
-        async with self._turns:
+        async with self._lock:
             head = await asyncio.to_thread(self._append, event)
-        if self._witness is not None:
-            await self._witness(head)
+        if self._on_append is not None:
+            await self._on_append(head)
         return head.seq
 
     def _append(self, event: Event) -> ChainHead:
-        with self._writing:
+        with self._thread_lock:
             try:
                 with _locked(self._path) as descriptor:
                     return self._continue(descriptor, event)
@@ -76,8 +76,8 @@ class FileAudit:
 
     def _continue(self, descriptor: int, event: Event) -> ChainHead:
         end = self._end(descriptor)
-        if end.head.seq < self._least:
-            raise AuditUnavailable(f"the audit file ends at record {end.head.seq}; {self._least} were written")
+        if end.head.seq < self._min_seq:
+            raise AuditUnavailable(f"the audit file ends at record {end.head.seq}; {self._min_seq} were written")
         head, lines = end.head, b""
         for each in (*self._preface(end), event):
             line, head = link(self._secret, head, each)
@@ -88,7 +88,7 @@ class FileAudit:
         if end.size == 0:
             _sync_directory(self._path.parent)
         self._known = _End(end.file, end.size + len(lines), head)
-        self._least = head.seq
+        self._min_seq = head.seq
         return head
 
     def _preface(self, end: _End) -> Iterator[Event]:
@@ -109,26 +109,26 @@ class FileAudit:
         return _End(file, size, self._head(line) if size else ChainHead(), torn)
 
     def _head(self, line: bytes) -> ChainHead:
-        """The head that a last line leaves; it must be a record of this chain's secret."""
+        """The head after the last line, which must be linked under this chain's secret."""
         try:
             record = orjson.loads(line)
             head = follow(self._secret, ChainHead(record["seq"] - 1, record["prev"]), line)
         except (ValueError, KeyError, TypeError):
-            head = "the line is not a record"
+            head = "it is not a record"
         if isinstance(head, str):
-            raise AuditUnavailable(f"the last line of the audit file is not ours: {head}")
+            raise AuditUnavailable(f"the last line of the audit file is not a record of this gateway: {head}")
         return head
 
 
 def read_lines(path: Path) -> Iterator[bytes]:
-    """The lines of a file for `core.audit.verify` and for reading, with their ends; the last may lack its own."""
+    """The lines of a file with their line ends; the last one may be incomplete."""
     with path.open("rb") as file:
         yield from file
 
 
 @contextmanager
 def _locked(path: Path) -> Iterator[int]:
-    """The file, created where it is missing, with nobody else writing to it."""
+    """The open file, created if missing, with an exclusive lock."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     deadline = time.monotonic() + LOCK_S
     while True:
@@ -154,7 +154,7 @@ def _lock(descriptor: int, deadline: float) -> None:
 
 
 def _is_still(path: Path, descriptor: int) -> bool:
-    """Whether the path still means the file that was opened: it may have been moved while we waited for the lock."""
+    """Whether the path still names the opened file: it may have been moved while this process waited for the lock."""
     try:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:
@@ -162,7 +162,7 @@ def _is_still(path: Path, descriptor: int) -> bool:
 
 
 def _last_line(descriptor: int, size: int) -> tuple[bytes, bytes]:
-    """The last complete line (without its end), and what follows it."""
+    """The last complete line (without its line end), and what follows it."""
     tail, start = b"", size
     while start > 0 and tail.count(b"\n") < 2:
         step = min(BLOCK, start)
@@ -173,10 +173,10 @@ def _last_line(descriptor: int, size: int) -> tuple[bytes, bytes]:
 
 
 def _write(descriptor: int, lines: bytes, size: int) -> None:
-    """All of it on the disk, or as if nothing had been written."""
+    """Write and sync all of it, or leave the file as it was."""
     try:
         if os.write(descriptor, lines) != len(lines):
-            raise OSError(None, "the disk took only a part")
+            raise OSError(None, "only a part could be written")
         os.fsync(descriptor)
     except OSError:
         with suppress(OSError):
@@ -185,7 +185,7 @@ def _write(descriptor: int, lines: bytes, size: int) -> None:
 
 
 def _sync_directory(directory: Path) -> None:
-    # A new file is only found after a crash if its directory is on the disk too (fsync(2)).
+    # After a crash a new file is only found if its directory was synced, too (fsync(2)).
     descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -1,6 +1,6 @@
-"""The real clock: wall time, time that only grows, waiting, and unpredictable bytes from the operating system.
+"""The system's clock: wall time, monotonic time, sleep, and random bytes from the operating system.
 
-It decides nothing. Stores have clocks of their own: quotas are counted by the time of the state store.
+Quotas are counted by the clock of the state store instead.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
-"""One gateway per data directory: a lock that lasts exactly as long as the process that took it, `kill -9` included.
+"""One gateway per data directory: a file lock that the kernel releases when its process ends, even by `kill -9`.
 
-The lock's file also says where that gateway is reached, for `esm-gateway health` and for whoever comes second.
+The lock file also holds the gateway's process id and URL, for `esm-gateway health` and for the error of a second start.
 """
 
 import fcntl
@@ -13,11 +13,11 @@ FILE = "gateway.lock"
 
 
 class DataDirLocked(Exception):
-    """Another gateway lives on this directory."""
+    """Another gateway runs on this directory."""
 
 
 class DataDirLock:
-    """A data directory that is ours until `leave` or the end of the process."""
+    """Holds the lock of a data directory until `release` or the end of the process."""
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -26,41 +26,41 @@ class DataDirLock:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(self._file)
-            said = _said(directory)
-            who = f" (process {said['pid']}, {said.get('url') or 'starting'})" if "pid" in said else ""
+            content = _read(directory)
+            who = f" (process {content['pid']}, {content.get('url') or 'starting'})" if "pid" in content else ""
             raise DataDirLocked(
                 f"Another gateway{who} runs on {directory}; stop it, or choose another data_dir."
             ) from None
-        self.say(None)
+        self.publish_url(None)
 
-    def say(self, url: str | None) -> None:
-        """Write down where we are reached."""
+    def publish_url(self, url: str | None) -> None:
+        """Write this process's id and URL into the lock file."""
         text = json.dumps({"pid": os.getpid(), "url": url}).encode()
         os.pwrite(self._file, text + b"\n", 0)
         os.ftruncate(self._file, len(text) + 1)
 
-    def leave(self) -> None:
+    def release(self) -> None:
         os.ftruncate(self._file, 0)
         os.close(self._file)
 
 
 def served_url(directory: Path) -> str | None:
-    """The address of the gateway that lives on a data directory, if one does and serves."""
+    """The URL of the gateway that runs on a data directory, if one does and is ready."""
     with suppress(OSError):
         file = os.open(directory / FILE, os.O_RDONLY | os.O_CLOEXEC)
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            url = _said(directory).get("url")
+            url = _read(directory).get("url")
             return str(url) if url else None
         finally:
             os.close(file)
     return None
 
 
-def _said(directory: Path) -> dict[str, object]:
+def _read(directory: Path) -> dict[str, object]:
     try:
-        said = json.loads((directory / FILE).read_bytes())
+        content = json.loads((directory / FILE).read_bytes())
     except (OSError, ValueError):
         return {}
-    return said if isinstance(said, dict) else {}
+    return content if isinstance(content, dict) else {}

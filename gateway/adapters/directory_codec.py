@@ -1,7 +1,7 @@
-"""Keys and approvals as bytes: JSON with the version of its form inside, every field by name.
+"""Keys and approvals as bytes: JSON with a format version, every field by name.
 
-Reading is strict: what does not have the expected form is None, never a record with defaults in place of limits.
-Sealing is not done here.
+Decoding is strict: anything unexpected is None, never a record with defaults in place of limits. Sealing is done by the
+caller.
 """
 
 from collections.abc import Sequence
@@ -12,14 +12,14 @@ import orjson
 
 from gateway.core.types import Approval, CacheScope, KeyRecord, Limits
 
-FORM = 1
+FORMAT = 1
 
 
-def write_key(record: KeyRecord) -> bytes:
-    return orjson.dumps({"form": FORM, "key": asdict(record)})
+def encode_key(record: KeyRecord) -> bytes:
+    return orjson.dumps({"format": FORMAT, "key": asdict(record)})
 
 
-def read_key(content: bytes) -> KeyRecord | None:
+def decode_key(content: bytes) -> KeyRecord | None:
     try:
         row = _body(content, "key")
         limits = Limits(**row.pop("limits"))
@@ -29,11 +29,11 @@ def read_key(content: bytes) -> KeyRecord | None:
         return None
 
 
-def write_approvals(approvals: Sequence[Approval]) -> bytes:
-    return orjson.dumps({"form": FORM, "approvals": [asdict(approval) for approval in approvals]})
+def encode_approvals(approvals: Sequence[Approval]) -> bytes:
+    return orjson.dumps({"format": FORMAT, "approvals": [asdict(approval) for approval in approvals]})
 
 
-def read_approvals(content: bytes) -> tuple[Approval, ...] | None:
+def decode_approvals(content: bytes) -> tuple[Approval, ...] | None:
     try:
         return tuple(_approval(row) for row in _body(content, "approvals"))
     except (ValueError, TypeError, KeyError):
@@ -46,8 +46,8 @@ def _approval(row: dict[str, Any]) -> Approval:
 
 def _body(content: bytes, name: str) -> Any:
     document = orjson.loads(content)
-    if document["form"] != FORM:
-        raise ValueError("another form")
+    if document["format"] != FORMAT:
+        raise ValueError("another format")
     return document[name]
 
 
@@ -57,5 +57,5 @@ def _scope(row: dict[str, Any] | None) -> CacheScope | None:
     return CacheScope(**{**row, "classes": _names(row["classes"]), "directives": _names(row["directives"])})
 
 
-def _names(models: list[str] | None) -> tuple[str, ...] | None:
-    return None if models is None else tuple(models)
+def _names(names: list[str] | None) -> tuple[str, ...] | None:
+    return None if names is None else tuple(names)

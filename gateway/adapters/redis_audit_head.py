@@ -1,7 +1,7 @@
-"""Where each audit chain stands, kept in the state store: what shows that whole lines were cut off the end of a file.
+"""The heads of the audit chains in the state store: they reveal that records were cut off the end of a file.
 
-The head is sealed and only moves forward. Somebody who can restore both an older file and an older head is not caught
-by it; keep a copy of the head where neither reaches.
+A head is sealed and only moves forward. Somebody who can restore both an older file and an older head is not detected;
+keep a copy of the head where neither is reachable.
 """
 
 import orjson
@@ -14,7 +14,7 @@ from gateway.ports import Clock, Meter
 
 
 class RedisAuditHead:
-    """Heads by the name of their chain. `sealing_key` is `envelope.derive(secret, "directory")` or one of its own."""
+    """Heads by the name of their chain. `sealing_key` is `sealing.derive_key(secret, "directory")`."""
 
     def __init__(
         self, store: RedisStore, sealing_key: bytes, clock: Clock, meter: Meter, *, prefix: str = "esmgw:"
@@ -27,21 +27,21 @@ class RedisAuditHead:
         self._put_head = load_script("put_head")
 
     async def put(self, chain: str, head: ChainHead) -> bool:
-        """Keep it; False where a later one is kept already. Lost: StoreUnavailable."""
+        """Store it; False where a later one is stored already. Raises StoreUnavailable."""
         content = orjson.dumps([head.seq, head.mac])
         blob = seal(self._key, f"audit-head:{chain}", content, self._clock.token(NONCE_BYTES))
-        kept: int = await self._store.run("put_head", self._put_head, (self._heads,), (chain, head.seq, blob))
-        return kept == 1
+        stored: int = await self._store.run("put_head", self._put_head, (self._heads,), (chain, head.seq, blob))
+        return stored == 1
 
     async def get(self, chain: str) -> ChainHead | None:
-        """The head last kept, or None where there is none, or a forged one (counted). Lost: StoreUnavailable."""
+        """The stored head; None where there is none, or a forged one (counted). Raises StoreUnavailable."""
         row: bytes | None = await self._store.call("get_head", "HGET", self._heads, chain)
         if row is None:
             return None
-        shown, _, blob = row.partition(b":")
+        seq_shown, _, blob = row.partition(b":")
         content = unseal(self._key, f"audit-head:{chain}", blob)
         seq, mac = orjson.loads(content) if content is not None else (0, "")
-        if content is None or shown != b"%d" % seq:
+        if content is None or seq_shown != b"%d" % seq:
             self._meter.count(STORE_ERRORS, "state", "forged")
             return None
         return ChainHead(seq, mac)

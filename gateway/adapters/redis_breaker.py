@@ -1,56 +1,56 @@
-"""A circuit: after a failure a store is not asked for a moment, so that a dead one costs its callers no time.
+"""The circuit breaker of the cache store: while it is open, callers lose no time on a store that does not answer.
 
-Half a second at first, doubling to five; then one call tries, and its success closes the circuit. It holds no store
-and knows no operations. Used for the cache alone: without quotas and keys nothing goes on, so they are always asked.
+It opens for half a second, doubling up to five; then one half-open probe, whose success closes it. The state store has
+none: without quotas and keys no request can be served, so it is always asked.
 """
 
 from collections.abc import Callable
 
-# Failures beside successes are a store that is busy; only after this long without any is it taken for lost.
-SILENT_S = 0.25
-FIRST_S = 0.5
-LONGEST_S = 5.0
+# Failures among successes show a busy store; it counts as lost only after this long without a success.
+SILENCE_S = 0.25
+FIRST_OPEN_S = 0.5
+MAX_OPEN_S = 5.0
 
 
 class StoreBreaker:
-    """Ask `admits()` before a call, tell `succeeded()`, `failed()` or `abandoned()` after it."""
+    """Call `admits()` before an operation, and `succeeded()`, `failed()` or `abandoned()` after it."""
 
-    __slots__ = ("_monotonic", "_pause", "_succeeded", "_trial", "_until")
+    __slots__ = ("_last_success", "_monotonic", "_open_s", "_open_until", "_probing")
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
-        self._pause = 0.0
-        self._until = 0.0
-        self._trial = False
-        self._succeeded = float("-inf")
+        self._open_s = 0.0
+        self._open_until = 0.0
+        self._probing = False
+        self._last_success = float("-inf")
 
     def __repr__(self) -> str:
-        return f"<Circuit {'open' if self._pause else 'closed'}>"
+        return f"<StoreBreaker {'open' if self._open_s else 'closed'}>"
 
     def admits(self) -> bool:
-        if not self._pause:
+        if not self._open_s:
             return True
-        if self._trial or self._monotonic() < self._until:
+        if self._probing or self._monotonic() < self._open_until:
             return False
-        self._trial = True
+        self._probing = True
         return True
 
     def succeeded(self) -> None:
-        self._succeeded = self._monotonic()
-        self._pause = 0.0
-        self._trial = False
+        self._last_success = self._monotonic()
+        self._open_s = 0.0
+        self._probing = False
 
     def failed(self) -> None:
         now = self._monotonic()
-        if not self._pause and now - self._succeeded < SILENT_S:
+        if not self._open_s and now - self._last_success < SILENCE_S:
             return
-        if self._pause and not self._trial and now < self._until:
-            # One of many that were under way when the store was lost: that is still the same loss.
+        if self._open_s and not self._probing and now < self._open_until:
+            # One of the operations in progress when the store was lost: the same failure, not a new one.
             return
-        self._pause = min(LONGEST_S, self._pause * 2 or FIRST_S)
-        self._until = now + self._pause
-        self._trial = False
+        self._open_s = min(MAX_OPEN_S, self._open_s * 2 or FIRST_OPEN_S)
+        self._open_until = now + self._open_s
+        self._probing = False
 
     def abandoned(self) -> None:
-        """The caller went away before the store answered: nothing was learnt, another may try."""
-        self._trial = False
+        """The caller was cancelled before the store answered: the outcome is unknown, and another caller may probe."""
+        self._probing = False

@@ -1,8 +1,8 @@
-"""Answers kept in the cache store, and the leases that let one process compute what others wait for.
+"""Cache entries in the cache store, and the leases by which one process computes what others wait for.
 
-What is stored here is sealed by the caller; this module looks at no byte of it. A purge touches nothing here: it moves
-a mark that is part of every address (`redis_purges.py`), and the old entries go by their age or by eviction. Every
-operation has a short deadline and stands behind a circuit: the cache is a help, never a reason to wait.
+Entries are sealed by the caller and opaque here. A purge deletes nothing: it changes a number that is part of every
+cache key (`redis_purges.py`), and old entries expire by TTL or are evicted. Every operation has a short deadline and a
+circuit breaker: no request waits long for the cache.
 """
 
 import asyncio
@@ -16,13 +16,13 @@ from gateway.ports import Clock, LeaseClaim, StoreUnavailable
 
 T = TypeVar("T")
 
-# What may be sent within one deadline; larger values get as many deadlines as they have of this.
+# Larger values get one deadline for each of these.
 BYTES_PER_DEADLINE = 262_144
-# A longer answer is not sent to those who wait for it; they look it up, each when he is ready to read it.
+# A longer answer is not published to those who wait; they read it from the cache.
 MESSAGE_BYTES = 65_536
-# A look-up is given up soon, since the upstream can answer too. The rest saves upstream calls, and a store that is only
-# busy is worth waiting for; a dead one refuses at once and opens the circuit.
-PATIENT = 10
+# A look-up has one deadline, since the upstream can answer, too. Other operations save upstream calls, so a busy store
+# is worth this many deadlines; for a lost one the circuit breaker opens.
+PATIENT_DEADLINES = 10
 STATS_S = 1.0
 FIELDS = {
     "bytes": "used_memory",
@@ -39,14 +39,14 @@ class RedisCache:
     def __init__(self, store: RedisStore, clock: Clock, *, prefix: str = "esmgw:") -> None:
         self._store = store
         self._prefix = prefix
-        self._patient_s = PATIENT * store.timeout_s
-        self._circuit = StoreBreaker(clock.monotonic)
+        self._patient_s = PATIENT_DEADLINES * store.timeout_s
+        self._breaker = StoreBreaker(clock.monotonic)
         self._claim = load_script("claim")
         self._lease = load_script("lease")
-        self._land = load_script("store_and_publish")
+        self._store_and_publish = load_script("store_and_publish")
 
     async def get(self, cache_key: str) -> bytes | None:
-        blob: bytes | None = await self._try("get", self._store.call("get", "GET", self._entry_key(cache_key)))
+        blob: bytes | None = await self._guarded("get", self._store.call("get", "GET", self._entry_key(cache_key)))
         return blob
 
     async def put(
@@ -57,74 +57,76 @@ class RedisCache:
         if owner is not None:
             keys = (self._entry_key(cache_key), self._lease_key(cache_key))
             words = (owner, blob, ttl_ms, int(first_write_wins), self._channel(cache_key), MESSAGE_BYTES)
-            call = self._store.run("put", self._land, keys, words, deadline)
+            call = self._store.run("put", self._store_and_publish, keys, words, deadline)
         else:
             # NX together with GET: Redis 7.0 (https://redis.io/docs/latest/commands/set/).
             first, options = (("NX", "GET"), {"get": True}) if first_write_wins else ((), {})
             plain = ("SET", self._entry_key(cache_key), blob, "PX", ttl_ms, *first)
             call = self._store.call("put", *plain, timeout_s=deadline, **options)
-        standing = await self._try("put", call)
-        return standing if isinstance(standing, bytes) else None
+        existing = await self._guarded("put", call)
+        return existing if isinstance(existing, bytes) else None
 
     async def delete(self, cache_key: str) -> None:
-        await self._try(
+        await self._guarded(
             "delete", self._store.call("delete", "UNLINK", self._entry_key(cache_key), self._lease_key(cache_key))
         )
 
     async def claim(self, cache_key: str, owner: str, lease_s: float, refused: bytes | None = None) -> LeaseClaim:
         keys = (self._entry_key(cache_key), self._lease_key(cache_key))
-        # The script compares by SHA-1, the one digest that it has; a collision only costs its maker a computation.
-        unfit = "" if refused is None else sha1(refused, usedforsecurity=False).hexdigest()
-        words = (owner, max(1, round(lease_s * 1000)), unfit)
-        row: list[Any] = await self._try("claim", self._store.run("claim", self._claim, keys, words, self._patient_s))
-        # Below 0: there is no lease any more, or one without an end, which we never make.
+        # Lua scripts have SHA-1 only; whoever makes a collision only causes a computation.
+        refused_sha1 = "" if refused is None else sha1(refused, usedforsecurity=False).hexdigest()
+        words = (owner, max(1, round(lease_s * 1000)), refused_sha1)
+        row: list[Any] = await self._guarded(
+            "claim", self._store.run("claim", self._claim, keys, words, self._patient_s)
+        )
+        # Below 0: the lease has just expired.
         expires_in_s = row[1] / 1000 if row[1] >= 0 else lease_s
         return LeaseClaim(row[0] == 1, row[2] if len(row) > 2 else None, expires_in_s)
 
     async def renew(self, cache_key: str, owner: str, lease_s: float) -> bool:
         words = (owner, max(1, round(lease_s * 1000)), "")
         call = self._store.run("renew", self._lease, (self._lease_key(cache_key),), words, self._patient_s)
-        held: int = await self._try("renew", call)
+        held: int = await self._guarded("renew", call)
         return held == 1
 
     async def release(self, cache_key: str, owner: str) -> None:
         words = (owner, 0, self._channel(cache_key))
         call = self._store.run("release", self._lease, (self._lease_key(cache_key),), words, self._patient_s)
-        await self._try("release", call)
+        await self._guarded("release", call)
 
     async def subscribe(self, cache_key: str) -> "asyncio.Future[bytes]":
-        """Outside the circuit: whoever listens has just been answered by the store."""
-        return await self._store.news.subscribe(self._channel(cache_key), self._patient_s)
+        """Without the circuit breaker: the store has just answered this caller's claim."""
+        return await self._store.pubsub.subscribe(self._channel(cache_key), self._patient_s)
 
     def unsubscribe(self, cache_key: str, message: "asyncio.Future[bytes]") -> None:
-        self._store.news.unsubscribe(self._channel(cache_key), message)
+        self._store.pubsub.unsubscribe(self._channel(cache_key), message)
 
     async def stats(self) -> Mapping[str, int]:
-        """Of the whole server: a cache store is the gateway's alone."""
-        nodes = await self._try("stats", self._store.info(STATS_S))
+        """Of the whole server: the cache store serves nothing but the gateway."""
+        nodes = await self._guarded("stats", self._store.info(STATS_S))
         sums = {name: sum(int(node.get(field, 0)) for node in nodes) for name, field in FIELDS.items()}
         return {"entries": sum(node.get("db0", {}).get("keys", 0) for node in nodes), **sums}
 
-    async def _try(self, operation: str, call: Coroutine[Any, Any, T]) -> T:
-        if not self._circuit.admits():
+    async def _guarded(self, operation: str, call: Coroutine[Any, Any, T]) -> T:
+        if not self._breaker.admits():
             call.close()
             raise StoreUnavailable(operation)
         try:
             answer = await call
         except StoreUnavailable:
-            self._circuit.failed()
+            self._breaker.failed()
             raise
         except BaseException:
-            self._circuit.abandoned()
+            self._breaker.abandoned()
             raise
-        self._circuit.succeeded()
+        self._breaker.succeeded()
         return answer
 
     def _entry_key(self, cache_key: str) -> str:
-        return f"{self._prefix}c:{{{cache_key}}}"
+        return f"{self._prefix}entry:{{{cache_key}}}"
 
     def _lease_key(self, cache_key: str) -> str:
-        return f"{self._prefix}l:{{{cache_key}}}"
+        return f"{self._prefix}lease:{{{cache_key}}}"
 
     def _channel(self, cache_key: str) -> str:
-        return f"{self._prefix}n:{cache_key}"
+        return f"{self._prefix}flight:{cache_key}"

@@ -1,9 +1,9 @@
-"""The one place that makes clients of Redis or Valkey, and the one border where their errors become ours.
+"""Clients of Redis or Valkey: single server, Sentinel or Cluster. The client's errors become StoreUnavailable here.
 
-Every operation has one deadline, over waiting for a connection, connecting, sending and receiving. Nothing is ever sent
-twice: a command whose answer was lost may have been done, and doing it again could charge twice. (Redirections of a
-cluster are followed: the node that redirects has done nothing.) Whatever goes wrong is `StoreUnavailable` with the
-operation's name. This module does not decide what to do without a store, nor when to try it again.
+One deadline covers an operation: waiting for a connection, connecting, sending and receiving. No command is sent twice:
+one whose reply was lost may have been executed, and executing it again could charge twice. (Redirections of a cluster
+are followed: the node that redirects has executed nothing.) What to do without a store, and when to try it again, is
+decided elsewhere.
 """
 
 import asyncio
@@ -22,11 +22,11 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError
 
 from gateway.adapters.redis_pipelining import AutoPipeline
-from gateway.adapters.redis_pubsub import FOREIGN, PubSubClient
+from gateway.adapters.redis_pubsub import CLIENT_ERRORS, PubSubClient
 from gateway.adapters.redis_url import StoreAddress, parse_address
 from gateway.ports import StoreUnavailable
 
-# What a cluster's client may spend on learning the topology anew, in the background of any number of operations.
+# For a cluster's client to fetch the topology again, in the background of any number of operations.
 TOPOLOGY_S = 5.0
 
 Word = str | bytes | int
@@ -43,14 +43,14 @@ class Script:
 def load_script(name: str) -> Script:
     """`lua/<name>.lua`."""
     text = resources.files(__package__).joinpath("lua", f"{name}.lua").read_text("utf-8")
-    # The protocol's choice of digest (EVALSHA); nothing is trusted because of it.
+    # EVALSHA uses SHA-1; nothing relies on it for security.
     return Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
 def connect(
     url: str, *, timeout_s: float, name: str, password: str | None = None, max_connections: int = 64
 ) -> "RedisStore":
-    """A store's client; connects on first use. `password` stands in for one in the address (ValueError: unfit one)."""
+    """A store's client; connects on first use. `password` replaces one in the URL. ValueError for an invalid URL."""
     address = parse_address(url)
     options = _options(address, timeout_s, name, password or address.password, max_connections)
     if address.mode == "cluster":
@@ -67,7 +67,7 @@ def connect(
 
 
 class RedisStore:
-    """Commands and scripts with a deadline, once each."""
+    """Commands and scripts with a deadline, each sent once."""
 
     def __init__(
         self, client: Redis | RedisCluster, timeout_s: float, max_connections: int, others: tuple[Redis, ...] = ()
@@ -76,26 +76,26 @@ class RedisStore:
         self.timeout_s = timeout_s
         self._others = others
         self._cluster = client if isinstance(client, RedisCluster) else None
-        self._gate = asyncio.Semaphore(max_connections)
-        # A cluster's client picks a node for each command; there it goes one by one.
-        self._lanes = None if isinstance(client, RedisCluster) else AutoPipeline(client)
-        self.news = PubSubClient(self._subscriber)
+        self._connections = asyncio.Semaphore(max_connections)
+        # A cluster's client picks a node for each command, so nothing is pipelined there.
+        self._pipeline = None if isinstance(client, RedisCluster) else AutoPipeline(client)
+        self.pubsub = PubSubClient(self._subscriber)
         self._topology: asyncio.Task[Any] | None = None
 
     async def call(self, operation: str, *words: Word, timeout_s: float | None = None, **options: Any) -> Any:
         """One command."""
         try:
-            if self._lanes is not None:
-                return await self._lanes.ask(timeout_s or self.timeout_s, *words, **options)
-            async with asyncio.timeout(timeout_s or self.timeout_s), self._gate:
-                return await self._alone(*words, **options)
-        except FOREIGN as error:
+            if self._pipeline is not None:
+                return await self._pipeline.execute(timeout_s or self.timeout_s, *words, **options)
+            async with asyncio.timeout(timeout_s or self.timeout_s), self._connections:
+                return await self._execute(*words, **options)
+        except CLIENT_ERRORS as error:
             raise StoreUnavailable(operation) from error
 
     async def run(
         self, operation: str, script: Script, keys: Sequence[str], words: Sequence[Word], timeout_s: float | None = None
     ) -> Any:
-        """One script, by its digest; by its text where the server does not know it yet (then nothing was done)."""
+        """One script, by its digest; by its text where the server has not loaded it yet (and has executed nothing)."""
         tail = (len(keys), *keys, *words)
         try:
             return await self.call(operation, "EVALSHA", script.digest, *tail, timeout_s=timeout_s)
@@ -104,9 +104,9 @@ class RedisStore:
                 raise
         return await self.call(operation, "EVAL", script.text, *tail, timeout_s=timeout_s)
 
-    async def _alone(self, *words: Word, **options: Any) -> Any:
+    async def _execute(self, *words: Word, **options: Any) -> Any:
         if self._cluster is not None:
-            await self._learn()
+            await self._load_topology()
         return await self.client.execute_command(*words, **options)
 
     async def info(self, timeout_s: float = TOPOLOGY_S) -> Sequence[Mapping[str, Any]]:
@@ -116,36 +116,36 @@ class RedisStore:
         return tuple(answer.values()) if all(isinstance(part, dict) for part in answer.values()) else (answer,)
 
     async def _subscriber(self) -> PubSub:
-        """A connection to listen on. Of a cluster any node will do: each hears what is published on the others."""
+        """A pub/sub connection. Any node of a cluster will do: messages are broadcast to all of them."""
         if self._cluster is not None:
-            await self._learn()
+            await self._load_topology()
         subscriber: PubSub = self.client.pubsub()
         return subscriber
 
     async def close(self) -> None:
-        await self.news.close()
+        await self.pubsub.close()
         if self._topology is not None:
             self._topology.cancel()
-        if self._lanes is not None:
-            await self._lanes.close()
+        if self._pipeline is not None:
+            await self._pipeline.close()
         for client in (self.client, *self._others):
             await client.aclose()
         if self._cluster is not None:
-            # A cluster's client that is about to learn its topology anew does not close what it has (aclose).
+            # A cluster's client that is about to reload its topology does not close its connections (aclose).
             await self._cluster.nodes_manager.aclose()
             await self._cluster.nodes_manager.aclose("startup_nodes")
 
-    async def _learn(self) -> None:
-        """A cluster's topology, learnt once for all waiters and not cut short by the deadline of any of them.
+    async def _load_topology(self) -> None:
+        """Load a cluster's topology, once for all waiters, and not interrupted by the deadline of any of them.
 
-        The client learns it inside a command; a short deadline would begin that anew each time and never end it.
+        The client would load it inside a command; a short deadline would interrupt that each time.
         """
         assert self._cluster is not None
         if not self._cluster._initialize:
             return
         if self._topology is None or self._topology.done():
             self._topology = asyncio.create_task(asyncio.wait_for(self._cluster.initialize(), TOPOLOGY_S))
-            # Nobody may be waiting any more when it fails.
+            # When it fails, no caller may be waiting any more.
             self._topology.add_done_callback(lambda task: task.cancelled() or task.exception())
         await asyncio.shield(self._topology)
 
@@ -158,16 +158,16 @@ def _options(
         "password": password,
         "client_name": name,
         # redis-py retries a command ten times unless told otherwise (redis._defaults.DEFAULT_RETRY_COUNT).
-        "retry": _once(),
+        "retry": _no_retries(),
         "retry_on_error": [],
-        # The operation's own deadline counts; a socket's costs a task for every command sent.
+        # The operation has its own deadline; a socket timeout would cost a task per command.
         "socket_timeout": None,
         "socket_connect_timeout": timeout_s,
         "health_check_interval": 0,
         "decode_responses": False,
-        # The gate of `RedisStore` keeps below this; beyond it the client raises instead of waiting.
+        # The semaphore of `RedisStore` stays below this; beyond it the client raises instead of waiting.
         "max_connections": max_connections + 8,
-        # RESP 2 needs no HELLO, and its answers are cheaper to read than those of 3.
+        # RESP 2 needs no HELLO, and its replies are cheaper to parse than those of RESP 3.
         "protocol": 2,
         "driver_info": None,
         **address.files,
@@ -178,9 +178,9 @@ def _cluster(address: StoreAddress, options: dict[str, Any], timeout_s: float) -
     return RedisCluster(
         startup_nodes=[ClusterNode(host, port) for host, port in address.hosts],
         ssl=address.tls,
-        # Learning the topology is not under an operation's deadline.
+        # Loading the topology is not covered by an operation's deadline.
         **{**options, "socket_timeout": max(1.0, timeout_s)},
-        # Every fifth redirection would otherwise close all connections, those in use too.
+        # By default every fifth redirection closes all connections, even those in use.
         reinitialize_steps=0,
     )
 
@@ -189,9 +189,9 @@ def _sentinel(address: StoreAddress, timeout_s: float) -> Sentinel:
     limits = {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s}
     return Sentinel(  # type: ignore[no-untyped-call]  # redis-py has not typed it
         list(address.hosts),
-        sentinel_kwargs={**limits, "retry": _once(), "retry_on_error": [], "protocol": 2, "driver_info": None},
+        sentinel_kwargs={**limits, "retry": _no_retries(), "retry_on_error": [], "protocol": 2, "driver_info": None},
     )
 
 
-def _once() -> Retry:
+def _no_retries() -> Retry:
     return Retry(NoBackoff(), 0)

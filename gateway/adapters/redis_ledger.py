@@ -1,8 +1,8 @@
 """Quotas in the state store: each decision is one script, on all limits of a request together, in one round trip.
 
-The scripts in `lua/` say what they do; time is the store's own, so machines need not agree on theirs. Every key of a
-user (`esmgw:{u:<user>}:...`) has one hash tag, so a cluster keeps them on one node, and every key goes by itself when
-it no longer says anything. A lost store is `StoreUnavailable`: nothing here guesses what it would have decided.
+The scripts are in `lua/`. Time is the store's own, so machines need not agree on theirs. All keys of a user
+(`esmgw:{u:<user>}:...`) have one hash tag, so a cluster has them on one node, and every key expires by TTL. A lost
+store is `StoreUnavailable`: nothing here guesses what it would have decided.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ from gateway.adapters.redis_connect import RedisStore, Word, load_script
 from gateway.core.quota import Limit, LimitStatus, Reservation, Verdict
 from gateway.ports import Usage
 
-# How long a settled reservation refuses its own late copies, and an open one outlives its lease.
+# How long a settled reservation refuses late duplicates, and how long an open one outlives its lease.
 SETTLED_MS = 3_600_000
 OPEN_MARGIN_MS = 3_600_000
 US = 1_000_000
@@ -81,7 +81,7 @@ class RedisLedger:
         return "" if self._now is None else round(self._now() * 1000)
 
     def _tag(self, subject: str) -> str:
-        # The tag is what stands between the first braces: never empty, whatever the user is called.
+        # The hash tag is the text within the first braces: never empty, whatever the user's name.
         return f"{self._prefix}{{u:{subject}}}:"
 
     def _keys(self, subject: str, limits: tuple[Limit, ...]) -> list[str]:

@@ -1,11 +1,11 @@
 """Named namespaces in the state store: what a paper cites must outlive a cache that evicts.
 
-A namespace's entries lie in one place, so that adding to it, freezing it and forgetting it are decided one after the
-other; what each costs does not depend on how many there are. The descriptions stand in a hash of their own, sealed,
-which every worker reads twice a second. The entries are sealed by the caller.
+All entries of a namespace have one hash tag, so adding, freezing and dropping are scripts that run one after another;
+what they cost does not depend on how many entries there are. The descriptions are in a sealed hash of their own, which
+every worker reads twice a second. The entries are sealed by the caller.
 
-What needs two steps is begun where it is obeyed: a crash in between leaves a namespace that takes nothing although it
-looks as if it did, and doing the same again ends it. A forged description is no description, and is counted.
+An operation of two steps first changes the entries: a crash in between leaves a namespace that looks open but accepts
+nothing, and repeating the operation completes it. A forged description is treated as absent, and counted.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,15 +20,15 @@ from gateway.core.sealing import NONCE_BYTES, seal, unseal
 from gateway.core.types import Namespace
 from gateway.ports import Clock, Meter, NamespaceContents, NotStored
 
-# More than a lab has papers, and few enough to be read twice a second by every worker.
-MOST = 1000
-# What may be sent within one deadline; larger entries get as many deadlines as they have of this.
+# More than a lab publishes papers, and few enough to be read twice a second by every worker.
+MAX_NAMESPACES = 1000
+# Larger entries get one deadline for each of these.
 BYTES_PER_DEADLINE = 4 * 2**20
-BOOKKEEPING = ("open", "frozen", "bytes", "last")
+METADATA_FIELDS = ("open", "frozen", "bytes", "last_number")
 
 
 class RedisNamespaces:
-    """`ports.NamespaceStore`. `sealing_key` is `envelope.derive(secret, "directory")`."""
+    """`ports.NamespaceStore`. `sealing_key` is `sealing.derive_key(secret, "directory")`."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class RedisNamespaces:
         max_bytes: int,
         *,
         prefix: str = "esmgw:",
-        most: int = MOST,
+        most: int = MAX_NAMESPACES,
     ) -> None:
         self._store, self._sealing, self._clock, self._meter = store, sealing_key, clock, meter
         self._max_bytes, self._most, self._prefix = max_bytes, most, prefix
@@ -49,13 +49,13 @@ class RedisNamespaces:
     async def namespaces(self) -> Mapping[str, Namespace]:
         rows: dict[bytes, bytes] = await self._store.call("namespaces", "HGETALL", self._names)
         named = {name.decode(errors="replace"): blob for name, blob in rows.items()}
-        opened = {name: self._open(name, blob) for name, blob in named.items()}
-        return {name: namespace for name, namespace in opened.items() if namespace is not None}
+        unsealed = {name: self._unseal(name, blob) for name, blob in named.items()}
+        return {name: namespace for name, namespace in unsealed.items() if namespace is not None}
 
     async def create(self, namespace: Namespace) -> bool:
-        # A crash between the two leaves a place for entries that nobody knows of; creating it again finds it there.
+        # A crash between the two steps leaves an open namespace without a description; creating it again completes it.
         await self._run("create", namespace.name, "open")
-        made = await self._describe("new", namespace)
+        made = await self._describe("create", namespace)
         if made < 0:
             raise NotStored("too many")
         return made == 1
@@ -66,11 +66,11 @@ class RedisNamespaces:
         if since is None or known is None:
             return False
         if known.frozen is None:
-            await self._describe("again", replace(known, frozen=float(since)))
+            await self._describe("update", replace(known, frozen=float(since)))
         return True
 
     async def drop(self, name: str) -> int:
-        # Its description goes last: until then the name is taken, and nobody finds old entries under a new one.
+        # The description goes last: until then the name is taken, so no new namespace gets old entries.
         entries: int = await self._run("drop", name, "drop")
         await self._store.call("drop", "HDEL", self._names, name)
         return max(0, entries)
@@ -82,31 +82,31 @@ class RedisNamespaces:
         return entries
 
     async def get(self, name: str, cache_key: str) -> bytes | None:
-        blob: bytes | None = await self._store.call("archive", "HGET", self._keys(name)[0], cache_key)
+        blob: bytes | None = await self._store.call("namespace", "HGET", self._keys(name)[0], cache_key)
         return blob
 
     async def put(self, name: str, cache_key: str, blob: bytes) -> bytes | None:
         deadline = self._store.timeout_s * max(1.0, len(blob) / BYTES_PER_DEADLINE)
         words = ("put", cache_key, blob, self._max_bytes)
-        answer: list[bytes] = await self._run("archive", name, *words, timeout_s=deadline)
-        if answer[0] == b"no":
+        answer: list[bytes] = await self._run("namespace", name, *words, timeout_s=deadline)
+        if answer[0] == b"refused":
             raise NotStored(answer[1].decode())
-        return answer[1] if answer[0] == b"stands" else None
+        return answer[1] if answer[0] == b"exists" else None
 
     async def remove(self, name: str, cache_key: str) -> bool:
-        return bool(await self._run("archive", name, "remove", cache_key))
+        return bool(await self._run("namespace", name, "remove", cache_key))
 
     async def page(self, name: str, after: int = 0, most: int = 256) -> Sequence[tuple[int, str]]:
         words = (self._keys(name)[1], f"({after}", "+inf", "WITHSCORES", "LIMIT", 0, most)
         rows: list[tuple[bytes, float]] = await self._store.call(
-            "archive", "ZRANGEBYSCORE", *words, withscores=True, score_cast_func=float
+            "namespace", "ZRANGEBYSCORE", *words, withscores=True, score_cast_func=float
         )
         return [(int(number), cache_key.decode()) for cache_key, number in rows]
 
     async def contents(self, name: str) -> NamespaceContents:
         hash_key, _ = self._keys(name)
-        fields: Any = await self._store.call("archive", "HMGET", hash_key, *BOOKKEEPING)
-        length: int = await self._store.call("archive", "HLEN", hash_key)
+        fields: Any = await self._store.call("namespace", "HMGET", hash_key, *METADATA_FIELDS)
+        length: int = await self._store.call("namespace", "HLEN", hash_key)
         opened, frozen, size, _ = fields
         if opened is None:
             return NamespaceContents(0, 0, closed=True)
@@ -119,21 +119,21 @@ class RedisNamespaces:
 
     async def _describe(self, act: str, namespace: Namespace) -> int:
         content = orjson.dumps({"created": namespace.created, "frozen": namespace.frozen, "note": namespace.note})
-        blob = seal(self._sealing, _place(namespace.name), content, self._clock.token(NONCE_BYTES))
+        blob = seal(self._sealing, _seal_context(namespace.name), content, self._clock.token(NONCE_BYTES))
         words = (act, namespace.name, blob, self._most)
         answer: int = await self._store.run("describe", self._descriptions, (self._names,), words)
         return answer
 
-    def _open(self, name: str, blob: bytes) -> Namespace | None:
-        content = unseal(self._sealing, _place(name), blob)
+    def _unseal(self, name: str, blob: bytes) -> Namespace | None:
+        content = unseal(self._sealing, _seal_context(name), blob)
         if content is None:
             self._meter.count(STORE_ERRORS, "state", "forged")
             return None
         return Namespace(name, **orjson.loads(content))
 
     def _keys(self, name: str) -> tuple[str, str]:
-        return f"{self._prefix}n:{{{name}}}", f"{self._prefix}n:{{{name}}}:order"
+        return f"{self._prefix}namespace:{{{name}}}", f"{self._prefix}namespace:{{{name}}}:order"
 
 
-def _place(name: str) -> str:
+def _seal_context(name: str) -> str:
     return f"namespace:{name}"

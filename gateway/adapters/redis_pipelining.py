@@ -1,11 +1,11 @@
-"""Many callers, few connections: what is asked of a store in the same moment travels together.
+"""Automatic pipelining: commands that many callers send at the same moment share a few connections.
 
-A lane is one connection's worth of work: it takes all that waits, sends it as one pipeline (not a transaction), hands
-out the answers, and takes what has come meanwhile. A burst of five hundred callers so needs four connections and some
-twenty round trips, not five hundred of each.
+A sender takes all commands that are queued, sends them as one pipeline (not a transaction), hands out the replies, and
+takes what was queued meanwhile. So a burst of five hundred callers needs four connections and some twenty round trips,
+not five hundred of each.
 
-The deadline is the store's, not ours: where this process itself was too busy to look at an answer in time, it looks
-once more before it calls the store lost.
+A deadline measures the store, not this process: where the event loop itself was too busy to read a reply in time, the
+deadline is extended before the store counts as lost.
 """
 
 import asyncio
@@ -19,163 +19,165 @@ T = TypeVar("T")
 
 MAX_BATCHES_IN_FLIGHT = 4
 MAX_BATCH = 64
-# A timer that fires this share of the deadline late tells of our own delay, not of the store's.
-OWN_DELAY = 0.1
-LOOKS = 4
+# A timer that fires late by this share of the deadline shows a delay of this process, not of the store.
+LOOP_LAG = 0.1
+MAX_EXTENSIONS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class PendingCommand:
+    """A queued command and the future of its reply."""
+
     words: tuple[Any, ...]
     options: Mapping[str, Any]
     timeout_s: float
-    answer: "asyncio.Future[Any]"
+    reply: "asyncio.Future[Any]"
 
-    def give_up(self) -> None:
-        """Nobody waits for this answer any more; if it comes, it is read and dropped."""
-        if not self.answer.done():
-            self.answer.set_exception(TimeoutError())
+    def abandon(self) -> None:
+        """Fail for the caller; a reply that still comes is read and dropped."""
+        if not self.reply.done():
+            self.reply.set_exception(TimeoutError())
 
 
 class AutoPipeline:
-    """The way to one server. Errors of a single command reach its caller; a lost connection reaches all it carried."""
+    """Commands to one server. An error reply reaches its caller; a lost connection fails every command of its batch."""
 
     def __init__(self, client: Redis) -> None:
         self._client = client
-        self._waiting: list[PendingCommand] = []
-        self._lanes: set[asyncio.Task[None]] = set()
-        self._starting = False
-        self._alone = False
+        self._queue: list[PendingCommand] = []
+        self._senders: set[asyncio.Task[None]] = set()
+        self._sender_starting = False
+        self._executing_alone = False
 
-    async def ask(self, timeout_s: float, *words: Any, **options: Any) -> Any:
-        """One command, once; TimeoutError after that long. Given up before it was sent, it is never sent."""
-        if not (self._alone or self._lanes or self._waiting):
-            return await self._ask_alone(timeout_s, words, options)
+    async def execute(self, timeout_s: float, *words: Any, **options: Any) -> Any:
+        """Send one command once; TimeoutError after that long. A command abandoned before it was sent is never sent."""
+        if not (self._executing_alone or self._senders or self._queue):
+            return await self._execute_alone(timeout_s, words, options)
         loop = asyncio.get_running_loop()
-        asked = PendingCommand(words, options, timeout_s, loop.create_future())
-        self._waiting.append(asked)
-        if not self._starting and len(self._lanes) < MAX_BATCHES_IN_FLIGHT:
-            self._starting = True
-            lane = loop.create_task(self._drive())
-            self._lanes.add(lane)
-        patience = Deadline(timeout_s, asked.give_up)
+        command = PendingCommand(words, options, timeout_s, loop.create_future())
+        self._queue.append(command)
+        if not self._sender_starting and len(self._senders) < MAX_BATCHES_IN_FLIGHT:
+            self._sender_starting = True
+            sender = loop.create_task(self._send_batches())
+            self._senders.add(sender)
+        deadline = Deadline(timeout_s, command.abandon)
         try:
-            return await asked.answer
+            return await command.reply
         finally:
-            patience.close()
+            deadline.cancel()
 
-    async def _ask_alone(self, timeout_s: float, words: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
-        """The command of a caller who meets nobody: without a lane, which would cost it half as much again."""
+    async def _execute_alone(self, timeout_s: float, words: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
+        """For a caller that meets no other: a sender's task would make the command half as expensive again."""
         task = asyncio.current_task()
         assert task is not None
-        self._alone = True
-        patience = Deadline(timeout_s, task.cancel)
+        self._executing_alone = True
+        deadline = Deadline(timeout_s, task.cancel)
         try:
             return await self._client.execute_command(*words, **options)  # type: ignore[no-untyped-call]
         except asyncio.CancelledError:
-            if patience.ended:
+            if deadline.expired:
                 task.uncancel()
                 raise TimeoutError from None
             raise
         finally:
-            self._alone = False
-            patience.close()
+            self._executing_alone = False
+            deadline.cancel()
 
-    async def _drive(self) -> None:
-        self._starting = False
-        lane = asyncio.current_task()
-        assert lane is not None
+    async def _send_batches(self) -> None:
+        self._sender_starting = False
+        sender = asyncio.current_task()
+        assert sender is not None
         try:
-            while self._waiting:
-                together, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
-                together = [asked for asked in together if not asked.answer.done()]
-                if together:
-                    await self._carry(together)
+            while self._queue:
+                batch, self._queue = self._queue[:MAX_BATCH], self._queue[MAX_BATCH:]
+                batch = [command for command in batch if not command.reply.done()]
+                if batch:
+                    await self._send_batch(batch)
         finally:
-            # At once and not when the task is seen to have ended: who asks in between would wait for nobody.
-            self._lanes.discard(lane)
+            # At once, not when the task is done: a command queued in between would wait for a sender that has ended.
+            self._senders.discard(sender)
 
-    async def _carry(self, together: list[PendingCommand]) -> None:
+    async def _send_batch(self, batch: list[PendingCommand]) -> None:
         try:
-            answers = await self._in_time(together)
+            replies = await self._send_with_deadline(batch)
         except BaseException as error:
-            for asked in together:
-                if not asked.answer.done():
-                    asked.answer.set_exception(_as_told(error))
+            for command in batch:
+                if not command.reply.done():
+                    command.reply.set_exception(_as_exception(error))
             if not isinstance(error, Exception):
                 raise
             return
-        for asked, answer in zip(together, answers, strict=True):
-            if asked.answer.done():
+        for command, reply in zip(batch, replies, strict=True):
+            if command.reply.done():
                 continue
-            if isinstance(answer, Exception):
-                asked.answer.set_exception(answer)
+            if isinstance(reply, Exception):
+                command.reply.set_exception(reply)
             else:
-                asked.answer.set_result(answer)
+                command.reply.set_result(reply)
 
-    async def _in_time(self, together: list[PendingCommand]) -> list[Any]:
-        """The answers; a connection that keeps silent for longer than anybody waits is closed."""
-        return await with_deadline(1.2 * max(asked.timeout_s for asked in together), self._send(together))
+    async def _send_with_deadline(self, batch: list[PendingCommand]) -> list[Any]:
+        """The replies. A connection that is silent for longer than any caller waits is closed."""
+        return await with_deadline(1.2 * max(command.timeout_s for command in batch), self._send(batch))
 
-    async def _send(self, together: list[PendingCommand]) -> list[Any]:
-        if len(together) == 1:
-            asked = together[0]
-            return [await self._client.execute_command(*asked.words, **asked.options)]  # type: ignore[no-untyped-call]
+    async def _send(self, batch: list[PendingCommand]) -> list[Any]:
+        if len(batch) == 1:
+            command = batch[0]
+            return [await self._client.execute_command(*command.words, **command.options)]  # type: ignore[no-untyped-call]
         pipe = self._client.pipeline(transaction=False)
-        for asked in together:
-            pipe.execute_command(*asked.words, **asked.options)
-        answers: list[Any] = await pipe.execute(raise_on_error=False)
-        return answers
+        for command in batch:
+            pipe.execute_command(*command.words, **command.options)
+        replies: list[Any] = await pipe.execute(raise_on_error=False)
+        return replies
 
     async def close(self) -> None:
-        for lane in self._lanes:
-            lane.cancel()
-        await asyncio.gather(*self._lanes, return_exceptions=True)
+        for sender in self._senders:
+            sender.cancel()
+        await asyncio.gather(*self._senders, return_exceptions=True)
 
 
 async def with_deadline(seconds: float, work: Awaitable[T]) -> T:
-    """The result; TimeoutError where the deadline has passed in earnest, and the work is cancelled."""
+    """The result; TimeoutError where the deadline has expired, and the work is cancelled."""
     task = asyncio.current_task()
     assert task is not None
-    patience = Deadline(seconds, task.cancel)
+    deadline = Deadline(seconds, task.cancel)
     try:
         return await work
     except asyncio.CancelledError:
-        if patience.ended:
+        if deadline.expired:
             task.uncancel()
             raise TimeoutError from None
         raise
     finally:
-        patience.close()
+        deadline.cancel()
 
 
 class Deadline:
-    """Calls `then` once the deadline has passed in earnest, and says that it has `ended`."""
+    """Calls `on_expiry` and sets `expired` when the time is up, extended while the event loop lags."""
 
-    __slots__ = ("_due", "_looks", "_loop", "_seconds", "_then", "_timer", "ended")
+    __slots__ = ("_due", "_extensions", "_loop", "_on_expiry", "_seconds", "_timer", "expired")
 
-    def __init__(self, seconds: float, then: Callable[[], object]) -> None:
-        self.ended = False
-        self._seconds, self._then = seconds, then
+    def __init__(self, seconds: float, on_expiry: Callable[[], object]) -> None:
+        self.expired = False
+        self._seconds, self._on_expiry = seconds, on_expiry
         self._loop = asyncio.get_running_loop()
-        self._looks = 0
+        self._extensions = 0
         self._due = self._loop.time() + seconds
-        self._timer = self._loop.call_at(self._due, self._look)
+        self._timer = self._loop.call_at(self._due, self._on_timer)
 
-    def _look(self) -> None:
+    def _on_timer(self) -> None:
         late = self._loop.time() - self._due
-        if late > OWN_DELAY * self._seconds and self._looks < LOOKS:
-            # What arrived while this process was busy is read before this timer fires again.
-            self._looks += 1
+        if late > LOOP_LAG * self._seconds and self._extensions < MAX_EXTENSIONS:
+            # A reply that arrived while this process was busy is read before the timer fires again.
+            self._extensions += 1
             self._due = self._loop.time() + self._seconds / 2
-            self._timer = self._loop.call_at(self._due, self._look)
+            self._timer = self._loop.call_at(self._due, self._on_timer)
             return
-        self.ended = True
-        self._then()
+        self.expired = True
+        self._on_expiry()
 
-    def close(self) -> None:
+    def cancel(self) -> None:
         self._timer.cancel()
 
 
-def _as_told(error: BaseException) -> Exception:
+def _as_exception(error: BaseException) -> Exception:
     return error if isinstance(error, Exception) else ConnectionError("the store's client was closed")

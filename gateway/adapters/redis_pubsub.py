@@ -1,9 +1,9 @@
-"""What is told to those who wait for a flight of another process: one connection of this worker that only listens.
+"""Redis pub/sub for those who wait for a flight of another process: one subscribed connection per worker and store.
 
-It is opened by the first who listens and then kept. A message that is sent while it is broken is lost, so when it
-breaks everybody is told to look for himself (an empty message), and the next who listens opens another one. Channels
-are left when the last listener goes. Nothing is told for certain: a sender may die without a word, and how long to
-wait for one is the listener's business.
+The first subscriber opens it, and then it stays open. A message published while it is broken is lost; so when it
+breaks, every subscriber gets an empty message and looks for itself, and the next one opens a new connection. A channel
+is unsubscribed when its last subscriber leaves. Delivery is not guaranteed: a publisher may die before it publishes,
+and how long to wait is the subscriber's decision.
 """
 
 import asyncio
@@ -20,158 +20,158 @@ from gateway.ports import StoreUnavailable
 
 T = TypeVar("T")
 
-# RedisClusterException is no RedisError.
-FOREIGN = (RedisError, RedisClusterException, OSError, TimeoutError)
-# A connection that takes nothing for this long is given up.
-WRITE_S = 5.0
+# RedisClusterException is not a RedisError.
+CLIENT_ERRORS = (RedisError, RedisClusterException, OSError, TimeoutError)
+# A connection on which nothing can be sent for this long is closed.
+SEND_TIMEOUT_S = 5.0
 
-Open = Callable[[], Awaitable[PubSub]]
+OpenConnection = Callable[[], Awaitable[PubSub]]
 
 
 class PubSubClient:
-    """The listeners of one worker on one store."""
+    """The subscriptions of one worker on one store."""
 
-    def __init__(self, open_line: Open) -> None:
-        self._open_line = open_line
-        self._line: PubSubConnection | None = None
+    def __init__(self, open_connection: OpenConnection) -> None:
+        self._open_connection = open_connection
+        self._connection: PubSubConnection | None = None
 
     async def subscribe(self, channel: str, timeout_s: float) -> "asyncio.Future[bytes]":
-        """Set by the first message after this has returned; StoreUnavailable where that takes too long."""
-        if self._line is None or self._line.ended:
-            self._line = PubSubConnection(self._open_line)
-        line = self._line
-        heard = line.add(channel)
+        """Gets the first message after this has returned. Raises StoreUnavailable where subscribing takes too long."""
+        if self._connection is None or self._connection.closed:
+            self._connection = PubSubConnection(self._open_connection)
+        connection = self._connection
+        message = connection.add_subscriber(channel)
         try:
-            await with_deadline(timeout_s, line.subscribed(channel))
+            await with_deadline(timeout_s, connection.wait_confirmed(channel))
         except TimeoutError:
-            # It may be broken without our knowing; if it is only slow, everybody looks for himself once.
-            line.end()
+            # It may be broken unnoticed; if it is only slow, every subscriber looks for itself once.
+            connection.close()
         except BaseException:
-            line.drop(channel, heard)
+            connection.remove_subscriber(channel, message)
             raise
-        if line.ended:
+        if connection.closed:
             raise StoreUnavailable("listen")
-        return heard
+        return message
 
-    def unsubscribe(self, channel: str, heard: "asyncio.Future[bytes]") -> None:
-        if self._line is not None:
-            self._line.drop(channel, heard)
+    def unsubscribe(self, channel: str, message: "asyncio.Future[bytes]") -> None:
+        if self._connection is not None:
+            self._connection.remove_subscriber(channel, message)
 
     async def close(self) -> None:
-        if self._line is not None:
-            self._line.end()
-            await self._line.closed()
+        if self._connection is not None:
+            self._connection.close()
+            await self._connection.wait_closed()
 
 
 class PubSubConnection:
-    """One connection, from its opening to its end. Everybody who listens on it is told of its end."""
+    """One connection, from opening to closing. When it closes, every subscriber gets an empty message."""
 
-    def __init__(self, open_line: Open) -> None:
-        self.ended = False
-        self._open_line = open_line
-        self._listeners: dict[str, set[asyncio.Future[bytes]]] = {}
-        self._subscribed: dict[str, asyncio.Future[None]] = {}
-        # How many confirmations are still to come: only the last one speaks of what was asked for last.
+    def __init__(self, open_connection: OpenConnection) -> None:
+        self.closed = False
+        self._open_connection = open_connection
+        self._subscribers: dict[str, set[asyncio.Future[bytes]]] = {}
+        self._confirmed: dict[str, asyncio.Future[None]] = {}
+        # Confirmations still to come, by channel: only the last one confirms the last subscription.
         self._unconfirmed: Counter[str] = Counter()
-        self._orders: list[tuple[bool, str]] = []
-        self._ordered, self._opened = asyncio.Event(), asyncio.Event()
-        self._work = asyncio.get_running_loop().create_task(self._run())
+        self._requests: list[tuple[bool, str]] = []
+        self._requested, self._opened = asyncio.Event(), asyncio.Event()
+        self._task = asyncio.get_running_loop().create_task(self._run())
 
-    def add(self, channel: str) -> "asyncio.Future[bytes]":
+    def add_subscriber(self, channel: str) -> "asyncio.Future[bytes]":
         loop = asyncio.get_running_loop()
-        heard: asyncio.Future[bytes] = loop.create_future()
-        if channel not in self._listeners:
-            self._listeners[channel] = set()
-            self._subscribed[channel] = loop.create_future()
+        message: asyncio.Future[bytes] = loop.create_future()
+        if channel not in self._subscribers:
+            self._subscribers[channel] = set()
+            self._confirmed[channel] = loop.create_future()
             self._unconfirmed[channel] += 1
-            self._order(True, channel)
-        self._listeners[channel].add(heard)
-        return heard
+            self._request(True, channel)
+        self._subscribers[channel].add(message)
+        return message
 
-    def drop(self, channel: str, heard: "asyncio.Future[bytes]") -> None:
-        listeners = self._listeners.get(channel)
-        if listeners is None or heard not in listeners:
+    def remove_subscriber(self, channel: str, message: "asyncio.Future[bytes]") -> None:
+        subscribers = self._subscribers.get(channel)
+        if subscribers is None or message not in subscribers:
             return
-        listeners.remove(heard)
-        if not listeners:
-            del self._listeners[channel], self._subscribed[channel]
-            self._order(False, channel)
+        subscribers.remove(message)
+        if not subscribers:
+            del self._subscribers[channel], self._confirmed[channel]
+            self._request(False, channel)
 
-    async def subscribed(self, channel: str) -> None:
-        await asyncio.shield(self._subscribed[channel])
+    async def wait_confirmed(self, channel: str) -> None:
+        await asyncio.shield(self._confirmed[channel])
 
-    def end(self) -> None:
-        self._tell_the_end()
-        self._work.cancel()
+    def close(self) -> None:
+        self._notify_closed()
+        self._task.cancel()
 
-    async def closed(self) -> None:
-        await asyncio.gather(self._work, return_exceptions=True)
+    async def wait_closed(self) -> None:
+        await asyncio.gather(self._task, return_exceptions=True)
 
-    def _order(self, join: bool, channel: str) -> None:
-        self._orders.append((join, channel))
-        self._ordered.set()
+    def _request(self, subscribe: bool, channel: str) -> None:
+        self._requests.append((subscribe, channel))
+        self._requested.set()
 
     async def _run(self) -> None:
         try:
-            async with asyncio.timeout(WRITE_S):
-                line = await self._open_line()
+            async with asyncio.timeout(SEND_TIMEOUT_S):
+                connection = await self._open_connection()
             try:
-                async with asyncio.TaskGroup() as both:
-                    both.create_task(self._write(line))
-                    both.create_task(self._read(line))
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._write(connection))
+                    group.create_task(self._read(connection))
             finally:
-                await line.aclose()  # type: ignore[no-untyped-call]  # redis-py has not typed it
-        except* FOREIGN:
+                await connection.aclose()  # type: ignore[no-untyped-call]  # redis-py has not typed it
+        except* CLIENT_ERRORS:
             pass
         finally:
-            self._tell_the_end()
+            self._notify_closed()
 
-    async def _write(self, line: PubSub) -> None:
-        """Orders that came in the same moment travel together."""
-        # To write may swallow a cancellation (asyncio.wait_for of Python 3.11, within redis-py), so `ended` counts too.
-        while not self.ended and await self._ordered.wait():
-            self._ordered.clear()
-            orders, self._orders = self._orders, []
-            for join, group in groupby(orders, key=lambda order: order[0]):
-                channels = [channel for _, channel in group]
-                async with asyncio.timeout(WRITE_S):
-                    await (line.subscribe(*channels) if join else line.unsubscribe(*channels))
+    async def _write(self, connection: PubSub) -> None:
+        """Requests of the same moment are sent as one command."""
+        # Sending may swallow a cancellation (wait_for in redis-py on Python 3.11), so `closed` is checked, too.
+        while not self.closed and await self._requested.wait():
+            self._requested.clear()
+            requests, self._requests = self._requests, []
+            for subscribe, batch in groupby(requests, key=lambda request: request[0]):
+                channels = [channel for _, channel in batch]
+                async with asyncio.timeout(SEND_TIMEOUT_S):
+                    await (connection.subscribe(*channels) if subscribe else connection.unsubscribe(*channels))
             self._opened.set()
 
-    async def _read(self, line: PubSub) -> None:
+    async def _read(self, connection: PubSub) -> None:
         try:
             await self._opened.wait()
-            while not self.ended:
-                self._take(await line.get_message(timeout=None))
+            while not self.closed:
+                self._on_message(await connection.get_message(timeout=None))
         finally:
-            self._tell_the_end()
+            self._notify_closed()
 
-    def _take(self, message: dict[str, Any] | None) -> None:
-        if message is None:
+    def _on_message(self, reply: dict[str, Any] | None) -> None:
+        if reply is None:
             return
-        channel = message["channel"].decode()
-        if message["type"] == "message":
-            for heard in self._listeners.get(channel, ()):
-                _resolve(heard, message["data"])
-        elif message["type"] == "subscribe":
-            self._confirmed(channel)
+        channel = reply["channel"].decode()
+        if reply["type"] == "message":
+            for message in self._subscribers.get(channel, ()):
+                _resolve(message, reply["data"])
+        elif reply["type"] == "subscribe":
+            self._on_confirmation(channel)
 
-    def _confirmed(self, channel: str) -> None:
+    def _on_confirmation(self, channel: str) -> None:
         self._unconfirmed[channel] -= 1
         if self._unconfirmed[channel] <= 0:
             del self._unconfirmed[channel]
-            if channel in self._subscribed:
-                _resolve(self._subscribed[channel], None)
+            if channel in self._confirmed:
+                _resolve(self._confirmed[channel], None)
 
-    def _tell_the_end(self) -> None:
-        self.ended = True
-        for joined in self._subscribed.values():
-            _resolve(joined, None)
-        for listeners in self._listeners.values():
-            for heard in listeners:
-                _resolve(heard, b"")
-        self._listeners.clear()
-        self._subscribed.clear()
+    def _notify_closed(self) -> None:
+        self.closed = True
+        for confirmed in self._confirmed.values():
+            _resolve(confirmed, None)
+        for subscribers in self._subscribers.values():
+            for message in subscribers:
+                _resolve(message, b"")
+        self._subscribers.clear()
+        self._confirmed.clear()
 
 
 def _resolve(future: "asyncio.Future[T]", value: T) -> None:

@@ -1,6 +1,6 @@
-"""Who has been told what lately: one key each in the cache store, that goes by itself.
+"""Throttling of warnings to callers: one key each in the cache store, expires by TTL.
 
-A store that evicts or is emptied makes somebody be told twice, which harms nobody.
+A key that is evicted or lost makes a warning repeat, which does no harm.
 """
 
 from gateway.adapters.redis_connect import RedisStore
@@ -13,5 +13,5 @@ class RedisThrottle:
         self._store, self._prefix = store, prefix
 
     async def first(self, topic: str, key: str, ttl_s: float) -> bool:
-        name = f"{self._prefix}told:{topic}:{key}"
-        return await self._store.call("notices", "SET", name, 1, "NX", "PX", max(1, round(ttl_s * 1000))) is not None
+        name = f"{self._prefix}throttle:{topic}:{key}"
+        return await self._store.call("throttle", "SET", name, 1, "NX", "PX", max(1, round(ttl_s * 1000))) is not None

@@ -1,12 +1,12 @@
-"""The address of a store, as one line: where it is, how it is reached and as whom.
+"""The URL of a store: where it is, how it is reached, and with which user.
 
     redis://[user:password@]host[:6379][/db]        rediss:// the same over TLS
     unix:///path/of/socket[?db=0]
     redis+sentinel://[user:password@]host[:26379],host.../service[/db]     rediss+sentinel://
     redis+cluster://[user:password@]host[:6379],host...                    rediss+cluster://
 
-TLS verifies the server always; `?ssl_ca_certs=`, `?ssl_certfile=` and `?ssl_keyfile=` name files. Errors never quote
-the line, which may hold a password. Nothing is connected here.
+With TLS the server's certificate is always verified; `?ssl_ca_certs=`, `?ssl_certfile=` and `?ssl_keyfile=` name files.
+Errors never quote the URL, which may contain a password. Nothing is connected here.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 
 @dataclass(frozen=True, slots=True)
 class StoreAddress:
-    """A parsed address."""
+    """A parsed URL."""
 
     mode: Mode
     tls: bool
@@ -43,14 +43,14 @@ class StoreAddress:
 
 
 def parse_address(url: str) -> StoreAddress:
-    """Raises ValueError with a sentence that says what is wrong with the line."""
+    """Raises ValueError with a sentence that says what is wrong."""
     parts = urlsplit(url)
     if parts.scheme not in SCHEMES:
-        raise ValueError(f"a store's address begins with one of {', '.join(f'{name}://' for name in SCHEMES)}")
+        raise ValueError(f"a store's URL must begin with one of {', '.join(f'{name}://' for name in SCHEMES)}")
     mode, tls = SCHEMES[parts.scheme]
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
     if unknown := sorted(set(query) - {*FILES, "db"}):
-        raise ValueError(f"unknown parameters in a store's address: {', '.join(unknown)}")
+        raise ValueError(f"unknown parameters in a store's URL: {', '.join(unknown)}")
     userinfo, _, netloc = parts.netloc.rpartition("@")
     username, _, password = userinfo.partition(":")
     path = [unquote(part) for part in parts.path.split("/")[1:]]
@@ -71,15 +71,15 @@ def parse_address(url: str) -> StoreAddress:
 
 def _checked(address: StoreAddress) -> StoreAddress:
     if address.mode == "unix" and not address.path.startswith("/"):
-        raise ValueError("a unix:// address names the absolute path of a socket: unix:///path")
+        raise ValueError("a unix:// URL must contain the absolute path of a socket: unix:///path")
     if address.mode == "sentinel" and not address.service:
-        raise ValueError("a redis+sentinel:// address names the service after the hosts: .../service")
+        raise ValueError("a redis+sentinel:// URL must name the service after the hosts: .../service")
     if address.mode == "cluster" and address.db:
         raise ValueError("a cluster has only database 0")
     if address.mode == "single" and len(address.hosts) != 1:
-        raise ValueError("a redis:// address names one host; several need redis+sentinel:// or redis+cluster://")
+        raise ValueError("a redis:// URL takes one host; several need redis+sentinel:// or redis+cluster://")
     if address.files and not address.tls:
-        raise ValueError("ssl_ parameters need an address over TLS (rediss://)")
+        raise ValueError("ssl_ parameters need a URL with TLS (rediss://)")
     return address
 
 
@@ -92,11 +92,11 @@ def _host(item: str, default_port: int) -> tuple[str, int]:
     host, bracket, port = item.rpartition("]") if item.startswith("[") else item.partition(":")
     host, port = (host[1:], port.removeprefix(":")) if bracket == "]" else (host, port)
     if not host:
-        raise ValueError("a store's address names a host")
+        raise ValueError("a store's URL must name a host")
     return host, _number(port, "port") if port else default_port
 
 
 def _number(text: str, what: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 65535:
-        raise ValueError(f"the {what} in a store's address is not a number")
+        raise ValueError(f"the {what} in a store's URL is not a number")
     return int(text)

@@ -1,8 +1,8 @@
-"""The sockets that workers accept calls on: one for each of them on the same port, made before any worker starts.
+"""The listening sockets of the workers: one each on the same port (SO_REUSEPORT), opened before any worker starts.
 
-The kernel spreads connections over the sockets (SO_REUSEPORT). They belong to the supervisor, so connections that
-wait for a worker go on waiting while it is replaced. That option would also let two services share a port without
-knowing of each other, so a port on which anybody listens already is refused.
+The kernel spreads connections over the sockets. The supervisor holds them open, so connections in the backlog of a
+worker that died wait for its replacement. SO_REUSEPORT would also let two services share a port by mistake, so a port
+that is already in use is refused.
 """
 
 import asyncio
@@ -12,10 +12,10 @@ import socket
 import time
 
 BACKLOG = 1024
-# A predecessor that was killed lets go of the port a moment after its end.
-PATIENCE_S = 3.0
-PAUSE_S = 0.05
-QUIET_PORTS = range(20_000, 32_000)
+# A port is released a moment after the process that held it was killed.
+WAIT_S = 3.0
+POLL_S = 0.05
+UNPRIVILEGED_PORTS = range(20_000, 32_000)
 
 
 class ListenError(Exception):
@@ -34,7 +34,7 @@ async def open_sockets(host: str, port: int, count: int) -> list[socket.socket]:
             address = (address[0], sockets[0].getsockname()[1])
     except OSError as error:
         close_all(sockets)
-        raise ListenError(_sentence(address, error)) from None
+        raise ListenError(_message(address, error)) from None
     return sockets
 
 
@@ -44,7 +44,7 @@ def close_all(sockets: list[socket.socket]) -> None:
 
 
 def url_of(host: str, port: int) -> str:
-    """The address as a URL for people on this machine; "every interface" is spoken as this machine."""
+    """The address as a URL that works on this machine; for "every interface", loopback."""
     name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
     return f"http://{name}:{port}"
 
@@ -53,15 +53,15 @@ async def _resolve(host: str, port: int) -> tuple[socket.AddressFamily, tuple[st
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise ListenError(f"{host} is no address of this machine: {error.strerror}") from None
+        raise ListenError(f"{host} is not an address of this machine: {error.strerror}") from None
     family, _, _, _, address = found[0]
     return family, (str(address[0]), port)
 
 
 async def wait_until_free(host: str, port: int) -> None:
-    """Until nobody listens there; CannotListen if that does not come soon."""
+    """Wait until the port is free; ListenError if it is not soon."""
     family, address = await _resolve(host, port)
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + WAIT_S
     while True:
         try:
             with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -70,28 +70,28 @@ async def wait_until_free(host: str, port: int) -> None:
                 return
         except OSError as error:
             if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
-                raise ListenError(_sentence(address, error)) from None
-        await asyncio.sleep(PAUSE_S)
+                raise ListenError(_message(address, error)) from None
+        await asyncio.sleep(POLL_S)
 
 
-async def free_port(host: str, wanted: int) -> int:
-    """The wanted port if nobody listens there, or soon no more; else a free one.
+async def free_port(host: str, preferred: int) -> int:
+    """The preferred port if it is free or soon will be; else another free one.
 
-    It is taken by another process a moment later, so it comes from below the ports that systems hand out for outgoing
-    connections (Linux: 32768 and up), where it might be gone by then.
+    A child process binds it a moment later. So it is taken from below the range that the system hands out for outgoing
+    connections (Linux: 32768 and up), where it could be used up by then.
     """
-    for port in (wanted, *random.sample(QUIET_PORTS, 20)):
+    for port in (preferred, *random.sample(UNPRIVILEGED_PORTS, 20)):
         try:
             if port:
                 await wait_until_free(host, port)
                 return port
         except ListenError:
             continue
-    raise ListenError(f"No port could be found on {host}.")
+    raise ListenError(f"No free port was found on {host}.")
 
 
-def rebound(listener: socket.socket) -> socket.socket:
-    """A socket in place of this one, on the same port, that gets no connections before somebody listens on it."""
+def rebind(listener: socket.socket) -> socket.socket:
+    """Replace a socket by one on the same port that gets no connections until a process listens on it."""
     fresh = _bind(listener.family, listener.getsockname())
     listener.close()
     return fresh
@@ -110,9 +110,9 @@ def _bind(family: int, address: tuple[str, int]) -> socket.socket:
     return bound
 
 
-def _sentence(address: tuple[str, int], error: OSError) -> str:
+def _message(address: tuple[str, int], error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"Port {address[1]} on {address[0]} is taken by another program; choose another port, or 0 for any."
+        return f"Port {address[1]} on {address[0]} is in use by another program; choose another port, or 0 for any."
     if error.errno == errno.EACCES:
         return f"Port {address[1]} needs privileges that this process does not have; choose one above 1023."
     return f"Cannot listen on {address[0]} port {address[1]}: {error.strerror}."

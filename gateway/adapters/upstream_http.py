@@ -1,7 +1,7 @@
-"""The way to the upstream over HTTP: allow-listed headers only, deadlines for each part, answers capped in size.
+"""The HTTP client of the upstream: a fixed set of headers, a timeout for each phase, a limit on the answer's size.
 
-Keeps no cookies (the default jar would carry one user's to the next), follows no redirects, reads no proxy from the
-environment, and asks for JSON only. It decides nothing: what a failure means stands in `core/retry.py`.
+It stores no cookies (the default jar would send one user's to the next), follows no redirects, reads no proxy from the
+environment, and accepts JSON only. What a failure means is decided in `core/retry.py`.
 """
 
 import asyncio
@@ -13,8 +13,8 @@ from aiohttp import ClientTimeout, DummyCookieJar, TCPConnector
 from gateway import __version__
 from gateway.ports import UpstreamLoss, UpstreamReply, UpstreamRequest
 
-# Above this aiohttp writes a body piece by piece, so that one large call does not hold up the others.
-IN_PIECES_ABOVE = 2**19
+# Above this aiohttp writes a body in chunks, so that one large request does not block the others.
+CHUNKED_ABOVE = 2**19
 
 
 class HttpUpstream:
@@ -32,8 +32,8 @@ class HttpUpstream:
     ) -> None:
         self._base = url.rstrip("/")
         self._first_byte_s, self._total_s = first_byte_s, total_s
-        # Waiting for a place is ours, not the upstream's: what never left has cost nothing and harms nobody's record.
-        self._places = asyncio.Semaphore(max_concurrent)
+        # Waiting for a slot is not the upstream's fault: nothing was sent, so nothing is charged and no key is blamed.
+        self._slots = asyncio.Semaphore(max_concurrent)
         connector = TCPConnector(limit=0, keepalive_timeout=keepalive_s)
         self._session = aiohttp.ClientSession(
             connector=connector,
@@ -49,7 +49,7 @@ class HttpUpstream:
     async def send(self, request: UpstreamRequest) -> UpstreamReply | UpstreamLoss:
         try:
             async with asyncio.timeout(self._first_byte_s):
-                await self._places.acquire()
+                await self._slots.acquire()
         except TimeoutError:
             return UpstreamLoss("pool_full", sent=False, timed_out=True)
         try:
@@ -62,11 +62,11 @@ class HttpUpstream:
         except (aiohttp.ClientError, OSError):
             return UpstreamLoss("connection lost", sent=True, timed_out=False)
         finally:
-            self._places.release()
+            self._slots.release()
 
     async def _send(self, request: UpstreamRequest) -> UpstreamReply | UpstreamLoss:
         headers = {"Authorization": f"Bearer {request.secret}", "Content-Type": "application/json"}
-        data = request.body if len(request.body) <= IN_PIECES_ABOVE else BytesIO(request.body)
+        data = request.body if len(request.body) <= CHUNKED_ABOVE else BytesIO(request.body)
         posting = self._session.post(self._base + request.target, data=data, headers=headers, allow_redirects=False)
         async with asyncio.timeout(self._first_byte_s):
             response = await posting
@@ -83,16 +83,16 @@ async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes | Non
     length = response.content_length
     if length is not None and length > max_bytes:
         return None
-    pieces: list[bytes] = []
+    chunks: list[bytes] = []
     size = 0
-    async for piece in response.content.iter_any():
-        size += len(piece)
+    async for chunk in response.content.iter_any():
+        size += len(chunk)
         if size > max_bytes:
             return None
-        pieces.append(piece)
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        chunks.append(chunk)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def _seconds(retry_after: str | None) -> float | None:
-    """Retry-After as seconds; its other form, a date, is not used by this upstream and is left alone."""
+    """Retry-After in seconds; its other form, a date, is not used by this upstream and is ignored."""
     return float(retry_after) if retry_after is not None and retry_after.isascii() and retry_after.isdigit() else None

@@ -1,4 +1,4 @@
-"""Approvals to send declared sequences of concern: given by two people, for a time, and revocable."""
+"""Approvals to send declared sequences of concern: given by two people, expiring, revocable."""
 
 from collections.abc import Sequence
 
@@ -6,26 +6,32 @@ import click
 
 from gateway.cli.keys import approval_facts
 from gateway.cli.options import CommandOptions, run, system_user, with_options
-from gateway.cli.times import shown, when
+from gateway.cli.times import format_time, parse_time
 from gateway.core.types import Approval
-from gateway.wiring import open_services
+from gateway.wiring.command_services import open_services
 
 
 @click.command()
 @click.argument("user")
-@click.option("--by", "approvers", multiple=True, required=True, help="Who approves; give it twice, not the user.")
-@click.option("--reason", required=True, help="Why, for the record.")
-@click.option("--until", type=when, required=True, help="When it ends: 30d, 2027-01-31; at most a year.")
-@click.option("--model", "models", multiple=True, help="Only for this model (repeat); without it: all.")
+@click.option(
+    "--by",
+    "approvers",
+    multiple=True,
+    required=True,
+    help="Who approves: two people, neither of them USER; give it twice.",
+)
+@click.option("--reason", required=True, help="The reason, for the audit record.")
+@click.option("--until", type=parse_time, required=True, help="When it expires: 30d, 2027-01-31; at most a year.")
+@click.option("--model", "models", multiple=True, help="Only for this model; without it, for every model.")
 @with_options
 def approve(
     options: CommandOptions, user: str, approvers: tuple[str, ...], reason: str, until: float, models: tuple[str, ...]
 ) -> None:
-    """Let USER send declared sequences of concern."""
+    """Approve that USER sends declared sequences of concern."""
     approval = run(_approve(options, user, approvers, reason, until, models or None))
     lines = [
         f"approval {approval.approval_id}",
-        f"user     {user}, until {shown(until)}, for {', '.join(models) or 'every model'}",
+        f"user     {user}, until {format_time(until)}, for {', '.join(models) or 'every model'}",
         f"by       {', '.join(approval.approved_by)}",
     ]
     options.show(approval_facts(approval), lines)
@@ -33,11 +39,11 @@ def approve(
 
 @click.command("revoke-approval")
 @click.argument("user")
-@click.option("--approval", "approval_id", help="Only this one; without it all that are in force.")
-@click.option("--by", default=system_user, help="Who revokes, for the record; the system's user if left out.")
+@click.option("--approval", "approval_id", help="Only this approval; without it, all that are in force.")
+@click.option("--by", default=system_user, help="Who revokes, for the audit record. Default: the system's user.")
 @with_options
 def revoke_approval(options: CommandOptions, user: str, approval_id: str | None, by: str) -> None:
-    """End USER's approvals."""
+    """Revoke USER's approvals."""
     ended = run(_revoke(options, user, by, approval_id))
     options.show(
         [approval_facts(approval) for approval in ended],
@@ -53,10 +59,10 @@ async def _approve(
     until: float,
     models: tuple[str, ...] | None,
 ) -> Approval:
-    async with open_services(options.settings()) as parts:
-        return await parts.key_admin.approve(user, approvers, reason, until, models)
+    async with open_services(options.settings()) as services:
+        return await services.key_admin.approve(user, approvers, reason, until, models)
 
 
 async def _revoke(options: CommandOptions, user: str, by: str, approval_id: str | None) -> Sequence[Approval]:
-    async with open_services(options.settings()) as parts:
-        return await parts.key_admin.revoke_approval(user, by, approval_id)
+    async with open_services(options.settings()) as services:
+        return await services.key_admin.revoke_approval(user, by, approval_id)

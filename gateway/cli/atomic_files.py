@@ -1,4 +1,4 @@
-"""Files that hold what nobody else may read, written whole or not at all, and read in pieces."""
+"""Private files, written atomically and read in chunks."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -8,17 +8,17 @@ from tempfile import mkstemp
 
 from gateway.cli.options import CommandError
 
-PIECE = 2**16
+CHUNK = 2**16
 
 
 @contextmanager
 def write_atomically(path: Path) -> Iterator[Callable[[bytes], object]]:
-    """A function that writes. The file appears, on disk and readable by its owner alone, when the block has ended.
+    """A function that writes. When the block has ended the file appears: synced, and readable by its owner alone.
 
-    What is there is never written over; where the block fails nothing is left.
+    An existing file is never overwritten; if the block fails, nothing is left behind.
     """
     if path.exists():
-        raise CommandError(f"{path} is there already.")
+        raise CommandError(f"{path} already exists.")
     descriptor, temporary = mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -29,18 +29,18 @@ def write_atomically(path: Path) -> Iterator[Callable[[bytes], object]]:
     except BaseException:
         os.unlink(temporary)
         raise
-    _settle(path.parent)
+    _sync_directory(path.parent)
 
 
-def pieces(path: Path) -> Iterator[bytes]:
-    """What a file holds, piece by piece."""
+def read_chunks(path: Path) -> Iterator[bytes]:
+    """The content of a file, chunk by chunk."""
     with path.open("rb") as file:
-        while piece := file.read(PIECE):
-            yield piece
+        while chunk := file.read(CHUNK):
+            yield chunk
 
 
-def _settle(directory: Path) -> None:
-    """The name, too, on disk."""
+def _sync_directory(directory: Path) -> None:
+    """A new file is only found after a crash if its directory was synced, too."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)

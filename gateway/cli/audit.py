@@ -1,4 +1,4 @@
-"""The chained record of what mattered: whether it is whole, and its latest lines."""
+"""The audit record: whether its chain is intact, and its latest records."""
 
 from collections import deque
 from pathlib import Path
@@ -8,9 +8,11 @@ import click
 import orjson
 
 from gateway.cli.options import CommandError, CommandOptions, run, with_options
-from gateway.cli.times import shown
+from gateway.cli.times import format_time
 from gateway.core.audit import BrokenLink, ChainHead
-from gateway.wiring.record import record_lines, verify_record, witnessed_head
+from gateway.settings import Settings
+from gateway.wiring.command_services import open_services
+from gateway.wiring.stores import chain_name, read_audit, verify_audit
 
 
 @click.group()
@@ -20,29 +22,37 @@ def audit() -> None:
 
 @audit.command("verify")
 @click.argument("file", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--head/--no-head", "witness", default=True, help="Compare with the head kept in the state store.")
+@click.option("--head/--no-head", "compare", default=True, help="Compare with the head that the state store holds.")
 @with_options
-def verify_chain(options: CommandOptions, file: Path | None, witness: bool) -> None:
-    """Follow the chain of FILE (or of the settings) and name the first broken link."""
+def verify_chain(options: CommandOptions, file: Path | None, compare: bool) -> None:
+    """Verify the chain of FILE (default: the file in the settings) and name the first broken link."""
     settings = options.settings()
     path = file or settings.audit_file
-    head = run(witnessed_head(settings)) if witness else None
-    found = verify_record(settings, path, head)
+    stored_head = run(_stored_head(settings)) if compare else None
+    found = verify_audit(settings, path, stored_head)
     if isinstance(found, BrokenLink):
         raise CommandError(f"{path}, line {found.line}: {found.reason}.")
-    options.show({"records": found.seq, "head": found.mac, "witnessed": head is not None}, [_whole(path, found, head)])
+    compared = stored_head is not None
+    remark = "" if compared else " (not compared with a head in the state store)"
+    lines = [f"{path}: {found.seq} records, the chain is intact{remark}."]
+    options.show({"records": found.seq, "head": found.mac, "compared": compared}, lines)
 
 
 @audit.command()
 @click.option("-n", "count", default=10, show_default=True, type=click.IntRange(1, 10_000), help="How many.")
 @with_options
 def tail(options: CommandOptions, count: int) -> None:
-    """The latest records."""
-    records = [_record(line) for line in deque(record_lines(options.settings().audit_file), maxlen=count)]
-    options.show(records, [_spoken(record) for record in records])
+    """Show the latest records."""
+    records = [_parse(line) for line in deque(read_audit(options.settings().audit_file), maxlen=count)]
+    options.show(records, [_format(record) for record in records])
 
 
-def _record(line: bytes) -> dict[str, Any]:
+async def _stored_head(settings: Settings) -> ChainHead | None:
+    async with open_services(settings) as services:
+        return await services.audit_heads.get(chain_name(settings))
+
+
+def _parse(line: bytes) -> dict[str, Any]:
     try:
         record = orjson.loads(line)
     except orjson.JSONDecodeError:
@@ -50,16 +60,11 @@ def _record(line: bytes) -> dict[str, Any]:
     return record if isinstance(record, dict) else {"kind": "unreadable"}
 
 
-def _spoken(record: dict[str, Any]) -> str:
+def _format(record: dict[str, Any]) -> str:
     facts = record.get("facts") or {}
-    said = " ".join(f"{name}={_plain(value)}" for name, value in facts.items() if value not in (None, ""))
-    return f"{record.get('seq', '?'):>6}  {shown(record.get('at'))}  {record.get('kind')}  {said}".rstrip()
+    pairs = " ".join(f"{name}={_plain(value)}" for name, value in facts.items() if value not in (None, ""))
+    return f"{record.get('seq', '?'):>6}  {format_time(record.get('at'))}  {record.get('kind')}  {pairs}".rstrip()
 
 
 def _plain(value: Any) -> str:
     return value if isinstance(value, str) else orjson.dumps(value).decode()
-
-
-def _whole(path: Path, found: ChainHead, head: ChainHead | None) -> str:
-    remark = "" if head is not None else " (its end was not compared with a head kept elsewhere)"
-    return f"{path}: {found.seq} records, the chain is whole{remark}."

@@ -1,4 +1,4 @@
-"""The settings as they are: whether they can be used, what each one is and where it came from."""
+"""Check and show the settings, and print the reference pages."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,8 +10,8 @@ from gateway.cli import reference as pages
 from gateway.cli.options import CommandError, CommandOptions, table, with_options
 from gateway.settings import InvalidSettings, values
 from gateway.settings.reference import as_markdown, as_toml
+from gateway.wiring import SetupError
 from gateway.wiring.service import check_store_urls
-from gateway.wiring.trouble import SetupError
 
 PAGES: Mapping[str, Callable[[], str]] = {
     "toml": as_toml,
@@ -34,26 +34,26 @@ def config() -> None:
 @with_options
 @click.pass_context
 def check(ctx: click.Context, options: CommandOptions) -> None:
-    """Whether the settings can be used; if not, everything that is wrong with them."""
+    """Check the settings and list all errors in them."""
     try:
         loaded = options.loaded()
     except InvalidSettings as errors:
         if not options.as_json:
             raise
-        rows = [{"name": fault.name, "says": fault.says} for fault in errors.errors]
-        options.show({"valid": False, "faults": rows}, ())
+        rows = [{"name": error.name, "reason": error.reason} for error in errors.errors]
+        options.show({"valid": False, "errors": rows}, ())
         ctx.exit(1)
     try:
         check_store_urls(loaded.settings)
     except SetupError as error:
         raise CommandError(str(error)) from None
-    options.show({"valid": True, "faults": []}, [f"The settings ({loaded.file or 'no file'}) can be used."])
+    options.show({"valid": True, "errors": []}, [f"The settings ({loaded.file or 'no file'}) are valid."])
 
 
 @config.command()
 @with_options
 def show(options: CommandOptions) -> None:
-    """Every setting with its value and where it came from. Secrets are files and are not read."""
+    """Show every setting with its value and source. Secrets are files, and are not read."""
     loaded = options.loaded()
     rows = [{"name": name, "value": value, "from": loaded.origins[name]} for name, value in values(loaded.settings)]
     options.show(

@@ -12,7 +12,7 @@ import orjson
 from gateway.cli.demo_files import DemoOptions, find_or_make_keys, remember_ports, remembered_ports, write_settings
 from gateway.cli.demo_text import for_people
 from gateway.cli.demo_upstream import HOST, DemoUpstream
-from gateway.cli.processes import run_until_signal, say, worker_command
+from gateway.cli.serve import report, run_until_signal, worker_command
 from gateway.settings import Settings, load_here
 from gateway.wiring.service import ServedAt, ServiceOptions, free_port, lock_data_dir, serve_until_stopped
 
@@ -74,7 +74,7 @@ async def _demo(options: DemoOptions, latency_s: float, as_json: bool) -> int:
             click.echo(orjson.dumps(facts).decode() if as_json else for_people(facts, options.directory))
 
         with (options.directory / "access.jsonl").open("ab") as access:
-            plan = ServiceOptions(worker_command, say, announce, prepare, [upstream], access.fileno())
+            plan = ServiceOptions(worker_command, report, announce, prepare, [upstream], access.fileno())
             return await serve_until_stopped(settings, plan, place)
 
 

@@ -16,7 +16,7 @@ from gateway.flow.admin_arguments import InvalidArgument
 from gateway.flow.key_admin import KeyAdmin, NewKey
 from gateway.ports import Clock
 from gateway.settings import Settings, write_secret
-from gateway.wiring import open_services
+from gateway.wiring.command_services import open_services
 
 USER, APPROVED_USER = "demo", "demo-approved"
 OFFICERS = ("demo-officer-one", "demo-officer-two")

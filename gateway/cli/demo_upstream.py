@@ -4,7 +4,7 @@ import asyncio
 from asyncio.subprocess import PIPE, Process
 
 from gateway.cli.options import CommandError
-from gateway.cli.processes import program
+from gateway.cli.serve import this_program
 
 START_S = 30.0
 END_S = 3.0
@@ -28,8 +28,8 @@ class DemoUpstream:
     async def ensure(self) -> bool:
         if self._process is not None and self._process.returncode is None:
             return False
-        words = program("sandbox", "--port", str(self.port), "--latency", str(self._latency_s))
-        # Its standard input closes when we die, which ends it (gateway/adapters/parent_watch.py).
+        words = this_program("sandbox", "--port", str(self.port), "--latency", str(self._latency_s))
+        # Its standard input stays open for as long as we live: that is how it knows (gateway/adapters/parent_watch.py).
         self._process = await asyncio.create_subprocess_exec(*words, stdin=PIPE, stdout=PIPE, process_group=0)
         assert self._process.stdout is not None
         try:

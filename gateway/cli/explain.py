@@ -1,7 +1,7 @@
-"""Why a call is what it is to the cache, and what a receipt says: `cache explain` and `cache receipt`.
+"""`cache explain` and `cache receipt`: how the gateway treats a call, and what a receipt certifies.
 
-Explanations are those of `POST /gateway/v1/explain`; here, where the gateway's secret is, with the cache key. Nothing
-is sent upstream, and nothing is looked up but the marks of purges, the namespaces, and the key that is named.
+The explanation is that of `POST /gateway/v1/explain`, plus the cache key, which needs the master secret. Nothing is
+sent upstream; only the purge state, the namespaces and the named virtual key are looked up.
 """
 
 from collections.abc import Mapping
@@ -21,18 +21,18 @@ from gateway.core.purge_state import PurgeState
 from gateway.core.types import KeyRecord, Namespace, Principal
 from gateway.ports import StoreUnavailable
 from gateway.settings import Settings, master_secret
-from gateway.wiring import open_services
 from gateway.wiring.cache_config import cache_config, parse_config, sealing_keys
+from gateway.wiring.command_services import open_services
 
 NAMES = tuple(endpoint.name for endpoint in endpoints.ENDPOINTS)
 DASHED = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
-"""For a command whose argument may begin with a dash, as one in 64 identifiers does."""
+"""For a command whose argument may begin with a dash, as one in 64 receipt ids does."""
 ANYBODY = Principal(KeyRecord("", "", "", "", 0.0))
 
 
 @dataclass(frozen=True, slots=True)
 class ExplainContext:
-    """What an explanation depends on besides body and settings; marks are None where the cache store is away."""
+    """What an explanation depends on besides body and settings; `purge_state` is None if the cache store is lost."""
 
     who: Principal
     purge_state: PurgeState | None
@@ -42,22 +42,22 @@ class ExplainContext:
 @click.command()
 @click.argument("file", type=click.File("rb"))
 @click.option("--endpoint", "name", type=click.Choice(NAMES), default="generate_tensor", show_default=True)
-@click.option("--canonical", is_flag=True, help="Coordinates in full, not as shape and digest.")
-@click.option("--for", "key_id", help="As for this virtual key (its id): its scope, its team, its user.")
-@click.option("--cache-control", help="As with this Cache-Control header.")
+@click.option("--canonical", is_flag=True, help="Show coordinates in full, not as shape and digest.")
+@click.option("--for", "key_id", help="Explain for the virtual key with this id: its scope, team and user.")
+@click.option("--cache-control", help="Explain for a request with this Cache-Control header.")
 @with_options
 def explain(
     options: CommandOptions, file: BinaryIO, name: str, canonical: bool, key_id: str | None, cache_control: str | None
 ) -> None:
-    """What the gateway makes of the body in FILE ("-" for standard input), rule by rule, and its cache key."""
+    """Explain how the gateway treats the body in FILE ("-": standard input): class, rules, cost and cache key."""
     settings = options.settings()
     endpoint = endpoints.find(f"/api/v1/{name}")
     assert endpoint is not None
     rules, terms = parse_config(settings), cache_config(settings, master_secret(settings))
     what = ExplainedCall.of(endpoint, file.read(), "", rules)
-    around = run(_surroundings(settings, key_id))
-    find, who = around.namespaces.get, around.who
-    plan = plan_for(what.call, who, terms, around.purge_state, find, endpoint.cacheable, cache_control)
+    context = run(_look_up(settings, key_id))
+    find, who = context.namespaces.get, context.who
+    plan = plan_for(what.call, who, terms, context.purge_state, find, endpoint.cacheable, cache_control)
     limit = settings.cache.max_entry_bytes
     about = explanation(what, who, plan, terms, rules.rule_set, limit, in_full=canonical)
     about["key"] = _cache_key(plan, who, terms)
@@ -65,31 +65,31 @@ def explain(
 
 
 @click.command(context_settings=DASHED)
-@click.argument("identifier")
+@click.argument("receipt_id")
 @with_options
-def receipt(options: CommandOptions, identifier: str) -> None:
-    """What the receipt of an answer says: model, call, class, when and where it was computed, digest of the answer."""
-    found = receipts.decode(sealing_keys(master_secret(options.settings())).receipts, identifier)
+def receipt(options: CommandOptions, receipt_id: str) -> None:
+    """Show what a receipt certifies: model, call, class, time and place of the computation, digest of the answer."""
+    found = receipts.decode(sealing_keys(master_secret(options.settings())).receipts, receipt_id)
     if found is None:
-        raise CommandError("This gateway made no receipt with that identifier.")
-    about = {"receipt": identifier, **found.document()}
+        raise CommandError("This gateway issued no receipt with that id.")
+    about = {"receipt": receipt_id, **found.document()}
     options.show(about, [f"{name:<14} {value}" for name, value in about.items()])
 
 
-async def _surroundings(settings: Settings, key_id: str | None) -> ExplainContext:
-    async with open_services(settings) as parts:
-        who = ANYBODY if key_id is None else Principal(await parts.key_admin.key(key_id))
+async def _look_up(settings: Settings, key_id: str | None) -> ExplainContext:
+    async with open_services(settings) as services:
+        who = ANYBODY if key_id is None else Principal(await services.key_admin.key(key_id))
         purge_state: PurgeState | None = None
         namespaces: Mapping[str, Namespace] = {}
         with suppress(StoreUnavailable):
-            purge_state = await parts.purge_store.purge_state()
+            purge_state = await services.purge_store.purge_state()
         with suppress(StoreUnavailable):
-            namespaces = await parts.namespace_store.namespaces()
+            namespaces = await services.namespace_store.namespaces()
         return ExplainContext(who, purge_state, namespaces)
 
 
 def _cache_key(plan: CachePlan, who: Principal, terms: CacheConfig) -> str | None:
-    """The address of the entry or record; none where it depends on who asks and nobody is named."""
+    """The cache key; None if it depends on the caller and no key is named."""
     known = (
         who is not ANYBODY or plan.namespace is not None or cache_plan.sharing_scope(who, terms)[0] == "organisation"
     )
@@ -102,18 +102,26 @@ def _lines(about: Mapping[str, Any]) -> list[str]:
         "call": f"{about['endpoint']} of {about['model']}: {about['tokens']} tokens, {about['units']} units",
         "class": f"{about['class']}: {about['reason']}",
         "exact if": about["remedy"] and f"you {about['remedy']}",
-        "concern": "declared: kept apart; needs an approval, and is put on record" if about["flagged"] else None,
+        "concern": "declared: cached apart; needs an approval, and is written to the audit record"
+        if about["flagged"]
+        else None,
         "stored": f"{'yes' if about['stored'] else 'no'}: {about['why']}",
         "namespace": about["namespace"],
         "shared": about["shared_with"],
         "digest": f"{about['call_sha256']}, as on its receipt",
-        "shares by": None if alike else about["shared_sha256"],
+        "shared as": None if alike else about["shared_sha256"],
         "key": about["key"] or _no_key(about),
         "rules": about["rule_set"],
     }
     lines = [f"{name:<10} {value}" for name, value in facts.items() if value is not None]
-    lines += ["", "What decides the class:", *map(_question, about["determinism"])] if about["determinism"] else []
-    lines += ["", "What makes calls one (+ in force, * changes this call, or would):", *map(_rule, about["rules"])]
+    lines += (
+        ["", "Conditions for the class exact:", *map(_question, about["determinism"])] if about["determinism"] else []
+    )
+    lines += [
+        "",
+        "Rules that make calls equal (+: in force, *: changes this call, or would):",
+        *map(_rule, about["rules"]),
+    ]
     return [*lines, "", orjson.dumps(about["canonical"]).decode()]
 
 
@@ -122,9 +130,9 @@ def _question(question: Mapping[str, Any]) -> str:
 
 
 def _no_key(about: Mapping[str, Any]) -> str:
-    return "depends on who asks: --for KEY_ID" if about["stored"] else "none"
+    return "depends on the caller: --for KEY_ID" if about["stored"] else "none"
 
 
 def _rule(rule: Mapping[str, Any]) -> str:
-    purge_state = ("+" if rule["in_force"] else " ") + ("*" if rule["changes"] else " ")
-    return f"  {purge_state} {rule['name']:<22} {rule['level']:<8} {rule['what']}"
+    flags = ("+" if rule["in_force"] else " ") + ("*" if rule["changes"] else " ")
+    return f"  {flags} {rule['name']:<22} {rule['level']:<8} {rule['what']}"

@@ -1,4 +1,4 @@
-"""Ask the running gateway whether it can serve: for people, and for the health checks of containers."""
+"""Ask the running gateway whether it is ready: for people, and for the health checks of containers."""
 
 import http.client
 import json
@@ -7,43 +7,43 @@ from urllib.parse import urlsplit
 import click
 
 from gateway.cli.options import CommandError, CommandOptions, with_options
-from gateway.wiring.place import served_at
+from gateway.wiring.process import running_url
 
 
 @click.command()
-@click.option("--url", help="The gateway's address; without it the one that runs on these settings.")
+@click.option("--url", help="The gateway's URL. Default: the gateway that runs on these settings.")
 @click.option("--timeout", default=2.0, show_default=True, type=click.FloatRange(min=0.05), help="Seconds.")
 @with_options
 def health(options: CommandOptions, url: str | None, timeout: float) -> None:
-    """Whether the gateway can serve: exit status 0, or 1 and why not."""
-    address = url or _address(options)
-    status, parts = ask(address, timeout)
-    lost = sorted(name for name, fine in parts.items() if name != "ready" and not fine)
+    """Ask whether the gateway is ready: exit status 0, or 1 and the reason."""
+    url = url or _running_url(options)
+    status, parts = read_readyz(url, timeout)
+    lost = sorted(name for name, ok in parts.items() if name != "ready" and not ok)
     if status != 200:
-        raise CommandError(f"{address} is not ready; lost: {', '.join(lost) or 'unknown'}.")
+        raise CommandError(f"{url} is not ready; lost: {', '.join(lost) or 'unknown'}.")
     remark = f" (without its {', '.join(lost)})" if lost else ""
-    options.show({"url": address, **parts}, [f"{address} is ready{remark}."])
+    options.show({"url": url, **parts}, [f"{url} is ready{remark}."])
 
 
-def ask(url: str, timeout_s: float) -> tuple[int, dict[str, bool]]:
-    """The status of /readyz and what it says of each part."""
-    parts = urlsplit(url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=timeout_s)
+def read_readyz(url: str, timeout_s: float) -> tuple[int, dict[str, bool]]:
+    """The status of /readyz and the state of each part."""
+    address = urlsplit(url)
+    scheme = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
+    connection = scheme(address.hostname or "", address.port, timeout=timeout_s)
     try:
         connection.request("GET", "/readyz")
         answer = connection.getresponse()
-        said = json.loads(answer.read(65_536))
-        return answer.status, {str(name): bool(value) for name, value in said.items()}
+        parts = json.loads(answer.read(65_536))
+        return answer.status, {str(name): bool(value) for name, value in parts.items()}
     except (OSError, http.client.HTTPException, ValueError, AttributeError):
         raise CommandError(f"No gateway answers at {url}.") from None
     finally:
         connection.close()
 
 
-def _address(options: CommandOptions) -> str:
+def _running_url(options: CommandOptions) -> str:
     settings = options.settings()
-    served = served_at(settings)
-    if served is None:
+    url = running_url(settings)
+    if url is None:
         raise CommandError(f"No gateway runs on {settings.data_dir}.")
-    return served
+    return url

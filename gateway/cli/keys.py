@@ -1,4 +1,4 @@
-"""Virtual keys: issue, look at, revoke."""
+"""Virtual keys: create, list, show, revoke."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -8,36 +8,40 @@ from typing import Any
 import click
 
 from gateway.cli.options import CommandOptions, run, system_user, table, with_options
-from gateway.cli.times import shown, when
+from gateway.cli.times import format_time, parse_time
 from gateway.core.types import Approval, CacheScope, KeyRecord, Limits
 from gateway.flow.key_admin import SHARES, NewKey
-from gateway.wiring import open_services
+from gateway.wiring.command_services import open_services
 
-CEILING = click.IntRange(min=1)
+LIMIT = click.IntRange(min=1)
 
 
 @click.group()
 def keys() -> None:
-    """Issue, list and revoke virtual keys."""
+    """Create, list, show and revoke virtual keys."""
 
 
 @keys.command()
-@click.option("--user", required=True, help="Whose key it is.")
-@click.option("--team", default="default", show_default=True, help="The team whose member the user is.")
-@click.option("--model", "models", multiple=True, help="A model the key may use (repeat); without it: all.")
-@click.option("--expires", type=when, help="When the key ends: 30d, 12h, 2027-01-31.")
-@click.option("--label", default="", help="A remark, shown in lists.")
-@click.option("--requests-per-minute", type=CEILING, help="A ceiling of this key alone.")
-@click.option("--burst", type=CEILING, help="Requests at once; as many as a minute's if left out.")
-@click.option("--concurrent", type=CEILING, help="Calls under way at once.")
-@click.option("--units-per-day", type=click.IntRange(min=0), help="Units a UTC day.")
-@click.option("--cache-classes", help='Classes of answers kept for it, as "exact,pinned"; "none" for none.')
+@click.option("--user", required=True, help="The user who gets the key.")
+@click.option("--team", default="default", show_default=True, help="The user's team.")
+@click.option("--model", "models", multiple=True, help="A model that the key may use; without it, every model.")
+@click.option("--expires", type=parse_time, help="When the key expires: 30d, 12h, 2027-01-31.")
+@click.option("--label", default="", help="A note, shown in lists.")
+@click.option("--requests-per-minute", type=LIMIT, help="Requests per minute, for this key alone.")
+@click.option("--burst", type=LIMIT, help="Requests at once. Default: as many as per minute.")
+@click.option("--concurrent", type=LIMIT, help="Concurrent calls.")
+@click.option("--units-per-day", type=click.IntRange(min=0), help="Units per UTC day.")
+@click.option("--cache-classes", help='Determinism classes cached for it, such as "exact,pinned"; "none" for none.')
 @click.option(
-    "--cache-share", type=click.Choice(SHARES), help="Who shares its answers; never more than the settings say."
+    "--cache-share",
+    type=click.Choice(SHARES),
+    help="Who shares its cached answers; never wider than `cache.share` in the settings.",
 )
-@click.option("--cache-control", help='Cache-Control directives it may send, as "no-cache,max-age"; "none" for none.')
-@click.option("--namespace", help="The namespace it reads and records in where a request names none.")
-@click.option("--by", default=system_user, help="Who issues it, for the record; the system's user if left out.")
+@click.option(
+    "--cache-control", help='Cache-Control directives that it may send, such as "no-cache,max-age"; "none" for none.'
+)
+@click.option("--namespace", help="The namespace for requests that name none.")
+@click.option("--by", default=system_user, help="Who creates it, for the audit record. Default: the system's user.")
 @with_options
 def create(
     options: CommandOptions,
@@ -51,20 +55,20 @@ def create(
     cache_share: str | None,
     cache_control: str | None,
     namespace: str | None,
-    **ceilings: int | None,
+    **limits: int | None,
 ) -> None:
-    """Issue a key. Its text is shown once and cannot be had again."""
+    """Create a key. The key is shown once and cannot be retrieved later."""
     scope = CacheScope(_listed(cache_classes), cache_share, _listed(cache_control), namespace)
     cache = None if scope == CacheScope() else scope
-    order = NewKey(user, team, models or None, expires, Limits(**ceilings), label, cache)
-    record, text = run(_create(options, order, by))
+    new_key = NewKey(user, team, models or None, expires, Limits(**limits), label, cache)
+    record, text = run(_create(options, new_key, by))
     lines = [
         f"key      {text}",
         f"id       {record.public_id}",
         f"user     {user} (team {team})",
-        f"expires  {shown(expires) or 'never'}",
+        f"expires  {format_time(expires) or 'never'}",
         *scope_lines(record),
-        "This is the only time that the key is shown.",
+        "The key is shown only this once.",
     ]
     options.show({"key": text, **facts(record)}, lines)
 
@@ -73,7 +77,7 @@ def create(
 @click.option("--user", help="Only this user's keys.")
 @with_options
 def list_keys(options: CommandOptions, user: str | None) -> None:
-    """All keys, oldest first."""
+    """List all keys, oldest first."""
     records = run(_list(options, user))
     head = ("ID", "USER", "TEAM", "STATE", "CREATED", "EXPIRES", "NAMESPACE", "LABEL")
     rows = [
@@ -82,8 +86,8 @@ def list_keys(options: CommandOptions, user: str | None) -> None:
             key.user,
             key.team,
             state(key),
-            shown(key.created),
-            shown(key.expires),
+            format_time(key.created),
+            format_time(key.expires),
             _namespace(key),
             key.label,
         )
@@ -96,41 +100,43 @@ def list_keys(options: CommandOptions, user: str | None) -> None:
 @click.argument("key_id")
 @with_options
 def show(options: CommandOptions, key_id: str) -> None:
-    """One key, its ceilings and its user's approvals."""
+    """Show one key, its limits and its user's approvals."""
     record, approvals = run(_show(options, key_id))
     about = {**facts(record), "approvals": [approval_facts(approval) for approval in approvals]}
-    options.show(about, _card(record, approvals))
+    options.show(about, _format(record, approvals))
 
 
 @keys.command()
 @click.argument("key_id")
-@click.option("--by", default=system_user, help="Who revokes it, for the record; the system's user if left out.")
+@click.option("--by", default=system_user, help="Who revokes it, for the audit record. Default: the system's user.")
 @with_options
 def revoke(options: CommandOptions, key_id: str, by: str) -> None:
-    """End a key. Every worker refuses it within two seconds."""
+    """Revoke a key. Every worker refuses it within two seconds."""
     record = run(_revoke(options, key_id, by))
-    options.show(facts(record), [f"Key {record.public_id} of {record.user} is revoked since {shown(record.revoked)}."])
+    options.show(
+        facts(record), [f"Key {record.public_id} of {record.user} was revoked at {format_time(record.revoked)}."]
+    )
 
 
 def facts(record: KeyRecord) -> Mapping[str, Any]:
-    """A key for programs: everything but its digest."""
+    """A key as JSON: everything but its digest."""
     about = asdict(record)
     del about["digest"]
     return {**about, "state": state(record)}
 
 
 def scope_lines(record: KeyRecord) -> list[str]:
-    """What a key may do with the cache, where that is less than the settings say."""
+    """How the cache is restricted for a key."""
     if record.cache is None:
         return []
-    named = {
-        "keeps": record.cache.classes,
+    restrictions = {
+        "classes": record.cache.classes,
         "shares with": record.cache.share,
         "Cache-Control": record.cache.directives,
         "namespace": record.cache.namespace,
     }
-    said = (f"{what} {_words(value)}" for what, value in named.items() if value is not None)
-    return [f"cache    {'; '.join(said)}"]
+    texts = (f"{name} {_words(value)}" for name, value in restrictions.items() if value is not None)
+    return [f"cache    {'; '.join(texts)}"]
 
 
 def _namespace(record: KeyRecord) -> str | None:
@@ -138,11 +144,11 @@ def _namespace(record: KeyRecord) -> str | None:
 
 
 def _words(value: str | tuple[str, ...]) -> str:
-    return value if isinstance(value, str) else ", ".join(value) or "nothing"
+    return value if isinstance(value, str) else ", ".join(value) or "none"
 
 
 def _listed(text: str | None) -> tuple[str, ...] | None:
-    """Words between commas; "none" is a list without any, left out is no list."""
+    """Comma-separated words; "none" is an empty list."""
     if text is None:
         return None
     words = (word.strip().lower() for word in text.split(","))
@@ -159,41 +165,44 @@ def state(record: KeyRecord) -> str:
     return "expired" if record.expires is not None and record.expires <= datetime.now(UTC).timestamp() else "valid"
 
 
-def _card(record: KeyRecord, approvals: tuple[Approval, ...]) -> list[str]:
-    ceilings = [f"{name} {value}" for name, value in asdict(record.limits).items() if value is not None]
+def _format(record: KeyRecord, approvals: tuple[Approval, ...]) -> list[str]:
+    limits = [f"{name} {value}" for name, value in asdict(record.limits).items() if value is not None]
     lines = [
         f"id       {record.public_id} ({state(record)})",
         f"user     {record.user} (team {record.team})",
-        f"created  {shown(record.created)}",
-        f"expires  {shown(record.expires) or 'never'}",
+        f"created  {format_time(record.created)}",
+        f"expires  {format_time(record.expires) or 'never'}",
         f"models   {', '.join(record.models or ()) or 'all'}",
-        f"limits   {', '.join(ceilings) or 'only those of the user'}",
+        f"limits   {', '.join(limits) or 'those of the user'}",
         *scope_lines(record),
     ]
-    lines += [f"revoked  {shown(record.revoked)}"] if record.revoked is not None else []
-    ended = (("revoked " + (shown(approval.revoked) or "")) if approval.revoked else "" for approval in approvals)
-    return lines + [
-        f"approval {approval.approval_id} until {shown(approval.expires)} by {', '.join(approval.approved_by)} {end}".rstrip()
-        for approval, end in zip(approvals, ended, strict=True)
-    ]
+    lines += [f"revoked  {format_time(record.revoked)}"] if record.revoked is not None else []
+    lines += [_format_approval(approval) for approval in approvals]
+    return lines
 
 
-async def _create(options: CommandOptions, order: NewKey, by: str) -> tuple[KeyRecord, str]:
-    async with open_services(options.settings()) as parts:
-        return await parts.key_admin.create_key(order, by)
+def _format_approval(approval: Approval) -> str:
+    revoked = f" revoked {format_time(approval.revoked)}" if approval.revoked else ""
+    approvers = ", ".join(approval.approved_by)
+    return f"approval {approval.approval_id} until {format_time(approval.expires)} by {approvers}{revoked}"
+
+
+async def _create(options: CommandOptions, new_key: NewKey, by: str) -> tuple[KeyRecord, str]:
+    async with open_services(options.settings()) as services:
+        return await services.key_admin.create_key(new_key, by)
 
 
 async def _list(options: CommandOptions, user: str | None) -> tuple[KeyRecord, ...]:
-    async with open_services(options.settings()) as parts:
-        return tuple(await parts.key_admin.keys(user))
+    async with open_services(options.settings()) as services:
+        return tuple(await services.key_admin.keys(user))
 
 
 async def _show(options: CommandOptions, key_id: str) -> tuple[KeyRecord, tuple[Approval, ...]]:
-    async with open_services(options.settings()) as parts:
-        record = await parts.key_admin.key(key_id)
-        return record, tuple(await parts.key_admin.approvals(record.user))
+    async with open_services(options.settings()) as services:
+        record = await services.key_admin.key(key_id)
+        return record, tuple(await services.key_admin.approvals(record.user))
 
 
 async def _revoke(options: CommandOptions, key_id: str, by: str) -> KeyRecord:
-    async with open_services(options.settings()) as parts:
-        return await parts.key_admin.revoke_key(key_id, by)
+    async with open_services(options.settings()) as services:
+        return await services.key_admin.revoke_key(key_id, by)

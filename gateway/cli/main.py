@@ -1,4 +1,4 @@
-"""`esm-gateway`: the table of commands. A command's module is loaded when it is asked for, so that starting is fast."""
+"""`esm-gateway`: the table of commands. A command's module is imported only when used, so that startup is fast."""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -23,11 +23,11 @@ COMMANDS: Mapping[str, str] = {
     "sandbox": "sandbox:sandbox",
 }
 HIDDEN = ("worker", "sandbox")
-"""Processes of our own: a worker of `serve`, the stand-in upstream of `demo`."""
+"""Child processes: a worker of `serve`, the sandbox upstream of `demo`."""
 
 
 class LazyGroup(click.Group):
-    """Finds commands in the table, and turns what can be told in a sentence into one on standard error."""
+    """Imports commands from the table, and reports expected errors in a sentence on standard error."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [name for name in COMMANDS if name not in HIDDEN]
@@ -50,4 +50,4 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="esm-gateway")
 def main() -> None:
-    """A gateway in front of a protein-model API: virtual keys, quotas, a cache, and a record of what matters."""
+    """A caching API gateway in front of a protein-model API: virtual keys, quotas, policies, an audit record."""

@@ -1,7 +1,7 @@
-"""What all commands share: where the settings come from, how answers are shown, how failures are told.
+"""What all commands share: the settings, output for people and programs, and error messages.
 
-An answer is for a person, or with `--json` one JSON value on standard output. A failure is one sentence on standard
-error and exit status 1 (2 where the command itself was not understood).
+Output is text, or with `--json` one JSON value, on standard output. An error is one sentence on standard error with
+exit status 1 (2 for wrong usage).
 """
 
 import asyncio
@@ -20,13 +20,13 @@ from gateway.core.problems import Problem
 from gateway.flow.admin_arguments import InvalidArgument
 from gateway.ports import AuditUnavailable, StoreUnavailable
 from gateway.settings import InvalidSettings, Loaded, Settings, load_here
-from gateway.wiring.trouble import SetupError
+from gateway.wiring import SetupError
 
 T = TypeVar("T")
 
 
 class CommandError(Exception):
-    """A failure with its sentence."""
+    """Why a command failed, in one sentence."""
 
 
 REPORTED_ERRORS = (
@@ -43,7 +43,7 @@ REPORTED_ERRORS = (
 
 @dataclass(frozen=True, slots=True)
 class CommandOptions:
-    """One use of the command line."""
+    """The options that all commands share."""
 
     config: Path | None
     as_json: bool
@@ -64,10 +64,10 @@ class CommandOptions:
 
 
 def with_options(function: Callable[..., T]) -> Callable[..., T]:
-    """Add `--config` and `--json`, and hand the command a Shell."""
+    """Add `--config` and `--json`, and pass the command its CommandOptions."""
 
     @click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="Settings file (TOML).")
-    @click.option("--json", "as_json", is_flag=True, help="One JSON value, for programs.")
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON value, for programs.")
     @functools.wraps(function)
     def wrapped(config: Path | None, as_json: bool, *args: Any, **kwargs: Any) -> T:
         return function(CommandOptions(config, as_json), *args, **kwargs)
@@ -76,20 +76,20 @@ def with_options(function: Callable[..., T]) -> Callable[..., T]:
 
 
 def run(work: Awaitable[T]) -> T:
-    """Do asynchronous work to its end."""
+    """Run asynchronous work in an event loop of its own."""
 
-    async def whole() -> T:
+    async def main() -> T:
         return await work
 
-    return asyncio.run(whole())
+    return asyncio.run(main())
 
 
 def error_text(error: BaseException) -> str:
-    """A failure in one sentence (settings: one line a fault)."""
+    """An error in one sentence (of settings: one line per error)."""
     if isinstance(error, InvalidSettings):
-        return "the settings are not valid:\n" + "\n".join(f"  {fault}" for fault in error.errors)
+        return "the settings are not valid:\n" + "\n".join(f"  {each}" for each in error.errors)
     if isinstance(error, StoreUnavailable):
-        return f"A store does not answer ({error}); nothing is known to have changed."
+        return f"A store does not answer ({error}); whether anything was changed is unknown."
     if isinstance(error, AuditUnavailable):
         return "The audit record could not be written, so nothing was changed."
     if isinstance(error, Problem):
@@ -107,7 +107,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
 
 
 def system_user() -> str:
-    """The name of the system's user, who stands in the record unless `--by` says otherwise."""
+    """The name of the operating system's user: the default of `--by`."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:

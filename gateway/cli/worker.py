@@ -1,4 +1,4 @@
-"""A worker of `serve`: started by the supervisor, never by a person. It ends when the supervisor does."""
+"""A worker of `serve`: started by the supervisor, never by a person. It exits when the supervisor does."""
 
 import asyncio
 import signal
@@ -8,8 +8,8 @@ from functools import partial
 import click
 
 from gateway.settings import Settings
-from gateway.wiring import run_worker
-from gateway.wiring.child import signal_ready, worker_settings
+from gateway.wiring.process import receive_settings, report_ready
+from gateway.wiring.worker import run_worker
 
 try:
     from uvloop import run
@@ -20,13 +20,13 @@ except ImportError:  # Windows has no uvloop
 @click.command(hidden=True)
 @click.option("--slot", type=int, required=True)
 @click.option("--listener", type=int, required=True, help="The inherited socket.")
-@click.option("--ready", type=int, required=True, help="The inherited pipe to say that we are ready.")
+@click.option("--ready", type=int, required=True, help="The inherited pipe on which to report ready.")
 def worker(slot: int, listener: int, ready: int) -> None:
-    """Serve calls on an inherited socket; settings come on standard input."""
-    run(_work(worker_settings(), slot, socket.socket(fileno=listener), ready))
+    """Serve requests on an inherited socket; reads its settings from standard input."""
+    run(_serve(receive_settings(), slot, socket.socket(fileno=listener), ready))
 
 
-async def _work(settings: Settings, slot: int, listener: socket.socket, ready: int) -> None:
+async def _serve(settings: Settings, slot: int, listener: socket.socket, ready: int) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    await run_worker(settings, slot, [listener], partial(signal_ready, ready), stop)
+    await run_worker(settings, slot, [listener], partial(report_ready, ready), stop)

@@ -1,4 +1,4 @@
-"""What an operator can set, from one TOML file, `GATEWAY_*` variables and secret files.
+"""The settings, from one TOML file, `GATEWAY_*` variables and secret files.
 
 The only part of the gateway that reads the environment. It starts nothing and connects to nothing.
 """

@@ -1,6 +1,6 @@
-"""Settings that are each well-formed and yet cannot all be meant.
+"""Settings that are valid one by one but contradict each other, or files that they name and that cannot be used.
 
-Each rule names the settings that it compares, so that a fault in one of them is not reported twice.
+Each rule names the settings that it compares, so that an error in one of them is not reported twice.
 """
 
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from gateway.core.rules import unknown_rules
 from gateway.settings.errors import SettingError
 from gateway.settings.model import HolderLimits, Settings
-from gateway.settings.secret_files import MASTER_BYTES, fault_of
+from gateway.settings.secret_files import MASTER_BYTES, secret_file_error
 
 STORE_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
 LEASE_MARGIN_S = 30
@@ -20,7 +20,7 @@ def _lease(settings: Settings) -> str | None:
     least = settings.upstream.total_s + LEASE_MARGIN_S
     if settings.admission.reservation_lease_s >= least:
         return None
-    return f"must be at least upstream.total_s + {LEASE_MARGIN_S} ({least:g}), or a slow call loses its reservation"
+    return f"must be at least upstream.total_s + {LEASE_MARGIN_S} ({least:g}), or a slow call outlives its reservation"
 
 
 def _connect(settings: Settings) -> str | None:
@@ -75,7 +75,7 @@ def _classes(settings: Settings) -> str | None:
 
 def _rules(settings: Settings) -> str | None:
     strange = unknown_rules(settings.cache.rules)
-    return f"no rule that can be switched has the name {', '.join(strange)}" if strange else None
+    return f"unknown rules: {', '.join(strange)}" if strange else None
 
 
 def _state_url(settings: Settings) -> str | None:
@@ -96,7 +96,7 @@ def _store(url: str | None) -> str | None:
     if parts.scheme not in STORE_SCHEMES:
         return f"must begin with one of {', '.join(f'{scheme}://' for scheme in STORE_SCHEMES)}"
     if parts.password is not None or "password=" in parts.query:
-        return "holds a password; put it into a file and name that in the setting ending in _password_file"
+        return "contains a password; put it into a file, and name that in the setting ending in _password_file"
     return None
 
 
@@ -117,14 +117,14 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def contradictions(settings: Settings, faulty: frozenset[str]) -> Iterator[SettingError]:
-    """What cannot be meant together; rules that touch a setting already faulty are left out."""
+def contradictions(settings: Settings, invalid: frozenset[str]) -> Iterator[SettingError]:
+    """All contradictions; rules that read an already invalid setting are skipped."""
     for names, rule in RULES:
-        says = None if any(_touches(name, bad) for name in names for bad in faulty) else rule(settings)
-        if says is not None:
-            yield SettingError(names[0], says)
+        reason = None if any(_touches(name, bad) for name in names for bad in invalid) else rule(settings)
+        if reason is not None:
+            yield SettingError(names[0], reason)
     yield from _bursts(settings)
-    yield from _secret_faults(settings)
+    yield from _secret_errors(settings)
 
 
 def _bursts(settings: Settings) -> Iterator[SettingError]:
@@ -133,10 +133,10 @@ def _bursts(settings: Settings) -> Iterator[SettingError]:
     for name, table in rows:
         lifted = "requests_per_minute" in table.model_fields_set and table.requests_per_minute is None
         if table.burst is not None and lifted:
-            yield SettingError(f"{name}.burst", "means nothing while requests_per_minute is unlimited")
+            yield SettingError(f"{name}.burst", "has no effect while requests_per_minute is unlimited")
 
 
-def _secret_faults(settings: Settings) -> Iterator[SettingError]:
+def _secret_errors(settings: Settings) -> Iterator[SettingError]:
     stores = settings.stores
     rows = [(f'upstream.keys["{key.id}"].file', key.file, 1) for key in settings.upstream.keys]
     rows += [
@@ -149,9 +149,9 @@ def _secret_faults(settings: Settings) -> Iterator[SettingError]:
         if path is not None
     ]
     for name, path, least in rows:
-        says = fault_of(path, least)
-        if says is not None:
-            yield SettingError(name, says)
+        reason = secret_file_error(path, least)
+        if reason is not None:
+            yield SettingError(name, reason)
 
 
 def _touches(name: str, bad: str) -> bool:

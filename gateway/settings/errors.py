@@ -1,6 +1,6 @@
-"""What is wrong with the settings, in sentences: each fault names the setting and says what would be right.
+"""Errors in the settings as sentences: each names the setting and says what would be valid.
 
-A fault never repeats a value: somebody may have pasted a secret where none belongs.
+An error never repeats the value, which may be a secret pasted into the wrong setting.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,21 +33,21 @@ _SENTENCES: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class SettingError:
-    """One fault: the setting (dotted, or the name of a variable or file) and what is wrong with it."""
+    """One error: the setting (dotted, or the name of a variable or file) and what is wrong with it."""
 
     name: str
-    says: str
+    reason: str
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.says}"
+        return f"{self.name}: {self.reason}"
 
 
 class InvalidSettings(Exception):
-    """All faults of one reading of the settings, at once."""
+    """All errors found in the settings, together."""
 
     def __init__(self, errors: Iterable[SettingError]) -> None:
         self.errors: tuple[SettingError, ...] = tuple(errors)
-        super().__init__("\n".join(str(fault) for fault in self.errors))
+        super().__init__("\n".join(str(error) for error in self.errors))
 
 
 def dotted(location: Sequence[int | str]) -> str:
@@ -59,15 +59,15 @@ def dotted(location: Sequence[int | str]) -> str:
 
 
 def sentence(error: Mapping[str, Any]) -> str:
-    """What one validation error asks for, without the value that was given."""
+    """One validation error, without the value that was given."""
     pattern = _SENTENCES.get(str(error["type"]))
-    said = pattern.format(**error.get("ctx", {})) if pattern else str(error["msg"])
+    text = pattern.format(**error.get("ctx", {})) if pattern else str(error["msg"])
     ceiling = str(error["loc"][0]) == "limits" and error["type"] == "int_type"
-    return f'{said}, or "unlimited"' if ceiling else said
+    return f'{text}, or "unlimited"' if ceiling else text
 
 
 def unknown(given: str, known: Iterable[str]) -> str:
-    """That there is no such setting, with the one that was probably meant."""
+    """The error for an unknown setting, with the one that was probably meant."""
     by_text = {name.lower(): name for name in known}
     endings = {name.rsplit(".", 1)[-1]: full for name, full in by_text.items()}
     for names in (by_text, endings):

@@ -1,4 +1,4 @@
-"""The names of the settings, read off the model: dotted in the file, `GATEWAY_...` in the environment."""
+"""The names of the settings, derived from the model: dotted in the file, `GATEWAY_...` in the environment."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ CONFIG = "GATEWAY_CONFIG"
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One leaf of the model (a list or a table of free names is one leaf)."""
+    """One leaf of the model (a list, or a table with names of the operator's choice, is one leaf)."""
 
     name: str
     field: FieldInfo
@@ -27,33 +27,33 @@ class Setting:
         return PREFIX + self.name.upper().replace(".", NESTING)
 
 
-def part_of(field: FieldInfo) -> type[BaseModel] | None:
-    """The model of a table, where the field is one."""
+def table_model(field: FieldInfo) -> type[BaseModel] | None:
+    """The model of a field that is a table, else None."""
     kind = field.annotation
     return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
 
-def leaves(part: type[BaseModel] = Settings, prefix: str = "") -> Iterator[Setting]:
+def leaves(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[Setting]:
     """Every setting, in the order of the model."""
-    for name, field in part.model_fields.items():
-        below = part_of(field)
-        if below is None:
+    for name, field in model.model_fields.items():
+        inner = table_model(field)
+        if inner is None:
             yield Setting(prefix + name, field)
         else:
-            yield from leaves(below, f"{prefix}{name}.")
+            yield from leaves(inner, f"{prefix}{name}.")
 
 
-def tables(part: type[BaseModel] = Settings, prefix: str = "") -> Iterator[str]:
-    """Every table that holds settings, dotted."""
-    for name, field in part.model_fields.items():
-        below = part_of(field)
-        if below is not None:
+def tables(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[str]:
+    """Every table of settings, dotted."""
+    for name, field in model.model_fields.items():
+        inner = table_model(field)
+        if inner is not None:
             yield prefix + name
-            yield from tables(below, f"{prefix}{name}.")
+            yield from tables(inner, f"{prefix}{name}.")
 
 
 def is_text(field: FieldInfo) -> bool:
-    """Whether a value of the environment is taken as it stands (text, a path, one of some words)."""
+    """Whether a variable's value is taken unchanged (text, a path, an enumeration)."""
     return any(kind in (str, Path) or get_origin(kind) is Literal for kind in alternatives(field.annotation))
 
 
@@ -62,7 +62,7 @@ def is_path(field: FieldInfo) -> bool:
 
 
 def alternatives(annotation: Any) -> set[Any]:
-    """The types of a union, out of their annotations; containers are not looked into."""
+    """The types of a union, without their metadata; the types within containers are not included."""
     if get_origin(annotation) in (tuple, Literal) or not get_args(annotation):
         return {annotation}
     if hasattr(annotation, "__metadata__"):

@@ -1,4 +1,4 @@
-"""The settings as a page to read and as a file to start from, both written from the model."""
+"""docs/settings.md and deploy/esm-gateway.toml, both generated from the model."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from gateway.settings.model import UNLIMITED, HolderLimits, Settings, UpstreamKeySettings
-from gateway.settings.names import alternatives, leaves, part_of
+from gateway.settings.names import alternatives, leaves, table_model
 
 PREFACE = (
     "One TOML file (`--config`, or the variable GATEWAY_CONFIG); environment variables take precedence over it.",
@@ -29,12 +29,12 @@ SAMPLES: Mapping[str, str] = {
     "secrets.master_file": "/run/secrets/master",
     "audit.file": "/var/lib/esm-gateway/audit/audit.jsonl",
 }
-"""What stands in the file where there is no default to show."""
-FREE: Mapping[str, tuple[str, type[BaseModel]]] = {
+"""Examples for the file, for settings without a default."""
+NAMED_TABLES: Mapping[str, tuple[str, type[BaseModel]]] = {
     "upstream.keys": ("upstream.keys[]", UpstreamKeySettings),
     "limits.users": ("limits.users.NAME", HolderLimits),
 }
-"""Settings that hold tables of their own."""
+"""Lists and tables whose items are tables."""
 _WORDS: Mapping[Any, str] = {int: "whole number", float: "number", bool: "true or false", str: "text", Path: "path"}
 
 
@@ -68,14 +68,14 @@ def as_markdown() -> str:
     ]
     for leaf in leaves():
         lines.append(_row(leaf.name, leaf.field, f"`{leaf.variable}`"))
-        prefix, part = FREE.get(leaf.name, ("", None))
+        prefix, part = NAMED_TABLES.get(leaf.name, ("", None))
         if part is not None:
             lines += [_row(f"{prefix}.{name}", field, "") for name, field in part.model_fields.items()]
     return "\n".join(lines) + "\n"
 
 
 def as_toml() -> str:
-    """deploy/esm-gateway.toml: every setting; those that have a default are commented out at it."""
+    """deploy/esm-gateway.toml: every setting; those that have a default are commented out."""
     head = ["Settings of the ESM gateway. Lines that are commented out show the defaults.", *PREFACE]
     return "\n".join([*(f"# {line}".replace("`", "") for line in head), *_section(Settings, "")]) + "\n"
 
@@ -88,13 +88,13 @@ def _section(part: type[BaseModel], table: str) -> Iterator[str]:
     inner: list[tuple[str, FieldInfo]] = []
     for name, field in part.model_fields.items():
         full = f"{table}.{name}".lstrip(".")
-        if part_of(field) is not None or "[" in SAMPLES.get(full, ""):
+        if table_model(field) is not None or "[" in SAMPLES.get(full, ""):
             inner.append((full, field))
         else:
             yield f"# {field.description}"
             yield f"# {name} = {_toml(SAMPLES.get(full, default(field)))}"
     for full, field in inner:
-        below = part_of(field)
+        below = table_model(field)
         yield from _section(below, full) if below else ("", f"# {field.description}", *SAMPLES[full].splitlines())
 
 

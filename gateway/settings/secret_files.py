@@ -1,7 +1,7 @@
-"""Secrets live in files: read when they are needed, never kept in the settings, never shown.
+"""Secrets are files: read when they are needed, never part of the settings, never shown.
 
-A secret file may be readable by its owner and its group (as Kubernetes mounts them), by nobody else, and writable by
-its owner alone. This module derives nothing and encrypts nothing.
+A secret file may be readable by its owner and group (as Kubernetes mounts them), but by nobody else, and writable only
+by its owner.
 """
 
 import os
@@ -15,32 +15,32 @@ MASTER_BYTES = 32
 _TOO_OPEN = stat.S_IWGRP | stat.S_IXGRP | stat.S_IRWXO
 
 
-def fault_of(path: Path, least_bytes: int = 1) -> str | None:
-    """What is wrong with a secret file, in a sentence; None where it can be used."""
+def secret_file_error(path: Path, min_bytes: int = 1) -> str | None:
+    """Why a secret file cannot be used, in a sentence; None if it can."""
     try:
         info = path.stat()
         if not stat.S_ISREG(info.st_mode):
             return f"{path} is not a file"
         if info.st_mode & _TOO_OPEN:
-            return f"{path} is open to others (mode {stat.S_IMODE(info.st_mode):04o}); chmod 0600 or 0640"
+            return f"{path} is accessible to others (mode {stat.S_IMODE(info.st_mode):04o}); chmod 0600 or 0640"
         size = len(path.read_bytes().strip())
     except OSError as error:
         return f"{path} cannot be read: {error.strerror}"
-    if size < least_bytes:
-        return f"{path} is empty" if size == 0 else f"{path} holds {size} bytes; at least {least_bytes} are needed"
+    if size < min_bytes:
+        return f"{path} is empty" if size == 0 else f"{path} has {size} bytes; at least {min_bytes} are needed"
     return None
 
 
-def read_secret(path: Path, least_bytes: int = 1) -> bytes:
-    """A secret, without the blanks and newlines around it."""
-    fault = fault_of(path, least_bytes)
-    if fault is not None:
-        raise InvalidSettings([SettingError("secret", fault)])
+def read_secret(path: Path, min_bytes: int = 1) -> bytes:
+    """A secret, without surrounding whitespace."""
+    error = secret_file_error(path, min_bytes)
+    if error is not None:
+        raise InvalidSettings([SettingError("secret", error)])
     return path.read_bytes().strip()
 
 
 def master_secret(settings: Settings) -> bytes:
-    """The gateway's own secret; the generated one is made on first use."""
+    """The master secret; without `secrets.master_file`, it is generated on first use."""
     path = settings.master_file
     if settings.secrets.master_file is None and not path.exists():
         _refuse_second_master(settings)
@@ -49,7 +49,7 @@ def master_secret(settings: Settings) -> bytes:
 
 
 def write_secret(path: Path, content: bytes) -> None:
-    """Write a file 0600 in a directory 0700, whole or not at all; a file that stands already is kept."""
+    """Atomically write a file of mode 0600 in a directory of mode 0700. An existing file is not replaced."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -66,8 +66,8 @@ def write_secret(path: Path, content: bytes) -> None:
 
 
 def _refuse_second_master(settings: Settings) -> None:
-    """A new secret beside an old record would make every key and record in this place unreadable."""
+    """With a new secret, existing keys and audit records could not be read any more."""
     record = settings.audit_file
     if record.exists() and record.stat().st_size:
-        says = f"is gone, but {record} was written with it; restore it, or start on an empty data_dir"
-        raise InvalidSettings([SettingError(str(settings.master_file), says)])
+        reason = f"is missing, but {record} was written with it; restore it, or use an empty data_dir"
+        raise InvalidSettings([SettingError(str(settings.master_file), reason)])

@@ -1,8 +1,8 @@
 """Where settings come from: the TOML file and `GATEWAY_*` variables, merged into one nested table.
 
-A variable wins over the file. `GATEWAY_LISTEN__PORT` is `listen.port`; lists and tables are JSON; an empty variable
-counts as not set. Relative paths in the file start at the file's directory, in a variable at the working directory.
-Nothing is validated here beyond names.
+A variable overrides the file. `GATEWAY_LISTEN__PORT` is `listen.port`; lists and tables are JSON; an empty variable
+counts as not set. Relative paths in the file are relative to its directory, in a variable to the working directory.
+Only names are validated here.
 """
 
 import json
@@ -22,26 +22,26 @@ _SERVICE_LINK = re.compile(r"GATEWAY_(SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_\d+
 
 
 def read_file(path: Path) -> dict[str, Any] | SettingError:
-    """The file as a nested table, its relative paths anchored at its directory."""
+    """The file as a nested table, with absolute paths."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         return SettingError(str(path), f"cannot be read: {error.strerror}")
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         return SettingError(str(path), f"is not TOML: {error}")
-    _anchor(table, path.absolute().parent)
+    _make_paths_absolute(table, path.absolute().parent)
     return table
 
 
 def read_variables(environ: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str], list[SettingError]]:
-    """The variables as a nested table, which variable set which setting, and names that mean nothing."""
+    """The variables as a nested table, which variable set which setting, and unknown names as errors."""
     known = {PREFIX + name.upper().replace(".", "__"): (name, None) for name in tables()} | {
         leaf.variable: (leaf.name, leaf.field) for leaf in leaves()
     }
     table: dict[str, Any] = {}
     origins: dict[str, str] = {}
     errors: list[SettingError] = []
-    for variable, text in sorted(_ours(environ)):
+    for variable, text in sorted(_setting_variables(environ)):
         if variable not in known:
             errors.append(SettingError(variable, unknown(variable, [*known, CONFIG])))
             continue
@@ -52,18 +52,18 @@ def read_variables(environ: Mapping[str, str]) -> tuple[dict[str, Any], dict[str
 
 
 def merge(into: dict[str, Any], table: Mapping[str, Any]) -> None:
-    """Lay one nested table over another; tables of settings are joined, everything else replaced."""
-    joined = {"", *tables()}
+    """Merge one nested table into another: tables of settings are merged, everything else is replaced."""
+    mergeable = {"", *tables()}
 
-    def lay(under: dict[str, Any], over: Mapping[str, Any], name: str) -> None:
-        for key, value in over.items():
+    def merge_table(target: dict[str, Any], source: Mapping[str, Any], name: str) -> None:
+        for key, value in source.items():
             inner = f"{name}.{key}".lstrip(".")
-            if inner in joined and isinstance(value, Mapping) and isinstance(under.get(key), dict):
-                lay(under[key], value, inner)
+            if inner in mergeable and isinstance(value, Mapping) and isinstance(target.get(key), dict):
+                merge_table(target[key], value, inner)
             else:
-                under[key] = value
+                target[key] = value
 
-    lay(into, table, "")
+    merge_table(into, table, "")
 
 
 def find(table: Any, name: str) -> tuple[bool, Any]:
@@ -75,15 +75,15 @@ def find(table: Any, name: str) -> tuple[bool, Any]:
     return True, table
 
 
-def _ours(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _setting_variables(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for name, text in environ.items():
-        linked = _SERVICE_LINK.fullmatch(name) and (name != "GATEWAY_PORT" or "://" in text)
-        if name.startswith(PREFIX) and name != CONFIG and text != "" and not linked:
+        service_link = _SERVICE_LINK.fullmatch(name) and (name != "GATEWAY_PORT" or "://" in text)
+        if name.startswith(PREFIX) and name != CONFIG and text != "" and not service_link:
             yield name, text
 
 
 def _value(text: str, field: FieldInfo | None) -> Any:
-    """Text as it stands, a path from the working directory, anything else as JSON where it is that."""
+    """Text unchanged, a path made absolute, anything else as JSON where it is valid JSON."""
     if field is not None and is_text(field):
         return str(Path(text).absolute()) if is_path(field) else text
     try:
@@ -99,7 +99,7 @@ def _nest(name: str, value: Any) -> dict[str, Any]:
     return nested
 
 
-def _anchor(table: dict[str, Any], base: Path) -> None:
+def _make_paths_absolute(table: dict[str, Any], base: Path) -> None:
     """Make the relative paths of a file absolute."""
     for leaf in leaves():
         present, value = find(table, leaf.name)

@@ -1,1 +1,1 @@
-"""The HTTP door: reads requests, writes responses, decides nothing about them."""
+"""The HTTP server: reads requests, writes responses, decides nothing about them."""

@@ -1,4 +1,4 @@
-"""Our own pages on the callers' port: what is here, is the process alive, can it serve."""
+"""`GET /` lists the endpoints; `/livez` and `/readyz` are health checks."""
 
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -7,20 +7,20 @@ from aiohttp import web
 
 from gateway import __version__
 from gateway.endpoints import ENDPOINTS
-from gateway.web.gateway_api import LISTED
+from gateway.web.gateway_api import ROUTES
 
-Checks = Callable[[], Awaitable[Mapping[str, bool]]]
+Readiness = Callable[[], Awaitable[Mapping[str, bool]]]
 
 
-def pages(ready: Checks) -> dict[str, Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]]:
-    """Handlers by path. `ready` tells, part by part, whether calls can be served; `cache` alone does not decide."""
+def pages(ready: Readiness) -> dict[str, Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]]:
+    """Handlers by path. `ready` says which stores answer; without the cache store the gateway is still ready."""
 
     async def index(_: web.BaseRequest) -> web.StreamResponse:
         about = {
             "name": "esm-gateway",
             "version": __version__,
             "endpoints": [f"{endpoint.method} {endpoint.path}" for endpoint in ENDPOINTS],
-            "gateway": LISTED,
+            "gateway": ROUTES,
             "key": "Authorization: Bearer esmgw_...",
         }
         return _json(200, about)
@@ -30,8 +30,8 @@ def pages(ready: Checks) -> dict[str, Callable[[web.BaseRequest], Awaitable[web.
 
     async def readyz(_: web.BaseRequest) -> web.StreamResponse:
         parts = await ready()
-        serving = all(fine for part, fine in parts.items() if part != "cache")
-        return _json(200 if serving else 503, {"ready": serving, **parts})
+        is_ready = all(ok for part, ok in parts.items() if part != "cache")
+        return _json(200 if is_ready else 503, {"ready": is_ready, **parts})
 
     return {"/": index, "/livez": livez, "/readyz": readyz}
 

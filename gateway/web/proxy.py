@@ -1,4 +1,4 @@
-"""Between aiohttp and the flow: requests in, responses out, problems and faults at their one border."""
+"""Between aiohttp and the request flow: every exception becomes a problem document here."""
 
 import asyncio
 import logging
@@ -19,13 +19,13 @@ from gateway.web.gateway_api import PREFIX, GatewayApi
 from gateway.web.reply import reply
 
 log = logging.getLogger(__name__)
-# For a whole body; whoever sends a byte a minute would otherwise hold a connection for ever.
-BODY_S = 120.0
+# For a whole body; a caller who sends a byte a minute would otherwise hold a connection for ever.
+BODY_TIMEOUT_S = 120.0
 Page = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
-class Incoming:
-    """A request of aiohttp's as the flow reads it."""
+class AiohttpRequest:
+    """`ports.RawRequest` on aiohttp."""
 
     __slots__ = ("_request", "method", "path", "query")
 
@@ -33,7 +33,7 @@ class Incoming:
         self._request, self.method = request, request.method
         target = request.raw_path
         if target.startswith("/") and not target.startswith("//") and "#" not in target:
-            # The usual form (RFC 9112 section 3.2.1), as it was sent; the others are read by who knows them.
+            # The origin form (RFC 9112 section 3.2.1), as sent; aiohttp parses the other forms.
             self.path, _, self.query = target.partition("?")
         else:
             url = request.rel_url
@@ -43,7 +43,7 @@ class Incoming:
         lines = self._request.headers.getall(name, None)
         if lines is None:
             return None
-        # What stands in several lines is one list (RFC 9110 section 5.3): no directive may be lost.
+        # Several field lines are one list (RFC 9110 section 5.3): no directive may be lost.
         return lines[0] if len(lines) == 1 else ", ".join(lines)
 
     async def read(self, max_bytes: int) -> bytes | None:
@@ -54,28 +54,30 @@ class Incoming:
         if content.is_eof():
             body = content.read_nowait()
             return body if len(body) <= max_bytes else None
-        content.set_read_chunk_size(max_bytes)  # it is kept whole anyway; smaller steps would stop the sender
+        content.set_read_chunk_size(
+            max_bytes
+        )  # the whole body is buffered anyway; smaller chunks would pause the sender
         try:
-            async with asyncio.timeout(BODY_S):
-                return await self._pieces(max_bytes)
+            async with asyncio.timeout(BODY_TIMEOUT_S):
+                return await self._read_chunks(max_bytes)
         except TimeoutError:
             raise Problem(BODY_TOO_SLOW) from None
 
-    async def _pieces(self, max_bytes: int) -> bytes | None:
+    async def _read_chunks(self, max_bytes: int) -> bytes | None:
         content = self._request.content
-        pieces: list[bytes] = []
+        chunks: list[bytes] = []
         size = 0
         while not content.at_eof():
-            piece = await content.readany()
-            size += len(piece)
+            chunk = await content.readany()
+            size += len(chunk)
             if size > max_bytes:
                 return None
-            pieces.append(piece)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            chunks.append(chunk)
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 class Proxy:
-    """The handler of the callers' port: the flow for the upstream's paths, `api` and pages for our own few."""
+    """Handles every request: the pipeline serves the upstream's paths, `api` and `pages` the gateway's own."""
 
     def __init__(
         self,
@@ -88,40 +90,40 @@ class Proxy:
     ) -> None:
         self._pipeline, self._api, self._responder, self._pages = pipeline, api, responder, pages
         self._clock, self._meter = clock, meter
-        self._under_way = 0
-        # Unpredictable once, then counted: unique over workers and restarts without a system call a request.
-        self._first_id, self._ids = clock.token(6).hex(), count(1)
+        self._in_flight = 0
+        # A random prefix and a counter: unique over workers and restarts, without a system call per request.
+        self._id_prefix, self._ids = clock.token(6).hex(), count(1)
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        incoming = Incoming(request)
-        page = self._pages.get(incoming.path)
-        if page is not None and incoming.method in ("GET", "HEAD"):
+        raw = AiohttpRequest(request)
+        page = self._pages.get(raw.path)
+        if page is not None and raw.method in ("GET", "HEAD"):
             return await page(request)
-        context = RequestContext(f"{self._first_id}{next(self._ids):06x}", self._clock.monotonic)
+        context = RequestContext(f"{self._id_prefix}{next(self._ids):06x}", self._clock.monotonic)
         self._count(+1)
         try:
-            response = await self._answer(incoming, context)
+            response = await self._answer(raw, context)
         finally:
             self._count(-1)
         self._responder.account(context, response)
         return reply(request, response)
 
-    async def _answer(self, incoming: Incoming, context: RequestContext) -> Response:
+    async def _answer(self, raw: AiohttpRequest, context: RequestContext) -> Response:
         try:
-            if incoming.path.startswith(PREFIX):
-                return await self._api.handle(incoming, context)
-            return await self._pipeline.handle(incoming, context)
+            if raw.path.startswith(PREFIX):
+                return await self._api.handle(raw, context)
+            return await self._pipeline.handle(raw, context)
         except Problem as problem:
             return self._responder.problem(problem, context)
         except ConnectionError:
-            # The caller went away while sending; nobody will read the answer.
+            # The caller disconnected while sending; nobody will read the response.
             return self._responder.problem(Problem(INTERNAL), context)
-        except Exception as fault:
-            # Names and places only: the text of an error may quote what a caller sent.
-            where = "; ".join(f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(fault.__traceback__))
-            log.error("request %s failed: %s at %s", context.request_id, type(fault).__name__, where)
+        except Exception as error:
+            # Type and location only: the text of an error may quote what a caller sent.
+            where = "; ".join(f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__))
+            log.error("request %s failed: %s at %s", context.request_id, type(error).__name__, where)
             return self._responder.problem(Problem(INTERNAL), context)
 
     def _count(self, change: int) -> None:
-        self._under_way += change
-        self._meter.gauge(IN_FLIGHT, self._under_way, "requests")
+        self._in_flight += change
+        self._meter.gauge(IN_FLIGHT, self._in_flight, "requests")

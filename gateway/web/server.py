@@ -1,7 +1,7 @@
-"""The HTTP server: aiohttp's, without its router and without pages of its own.
+"""aiohttp's low-level HTTP server, without its router and error pages.
 
-A request that is not HTTP gets a problem document that repeats nothing of it; aiohttp's own page would quote the
-offending header line, which may be the one that holds the key. Silent and idle connections are closed in time.
+Malformed HTTP gets a problem document that quotes nothing of it; aiohttp's own page would quote the offending header
+line, which may contain the key. Silent and idle connections are closed in time.
 """
 
 import asyncio
@@ -21,17 +21,17 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class QuietConnection(RequestHandler):
-    """A connection whose faults are answered by problem documents, and logged by name only."""
+    """A connection whose errors are answered with problem documents and never quoted."""
 
     def __init__(self, manager: "Server", *, header_s: float, **options: Any) -> None:
         super().__init__(manager, **options)
         self._header_s = header_s
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # The first request has a time of its own; aiohttp has one for everything (web_protocol.py, 3.14).
-        kept, self._keepalive_timeout = self._keepalive_timeout, self._header_s
+        # The first request has a timeout of its own; aiohttp has one for all (web_protocol.py, 3.14).
+        keepalive_timeout, self._keepalive_timeout = self._keepalive_timeout, self._header_s
         super().connection_made(transport)
-        self._keepalive_timeout = kept
+        self._keepalive_timeout = keepalive_timeout
 
     def handle_error(
         self,
@@ -49,13 +49,13 @@ class QuietConnection(RequestHandler):
         return response
 
     def resume_reading(self, resume_parser: bool = True) -> None:
-        # aiohttp calls this after every read of a body, and its parser is then fed nothing; only after a pause is
-        # there something to resume (aiohttp 3.14, base_protocol.py).
+        # aiohttp calls this after every read of a body and feeds its parser nothing; only after a pause is there
+        # anything to resume (aiohttp 3.14, base_protocol.py).
         if self._reading_paused:
             super().resume_reading(resume_parser)
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
-        """Nothing: the handler logs its own faults, and a parser's would quote what was sent."""
+        """Log nothing: the handler logs its own errors, and the parser's would quote the request."""
 
 
 class Server(web.Server):

@@ -1,8 +1,8 @@
-"""A whole gateway on one machine, from settings to its end: its stores, its sockets, its metrics page, its workers.
+"""A whole gateway on one machine, from start to stop: its embedded stores, sockets, metrics page and workers.
 
-The process that runs this serves no calls itself. Whatever it started ends before it does, in reverse order; should
-it be killed, workers end by themselves, and the stores live on until the next start adopts them. Nothing here speaks
-to people: what is to be said goes to the plan's `say`, and what keeps a gateway from serving is one exception.
+The process that runs this answers no requests itself. Whatever it started ends before it does, in reverse order. If it
+is killed, the workers exit by themselves, and the stores run on until the next start adopts them. Messages for the
+operator go to `ServiceOptions.report`; whatever prevents serving is a SetupError.
 """
 
 import asyncio
@@ -21,10 +21,10 @@ from gateway.adapters.metrics_listener import MetricsListener
 from gateway.adapters.prometheus import clear_slots, render_slots
 from gateway.adapters.redis_url import parse_address
 from gateway.adapters.sockets import ListenError, close_all, open_sockets, url_of
-from gateway.adapters.supervisor import Command, ManagedServer, Say, StartFailed, Supervisor
+from gateway.adapters.supervisor import Command, ManagedServer, Report, StartFailed, Supervisor
 from gateway.settings import Settings, master_secret
+from gateway.wiring import SetupError
 from gateway.wiring.stores import preflight_stores
-from gateway.wiring.trouble import SetupError
 
 T = TypeVar("T")
 BeforeWorkers = Callable[[Settings], Awaitable[None]]
@@ -32,7 +32,7 @@ BeforeWorkers = Callable[[Settings], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class ServedAt:
-    """Where a gateway that is ready is reached."""
+    """The addresses of a gateway that is ready."""
 
     url: str
     metrics_url: str
@@ -40,11 +40,11 @@ class ServedAt:
 
 @dataclass(frozen=True, slots=True)
 class ServiceOptions:
-    """What to do around the serving. `worker` is the command line of a worker; `say` tells the operator what happens;
-    `prepare` runs when the stores are there and no worker is yet; `servers` are watched beside the stores."""
+    """How to serve. `worker` makes the command line of a worker; `report` takes messages for the operator; `prepare`
+    runs when the stores are up and no worker is yet; `servers` are supervised like the stores."""
 
     worker: Command
-    say: Say
+    report: Report
     announce: Callable[[ServedAt], None]
     prepare: BeforeWorkers | None = None
     servers: Sequence[ManagedServer] = ()
@@ -53,28 +53,28 @@ class ServiceOptions:
 
 @asynccontextmanager
 async def lock_data_dir(directory: Path) -> AsyncIterator[DataDirLock]:
-    """The data directory as ours alone. A signal that comes before the workers are there undoes what was begun."""
+    """Hold the data directory's lock. Until the workers run, SIGTERM or SIGINT cancels the start and undoes it."""
     task = asyncio.current_task()
     assert task is not None
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     try:
-        place = DataDirLock(directory)
+        lock = DataDirLock(directory)
         try:
-            yield place
+            yield lock
         finally:
-            place.leave()
+            lock.release()
     except (DataDirLocked, ListenError, EmbeddedStoreError, StartFailed) as error:
         raise SetupError(str(error)) from None
 
 
-async def serve_until_stopped(settings: Settings, plan: ServiceOptions, place: DataDirLock) -> int:
-    """Serve until a signal. Answers the exit status."""
+async def serve_until_stopped(settings: Settings, options: ServiceOptions, lock: DataDirLock) -> int:
+    """Serve until a signal; returns the exit status."""
     async with AsyncExitStack() as stack:
-        return await _serve(settings, plan, place, stack)
+        return await _serve(settings, options, lock, stack)
 
 
-async def _serve(settings: Settings, plan: ServiceOptions, place: DataDirLock, stack: AsyncExitStack) -> int:
+async def _serve(settings: Settings, options: ServiceOptions, lock: DataDirLock, stack: AsyncExitStack) -> int:
     listen = settings.listen
     check_store_urls(settings)
     master_secret(settings)
@@ -84,25 +84,27 @@ async def _serve(settings: Settings, plan: ServiceOptions, place: DataDirLock, s
     metrics_port = await _open_metrics(settings, stack)
     stores = await _open_stores(settings, stack)
     settings = _with_urls(settings, stores)
-    await preflight_stores(settings, plan.say)
-    if plan.prepare is not None:
-        await plan.prepare(settings)
-    brief = settings.model_dump_json(exclude_unset=True).encode()
-    servers = [*stores, *plan.servers]
-    supervisor = Supervisor(plan.worker, brief, sockets, servers, listen.drain_s, plan.say, plan.stdout)
-    serving = ServedAt(
+    await preflight_stores(settings, options.report)
+    if options.prepare is not None:
+        await options.prepare(settings)
+    worker_settings = settings.model_dump_json(exclude_unset=True).encode()
+    servers = [*stores, *options.servers]
+    supervisor = Supervisor(
+        options.worker, worker_settings, sockets, servers, listen.drain_s, options.report, options.stdout
+    )
+    served_at = ServedAt(
         url_of(listen.host, sockets[0].getsockname()[1]), url_of(listen.metrics_host, metrics_port) + "/metrics"
     )
 
     def on_ready() -> None:
-        place.say(serving.url)
-        plan.announce(serving)
+        lock.publish_url(served_at.url)
+        options.announce(served_at)
 
     return await supervisor.run(on_ready)
 
 
 def check_store_urls(settings: Settings) -> None:
-    """Store addresses that only their client can judge."""
+    """Raises SetupError for a store's URL that the client cannot parse."""
     for name, url in (("state_url", settings.stores.state_url), ("cache_url", settings.stores.cache_url)):
         try:
             if url is not None:
@@ -111,9 +113,9 @@ def check_store_urls(settings: Settings) -> None:
             raise SetupError(f"stores.{name}: {error}") from None
 
 
-async def free_port(host: str, wanted: int) -> int:
-    """The wanted port if nobody listens there, else any free one."""
-    return await sockets.free_port(host, wanted)
+async def free_port(host: str, preferred: int) -> int:
+    """The preferred port where it is free, else any free one."""
+    return await sockets.free_port(host, preferred)
 
 
 async def _open_metrics(settings: Settings, stack: AsyncExitStack) -> int:
@@ -127,7 +129,7 @@ async def _open_metrics(settings: Settings, stack: AsyncExitStack) -> int:
 
 
 async def _open_stores(settings: Settings, stack: AsyncExitStack) -> list[EmbeddedStore]:
-    """Our own servers, for each store without a URL; side by side, as each takes a moment."""
+    """An embedded server for each store without a URL; started concurrently, as each takes a moment."""
 
     async def opened(role: Role, megabytes: int, directory: Path) -> EmbeddedStore:
         store = await open_store(directory, role, maxmemory_mb=megabytes)
@@ -141,15 +143,15 @@ async def _open_stores(settings: Settings, stack: AsyncExitStack) -> list[Embedd
         wanted.append(("cache", settings.stores.cache_mb))
     opening = (opened(role, size, settings.data_dir) for role, size in wanted)
     stores: list[EmbeddedStore] = []
-    for store in await _to_its_end(asyncio.gather(*opening, return_exceptions=True)):
+    for store in await _run_to_completion(asyncio.gather(*opening, return_exceptions=True)):
         if isinstance(store, BaseException):
             raise store
         stores.append(store)
     return stores
 
 
-async def _to_its_end(work: "asyncio.Future[T]") -> T:
-    """Work that a signal must not leave half done: a server that was just started would be nobody's to stop."""
+async def _run_to_completion(work: "asyncio.Future[T]") -> T:
+    """Await work that a signal must not interrupt: a server that was just started would be left without an owner."""
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:

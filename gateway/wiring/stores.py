@@ -1,23 +1,24 @@
-"""Clients of the two stores and of the audit chain, as the settings name them."""
+"""Clients of the two stores, and the audit record of this machine, as the settings name them."""
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, suppress
+from pathlib import Path
 
-from gateway.adapters.audit_file import FileAudit
+from gateway.adapters.audit_file import FileAudit, read_lines
 from gateway.adapters.embedded_store import EmbeddedStoreError, Role, open_store
 from gateway.adapters.redis_audit_head import RedisAuditHead
 from gateway.adapters.redis_connect import RedisStore, connect
 from gateway.adapters.redis_preflight import UnsuitableStore, check_cache_store, check_state_store
 from gateway.core import sealing
-from gateway.core.audit import ChainHead
+from gateway.core.audit import BrokenLink, ChainHead, verify
 from gateway.ports import Clock, StoreUnavailable
-from gateway.settings import Settings, read_secret
-from gateway.wiring.trouble import SetupError
+from gateway.settings import Settings, master_secret, read_secret
+from gateway.wiring import SetupError
 
 
 async def with_store_urls(settings: Settings, stack: AsyncExitStack) -> Settings:
-    """The settings with both URLs; embedded stores are opened where one is missing, and left again at the end."""
+    """The settings with both URLs. Where one is missing, an embedded store is opened until the stack is closed."""
     urls = {"state_url": settings.stores.state_url, "cache_url": settings.stores.cache_url}
     roles: tuple[Role, Role] = ("state", "cache")
     for role in roles:
@@ -33,13 +34,14 @@ async def with_store_urls(settings: Settings, stack: AsyncExitStack) -> Settings
 
 
 async def clients(settings: Settings, stack: AsyncExitStack) -> tuple[RedisStore, RedisStore]:
+    """Of the state store and of the cache store; they connect on first use."""
     stores = settings.stores
-    pairs = (
+    rows = (
         ("state", stores.state_url, stores.state_timeout_s, stores.state_password_file),
         ("cache", stores.cache_url, stores.cache_timeout_s, stores.cache_password_file),
     )
     opened: list[RedisStore] = []
-    for name, url, timeout_s, password_file in pairs:
+    for name, url, timeout_s, password_file in rows:
         password = None if password_file is None else read_secret(password_file).decode()
         client = connect(url or "", timeout_s=timeout_s, name=f"esm-gateway-{name}", password=password)
         stack.push_async_callback(client.close)
@@ -47,40 +49,50 @@ async def clients(settings: Settings, stack: AsyncExitStack) -> tuple[RedisStore
     return opened[0], opened[1]
 
 
-async def preflight_stores(settings: Settings, say: Callable[[str], None]) -> None:
-    """Refuse a store that would forget what was spent or revoked; one that is away for now is only mentioned."""
+async def preflight_stores(settings: Settings, report: Callable[[str], None]) -> None:
+    """Raises SetupError for an unsuitable store. Warnings, and a store that does not answer yet, are only reported."""
     async with AsyncExitStack() as stack:
         state, cache = await clients(settings, stack)
         for name, store, check in (("state", state, check_state_store), ("cache", cache, check_cache_store)):
             try:
                 for warning in await check(store):
-                    say(warning)
-            except UnsuitableStore as unfit:
-                raise SetupError(f"{unfit}.") from None
+                    report(warning)
+            except UnsuitableStore as error:
+                raise SetupError(f"{error}.") from None
             except StoreUnavailable:
-                say(f"the {name} store does not answer yet")
+                report(f"the {name} store does not answer yet")
 
 
 async def open_audit(settings: Settings, master: bytes, heads: RedisAuditHead, clock: Clock) -> FileAudit:
-    """The chain of this machine. Its head is also kept in the state store, so that a cut-off end is noticed."""
+    """The audit record of this machine. Its head is also put into the state store, which reveals a truncated file."""
     chain = chain_name(settings)
 
-    async def witness(at: ChainHead) -> None:
-        # The record is durable already; a head that is late by some records costs only part of that check.
+    async def store_head(head: ChainHead) -> None:
+        # The record is durable already; a stored head that is some records behind only weakens the check.
         with suppress(StoreUnavailable):
-            await heads.put(chain, at)
+            await heads.put(chain, head)
 
-    audit = FileAudit(settings.audit_file, audit_secret(master), clock, witness=witness)
+    audit = FileAudit(settings.audit_file, _audit_secret(master), clock, on_append=store_head)
     with suppress(StoreUnavailable):
         audit.expect(await heads.get(chain) or ChainHead())
     return audit
 
 
-def audit_secret(master: bytes) -> bytes:
-    """The secret under which the records of the chain are linked."""
-    return sealing.derive_key(master, "audit-chain")
+def read_audit(path: Path) -> Iterator[bytes]:
+    """The lines of an audit file; one that does not exist yet has none."""
+    return read_lines(path) if path.exists() else iter(())
+
+
+def verify_audit(settings: Settings, path: Path, head: ChainHead | None) -> ChainHead | BrokenLink:
+    """The head of an intact chain, which must contain `head` where that is known; else the first broken link."""
+    return verify(_audit_secret(master_secret(settings)), read_audit(path), head)
 
 
 def chain_name(settings: Settings) -> str:
-    """Each machine keeps a chain of its own, also where all of them name the same file."""
+    """Each machine has a chain of its own, even where several name the same file."""
     return f"{platform.node()}:{settings.audit_file}"
+
+
+def _audit_secret(master: bytes) -> bytes:
+    """The secret under which the records of the chain are linked."""
+    return sealing.derive_key(master, "audit-chain")

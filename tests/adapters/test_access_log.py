@@ -7,7 +7,7 @@ from pathlib import Path
 
 import orjson
 
-from gateway.adapters.access_log import MOST_HELD, PIPE_ATOMIC, NoAccessLog, StreamAccessLog
+from gateway.adapters.access_log import MAX_BUFFERED, PIPE_ATOMIC, NoAccessLog, StreamAccessLog
 
 
 def read_all(descriptor: int) -> bytes:
@@ -42,9 +42,9 @@ def test_a_reader_who_does_not_keep_up_costs_lines_and_no_memory() -> None:
     async def story() -> None:
         log = StreamAccessLog(writing)
         for _ in range(3):
-            for n in range(2 * MOST_HELD // 1000):
+            for n in range(2 * MAX_BUFFERED // 1000):
                 log.write({"n": n, "text": "x" * 1000})
-            assert log.held <= MOST_HELD + 2000
+            assert log.buffered <= MAX_BUFFERED + 2000
             await asyncio.sleep(0.2)
         log.close()
 
@@ -60,7 +60,7 @@ def test_what_was_dropped_is_told() -> None:
 
     async def story() -> None:
         log = StreamAccessLog(writing)
-        for n in range(MOST_HELD // 1000 + 50):
+        for n in range(MAX_BUFFERED // 1000 + 50):
             log.write({"n": n, "text": "x" * 1000})
         reader = threading.Thread(target=lambda: got.append(read_all(reading)))
         reader.start()
@@ -72,7 +72,7 @@ def test_what_was_dropped_is_told() -> None:
     lines = [orjson.loads(line) for line in got[0].splitlines()]
     dropped = sum(line.get("dropped_lines", 0) for line in lines)
     assert dropped > 0
-    assert dropped + sum("n" in line for line in lines) == MOST_HELD // 1000 + 50
+    assert dropped + sum("n" in line for line in lines) == MAX_BUFFERED // 1000 + 50
 
 
 def test_a_file_gets_every_line_in_order_and_two_logs_do_not_mix_theirs(tmp_path: Path) -> None:

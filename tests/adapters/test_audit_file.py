@@ -227,7 +227,7 @@ def test_a_fresh_process_that_knows_the_head_does_not_continue_a_file_that_ends_
 def test_a_file_that_does_not_end_in_a_record_of_ours_is_not_continued(tmp_path: Path, last: bytes) -> None:
     path = tmp_path / "audit.jsonl"
     path.write_bytes(last)
-    with pytest.raises(AuditUnavailable, match="not ours"):
+    with pytest.raises(AuditUnavailable, match="not a record of this gateway"):
         add(opened(path))
     assert path.read_bytes() == last
 
@@ -235,7 +235,7 @@ def test_a_file_that_does_not_end_in_a_record_of_ours_is_not_continued(tmp_path:
 def test_another_secret_does_not_continue_the_chain(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
     add(opened(path))
-    with pytest.raises(AuditUnavailable, match="not ours"):
+    with pytest.raises(AuditUnavailable, match="not a record of this gateway"):
         add(FileAudit(path, b"another", SystemClock()))
 
 

@@ -14,30 +14,30 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_second_to_come_is_told_who_is_there(tmp_path: Path) -> None:
-    place = DataDirLock(tmp_path)
+    lock = DataDirLock(tmp_path)
     with pytest.raises(DataDirLocked, match=rf"process {os.getpid()}, starting"):
         DataDirLock(tmp_path)
-    place.say("http://127.0.0.1:8080")
+    lock.publish_url("http://127.0.0.1:8080")
     with pytest.raises(DataDirLocked, match=r"http://127\.0\.0\.1:8080"):
         DataDirLock(tmp_path)
-    place.leave()
-    DataDirLock(tmp_path).leave()
+    lock.release()
+    DataDirLock(tmp_path).release()
 
 
 def test_the_address_is_known_for_as_long_as_the_gateway_lives(tmp_path: Path) -> None:
     assert served_url(tmp_path / "nowhere") is None
-    place = DataDirLock(tmp_path)
+    lock = DataDirLock(tmp_path)
     assert served_url(tmp_path) is None
-    place.say("http://127.0.0.1:8080")
+    lock.publish_url("http://127.0.0.1:8080")
     assert served_url(tmp_path) == "http://127.0.0.1:8080"
-    place.leave()
+    lock.release()
     assert served_url(tmp_path) is None
 
 
 def test_a_killed_gateway_leaves_the_place_free_and_no_address(tmp_path: Path) -> None:
     script = (
         "import sys, pathlib, signal; from gateway.adapters.data_dir_lock import DataDirLock\n"
-        "DataDirLock(pathlib.Path(sys.argv[1])).say('http://gone'); print('there', flush=True); signal.pause()"
+        "DataDirLock(pathlib.Path(sys.argv[1])).publish_url('http://gone'); print('there', flush=True); signal.pause()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", script, str(tmp_path)],
@@ -50,4 +50,4 @@ def test_a_killed_gateway_leaves_the_place_free_and_no_address(tmp_path: Path) -
         process.send_signal(signal.SIGKILL)
         process.wait(timeout=20)
     assert served_url(tmp_path) is None
-    DataDirLock(tmp_path).leave()
+    DataDirLock(tmp_path).release()

@@ -5,26 +5,26 @@ from typing import Any
 
 import orjson
 
-from gateway.adapters.directory_codec import read_key, write_key
+from gateway.adapters.directory_codec import decode_key, encode_key
 from gateway.core.types import CacheScope, KeyRecord, Limits
 
 RECORD = KeyRecord("k1", "d" * 64, "ada", "lab", 1000.0, models=("esm3-open-2024-03",), limits=Limits(60))
 WRITTEN_BEFORE_SCOPES = (
-    b'{"form":1,"key":{"public_id":"k1","digest":"%s","user":"ada","team":"lab","created":1000.0,"expires":null,'
+    b'{"format":1,"key":{"public_id":"k1","digest":"%s","user":"ada","team":"lab","created":1000.0,"expires":null,'
     b'"revoked":null,"models":["esm3-open-2024-03"],"limits":{"requests_per_minute":60,"burst":null,'
     b'"concurrent":null,"units_per_day":null},"label":""}}' % (b"d" * 64)
 )
 
 
 def test_a_key_from_before_scopes_does_with_the_cache_what_the_settings_say() -> None:
-    assert read_key(WRITTEN_BEFORE_SCOPES) == RECORD
+    assert decode_key(WRITTEN_BEFORE_SCOPES) == RECORD
     assert RECORD.cache is None
 
 
 def test_a_scope_is_read_as_it_was_written() -> None:
     for scope in (CacheScope(), CacheScope((), "user", (), "a"), CacheScope(("exact", "pinned"), None, ("pool",))):
         scoped = replace(RECORD, cache=scope)
-        assert read_key(write_key(scoped)) == scoped
+        assert decode_key(encode_key(scoped)) == scoped
 
 
 def test_a_scope_that_is_not_understood_opens_nothing() -> None:
@@ -32,4 +32,4 @@ def test_a_scope_that_is_not_understood_opens_nothing() -> None:
     scopes: list[Any] = [{"classes": None}, {"classes": None, "directives": None, "reach": "all"}, []]
     for scope in scopes:
         row["key"]["cache"] = scope
-        assert read_key(orjson.dumps(row)) is None
+        assert decode_key(orjson.dumps(row)) is None

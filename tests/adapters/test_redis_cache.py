@@ -6,7 +6,7 @@ import time
 import pytest
 
 from gateway.adapters.clock import SystemClock
-from gateway.adapters.redis_breaker import FIRST_S, LONGEST_S, SILENT_S, StoreBreaker
+from gateway.adapters.redis_breaker import FIRST_OPEN_S, MAX_OPEN_S, SILENCE_S, StoreBreaker
 from gateway.adapters.redis_cache import BYTES_PER_DEADLINE, RedisCache
 from gateway.adapters.redis_connect import connect
 from gateway.ports import StoreUnavailable
@@ -17,7 +17,7 @@ from tests.fakes.world import FakeClock
 
 async def asks_again(cache: RedisCache, clock: FakeClock) -> bool:
     """Whether the store answers, the longest pause later."""
-    clock.advance(LONGEST_S)
+    clock.advance(MAX_OPEN_S)
     try:
         return await cache.get("nothing") is None
     except StoreUnavailable:
@@ -30,7 +30,7 @@ def test_a_failure_opens_the_circuit_for_a_while_then_one_call_tries() -> None:
     assert circuit.admits()
     circuit.failed()
     assert not circuit.admits()
-    clock.advance(FIRST_S)
+    clock.advance(FIRST_OPEN_S)
     assert [circuit.admits(), circuit.admits()] == [True, False]
     circuit.succeeded()
     assert [circuit.admits(), circuit.admits()] == [True, True]
@@ -47,7 +47,7 @@ def test_a_trial_that_fails_doubles_the_pause_up_to_five_seconds() -> None:
             clock.advance(0.125)
         pauses.append(clock.monotonic() - began)
         circuit.failed()
-    assert pauses == [FIRST_S, 1.0, 2.0, 4.0, LONGEST_S, LONGEST_S]
+    assert pauses == [FIRST_OPEN_S, 1.0, 2.0, 4.0, MAX_OPEN_S, MAX_OPEN_S]
 
 
 def test_many_calls_lost_together_are_one_failure() -> None:
@@ -55,7 +55,7 @@ def test_many_calls_lost_together_are_one_failure() -> None:
     circuit = StoreBreaker(clock.monotonic)
     for _ in range(50):
         circuit.failed()
-    clock.advance(FIRST_S)
+    clock.advance(FIRST_OPEN_S)
     assert circuit.admits()
 
 
@@ -64,10 +64,10 @@ def test_failures_beside_successes_are_a_busy_store_and_not_a_lost_one() -> None
     circuit = StoreBreaker(clock.monotonic)
     for _ in range(20):
         circuit.succeeded()
-        clock.advance(SILENT_S / 2)
+        clock.advance(SILENCE_S / 2)
         circuit.failed()
         assert circuit.admits()
-    clock.advance(SILENT_S / 2)
+    clock.advance(SILENCE_S / 2)
     circuit.failed()
     assert not circuit.admits()
 
@@ -76,7 +76,7 @@ def test_a_trial_whose_caller_went_away_is_left_to_the_next() -> None:
     clock = FakeClock([])
     circuit = StoreBreaker(clock.monotonic)
     circuit.failed()
-    clock.advance(FIRST_S)
+    clock.advance(FIRST_OPEN_S)
     assert circuit.admits()
     circuit.abandoned()
     assert circuit.admits()
@@ -116,7 +116,7 @@ def test_a_caller_who_hangs_up_on_a_trial_does_not_keep_the_circuit_open(stores:
             proxy.losing = "swallow"
             with pytest.raises(StoreUnavailable):
                 await cache.get("here")
-            clock.advance(FIRST_S)
+            clock.advance(FIRST_OPEN_S)
             trial = asyncio.create_task(cache.get("here"))
             await asyncio.sleep(0)
             trial.cancel()
@@ -153,7 +153,7 @@ def test_the_keys_of_an_entry_and_its_lease_live_together_and_end(stores: Stores
         cache = RedisCache(store, SystemClock(), prefix="keys:")
         await cache.claim("abc", "ours", 60)
         await cache.put("abc", b"x", 60, first_write_wins=False)
-        for key in ("keys:c:{abc}", "keys:l:{abc}"):
+        for key in ("keys:entry:{abc}", "keys:lease:{abc}"):
             assert 0 < await store.call("ttl", "PTTL", key) <= 60_000
         await store.close()
 

@@ -64,7 +64,7 @@ OPERATIONS: dict[str, Operation] = {
     "find": lambda store: directory(store).find("k1"),
     "epoch": lambda store: directory(store).epoch(),
     "put_key": lambda store: directory(store).put_key(KeyRecord("k1", "d", "ada", "lab", 1.0)),
-    "put_grant": lambda store: directory(store).put_approval(Approval("g1", "ada", ("b", "c"), "why", 1.0, 2.0)),
+    "put_approval": lambda store: directory(store).put_approval(Approval("g1", "ada", ("b", "c"), "why", 1.0, 2.0)),
     "keys": lambda store: directory(store).keys(),
     "approvals": lambda store: directory(store).approvals("ada"),
 }

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from gateway.adapters.clock import SystemClock
-from gateway.adapters.directory_codec import read_approvals, read_key, write_approvals, write_key
+from gateway.adapters.directory_codec import decode_approvals, decode_key, encode_approvals, encode_key
 from gateway.adapters.redis_audit_head import RedisAuditHead
 from gateway.adapters.redis_connect import RedisStore, connect
 from gateway.adapters.redis_directory import RedisDirectory
@@ -56,12 +56,12 @@ def test_a_record_does_not_work_in_another_ones_place(stores: Stores) -> None:
         await directory.put_key(replace(KEY, public_id="k2", user="bob"))
         await directory.put_approval(GRANT)
         key: bytes = await store.call("get", "HGET", "swap:{keys}:records", "k1")
-        approvals: bytes = await store.call("get", "HGET", "swap:{keys}:grants", "ada")
+        approvals: bytes = await store.call("get", "HGET", "swap:{keys}:approvals", "ada")
         await store.call("swap", "HSET", "swap:{keys}:records", "k2", key)
-        await store.call("swap", "HSET", "swap:{keys}:grants", "bob", approvals)
+        await store.call("swap", "HSET", "swap:{keys}:approvals", "bob", approvals)
         assert await directory.find("k2") is None
         assert tuple(await directory.approvals("bob")) == ()
-        await store.call("swap", "HSET", "swap:{keys}:grants", "ada", key)
+        await store.call("swap", "HSET", "swap:{keys}:approvals", "ada", key)
         assert await directory.find("k1") == (KEY, ())
         assert meter.counts[FORGED] == 3
 
@@ -80,21 +80,21 @@ def test_nothing_of_a_record_can_be_read_in_the_store(stores: Stores) -> None:
     on_a_store(stores, "dark:", story)
 
 
-def test_a_record_of_another_form_is_no_record(stores: Stores) -> None:
-    assert read_key(write_key(KEY)) == KEY
-    assert read_approvals(write_approvals([GRANT])) == (GRANT,)
+def test_a_record_of_another_format_is_no_record(stores: Stores) -> None:
+    assert decode_key(encode_key(KEY)) == KEY
+    assert decode_approvals(encode_approvals([GRANT])) == (GRANT,)
     for broken in (
-        write_key(KEY).replace(b'"form":1', b'"form":2'),
-        write_key(KEY).replace(b'"revoked":null,', b""),
-        write_key(KEY).replace(b'"limits":{"', b'"limits":{"unheard_of":1,"'),
+        encode_key(KEY).replace(b'"format":1', b'"format":2'),
+        encode_key(KEY).replace(b'"revoked":null,', b""),
+        encode_key(KEY).replace(b'"limits":{"', b'"limits":{"unheard_of":1,"'),
         b"[]",
         b"",
     ):
-        assert read_key(broken) is None or b"revoked" not in broken
-        assert read_approvals(broken) is None
+        assert decode_key(broken) is None or b"revoked" not in broken
+        assert decode_approvals(broken) is None
 
     async def story(store: RedisStore, directory: RedisDirectory, meter: FakeMeter) -> None:
-        newer = directory._seal("key:k9", write_key(KEY).replace(b'"form":1', b'"form":2'))
+        newer = directory._seal("key:k9", encode_key(KEY).replace(b'"format":1', b'"format":2'))
         await store.call("put", "HSET", "form:{keys}:records", "k9", newer)
         assert await directory.find("k9") is None
         assert (meter.counts[UNREADABLE], meter.counts[FORGED]) == (1, 0)

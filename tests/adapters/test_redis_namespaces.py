@@ -55,7 +55,7 @@ def test_a_creation_that_was_cut_off_is_ended_by_creating_again(stores: Stores) 
 def test_a_freeze_that_was_cut_off_is_obeyed_and_ended_by_freezing_again(stores: Stores) -> None:
     async def story(namespace_store: RedisNamespaces, store: RedisStore) -> None:
         await namespace_store.create(PAPER)
-        await store.call("test", "HSET", "cut-freeze:n:{paper}", "frozen", "3000.5")
+        await store.call("test", "HSET", "cut-freeze:namespace:{paper}", "frozen", "3000.5")
         with pytest.raises(NotStored, match="frozen"):
             await namespace_store.put("paper", "a" * 64, b"x")
         assert await namespace_store.freeze("paper", 4000.0)
@@ -68,7 +68,7 @@ def test_a_drop_that_was_cut_off_takes_nothing_and_is_ended_by_dropping_again(st
     async def story(namespace_store: RedisNamespaces, store: RedisStore) -> None:
         await namespace_store.create(PAPER)
         await namespace_store.put("paper", "a" * 64, b"x")
-        await store.call("test", "UNLINK", "cut-drop:n:{paper}", "cut-drop:n:{paper}:order")
+        await store.call("test", "UNLINK", "cut-drop:namespace:{paper}", "cut-drop:namespace:{paper}:order")
         with pytest.raises(NotStored, match="gone"):
             await namespace_store.put("paper", "b" * 64, b"x")
         assert await namespace_store.contents("paper") == NamespaceContents(0, 0, closed=True)
@@ -134,7 +134,7 @@ async def filled(store: RedisStore, key: str, entries: int) -> None:
         scores = [word for i in numbers for word in (i + 1, f"{i:064x}")]
         await store.call("test", "HSET", key, *pairs)
         await store.call("test", "ZADD", f"{key}:order", *scores)
-    await store.call("test", "HSET", key, "open", "1", "bytes", entries * 100, "last", entries)
+    await store.call("test", "HSET", key, "open", "1", "bytes", entries * 100, "last_number", entries)
 
 
 async def sent(store: RedisStore) -> int:
@@ -143,7 +143,7 @@ async def sent(store: RedisStore) -> int:
 
 def test_what_the_store_sends_does_not_depend_on_how_many_entries_there_are(stores: Stores) -> None:
     async def cost(namespace_store: RedisNamespaces, store: RedisStore, name: str, entries: int) -> int:
-        await filled(store, f"many:n:{{{name}}}", entries)
+        await filled(store, f"many:namespace:{{{name}}}", entries)
         before = await sent(store)
         assert (await namespace_store.contents(name)).entries == entries
         await namespace_store.get(name, f"{5:064x}")

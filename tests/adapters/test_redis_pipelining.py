@@ -46,7 +46,7 @@ def test_a_caller_who_asks_again_just_as_all_lanes_end_is_answered() -> None:
         lanes = AutoPipeline(cast("Redis", server))
 
         async def ask(times: int) -> list[str]:
-            return [await lanes.ask(60.0, f"{n}") for n in range(times)]
+            return [await lanes.execute(60.0, f"{n}") for n in range(times)]
 
         callers = []
         for i in range(MAX_BATCHES_IN_FLIGHT):

@@ -35,9 +35,9 @@ def test_a_channel_is_left_with_its_last_listener_and_all_share_one_connection(s
             return await channels(store, "left:") == 0
 
         await eventually(all_left, "the end of the subscriptions")
-        line = store.news._line
-        assert line is not None
-        assert (line._listeners, line._subscribed, dict(line._unconfirmed)) == ({}, {}, {})
+        connection = store.pubsub._connection
+        assert connection is not None
+        assert (connection._subscribers, connection._confirmed, dict(connection._unconfirmed)) == ({}, {}, {})
         await store.close()
 
     asyncio.run(story())

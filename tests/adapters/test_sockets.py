@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from gateway.adapters.sockets import ListenError, close_all, free_port, open_sockets, rebound, url_of
+from gateway.adapters.sockets import ListenError, close_all, free_port, open_sockets, rebind, url_of
 
 
 def test_all_sockets_listen_on_one_port() -> None:
@@ -19,11 +19,11 @@ def test_all_sockets_listen_on_one_port() -> None:
 def test_a_port_that_somebody_listens_on_is_refused_even_if_they_would_share_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("gateway.adapters.sockets.PATIENCE_S", 0.1)
+    monkeypatch.setattr("gateway.adapters.sockets.WAIT_S", 0.1)
     theirs = asyncio.run(open_sockets("127.0.0.1", 0, 1))
     port = theirs[0].getsockname()[1]
     try:
-        with pytest.raises(ListenError, match=f"Port {port} on 127.0.0.1 is taken"):
+        with pytest.raises(ListenError, match=f"Port {port} on 127.0.0.1 is in use"):
             asyncio.run(open_sockets("127.0.0.1", port, 1))
         assert asyncio.run(free_port("127.0.0.1", port)) != port
     finally:
@@ -45,7 +45,7 @@ def test_a_predecessor_that_is_just_ending_is_waited_for() -> None:
 
 def test_a_rebound_socket_gets_no_connections_until_somebody_listens() -> None:
     one, other = asyncio.run(open_sockets("127.0.0.1", 0, 2))
-    one = rebound(one)
+    one = rebind(one)
     callers = [socket.create_connection(one.getsockname(), timeout=2) for _ in range(20)]
     other.setblocking(True)
     other.settimeout(2)

@@ -137,7 +137,7 @@ def test_a_killed_worker_is_replaced_and_no_caller_is_turned_away(tmp_path: Path
 
     crew = Crew(tmp_path, 2)
     assert crew.run(play) == 0
-    assert crew.said == ["worker 1 ended with signal 9; starting again in 0.1 s"]
+    assert crew.said == ["worker 1 exited with signal 9; restarting in 0.1 s"]
 
 
 def test_a_slot_whose_worker_keeps_failing_leaves_callers_to_the_others_and_recovers(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_a_slot_whose_worker_keeps_failing_leaves_callers_to_the_others_and_reco
         crew.fail.touch()
         os.kill(before[0], signal.SIGKILL)
         async with asyncio.timeout(20):
-            while "starting again in 0.8 s" not in " ".join(crew.said):
+            while "restarting in 0.8 s" not in " ".join(crew.said):
                 await asyncio.sleep(0.02)
         slots = {(await crew.ask(patience_s=2))["slot"] for _ in range(30)}
         assert slots == {1}
@@ -236,8 +236,8 @@ def test_a_server_that_died_is_started_again_at_once_and_one_that_cannot_start_e
 
     crew = Crew(tmp_path, 1, [server])
     assert crew.run(play) == 0
-    assert crew.said[0] == "the state server had ended and runs again (process 7)"
-    assert crew.said[1].endswith("next try in 0.2 s: no room")
+    assert crew.said[0] == "the state server had exited and was restarted (process 7)"
+    assert crew.said[1].endswith("next attempt in 0.2 s: no room")
 
 
 def test_a_signal_stops_it_as_a_call_does(tmp_path: Path) -> None:

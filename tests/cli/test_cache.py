@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from gateway.cli.cache_namespaces import size
+from gateway.cli.cache_namespaces import format_size
 from tests.cli.conftest import Line
 
 MODEL = "esm3-open-2024-03"
@@ -31,13 +31,13 @@ def test_the_numbers_of_the_cache_are_told_with_what_they_mean(line: Line) -> No
     assert set(told) == {"store", "purges", "namespaces"}
     assert set(told["store"]) == {"entries", "bytes", "evicted", "expired", "hits", "misses"}
     said = line.said("cache", "stats")
-    for word in ("entries", "memory", "expired", "evicted", "all forgotten that was computed before 20", "Namespaces"):
+    for word in ("entries", "memory", "expired", "evicted", "everything before 20", "Namespaces"):
         assert word in said
 
 
 def test_a_purge_of_everything_moves_the_epoch_and_is_on_record(line: Line) -> None:
     before = line.json("cache", "stats")["purges"]["epoch"]
-    assert "on record" in line.said("cache", "purge", "--yes", "--by", "grace")
+    assert "written to the audit record" in line.said("cache", "purge", "--yes", "--by", "grace")
     assert line.json("cache", "stats")["purges"]["epoch"] > before
     assert facts(line) == {"kind": "cache_purged", "by": "grace", "namespace": "default"}
 
@@ -45,10 +45,10 @@ def test_a_purge_of_everything_moves_the_epoch_and_is_on_record(line: Line) -> N
 @pytest.mark.parametrize(
     "options, asked, recorded",
     [
-        (["--model", MODEL], f"every kept answer of {MODEL}?", {"model": MODEL}),
+        (["--model", MODEL], f"Purge every cached answer of {MODEL}?", {"model": MODEL}),
         (["--older-than", "30d"], "computed more than 720 hours ago?", {"older_than_s": 2592000.0}),
-        (["--soft"], "Count as stale every kept answer?", {"soft": True}),
-        (["--key", KEY], "the answer with this key in the cache?", {"key": KEY}),
+        (["--soft"], "Mark every cached answer as stale?", {"soft": True}),
+        (["--key", KEY], "the answer with this cache key from the cache?", {"key": KEY}),
     ],
 )
 def test_what_will_be_forgotten_is_asked_back_and_recorded(
@@ -60,7 +60,8 @@ def test_what_will_be_forgotten_is_asked_back_and_recorded(
     assert facts(line) == {"kind": "cache_purged", "by": "grace", "namespace": "default", **recorded}
     told = line.said("cache", "stats")
     assert (
-        any(word in told for word in (f"{MODEL}: forgotten", "forgotten what was", "all models: stale")) or KEY in asked
+        any(word in told for word in (f"{MODEL}: purged", "everything computed before", "all models: stale"))
+        or KEY in asked
     )
 
 
@@ -74,7 +75,7 @@ def test_nothing_is_forgotten_without_a_yes(line: Line) -> None:
 def test_a_purge_that_cannot_be_meant_is_refused_in_a_sentence(line: Line) -> None:
     assert "64 digits" in line.refusal("cache", "purge", "--yes", "--key", "abc")
     assert "not a model" in line.refusal("cache", "purge", "--yes", "--model", "esm3-opne")
-    assert "no span of time" in line.refusal("cache", "purge", "--yes", "--older-than", "soon", status=2)
+    assert "not a time span" in line.refusal("cache", "purge", "--yes", "--older-than", "soon", status=2)
     assert "no namespace" in line.refusal("cache", "purge", "--yes", "--namespace", "nowhere")
 
 
@@ -89,7 +90,7 @@ def test_a_namespace_lives_is_listed_is_frozen_and_dropped(line: Line, name: str
     assert "cannot be purged" in line.refusal("cache", "purge", "--yes", "--namespace", name)
     (row,) = [row for row in line.json("cache", "namespaces") if row["name"] == name]
     assert (row["state"], row["entries"], row["note"]) == ("frozen", 0, "Figure 3")
-    assert "is gone, with 0 calls" in line.said("cache", "namespace", "drop", name, "--yes")
+    assert "was deleted, with 0 calls" in line.said("cache", "namespace", "drop", name, "--yes")
     assert name not in line.said("cache", "namespaces")
 
 
@@ -101,7 +102,7 @@ def test_a_file_is_its_owner_s_alone_is_not_written_over_and_comes_back_under_an
     line.said("cache", "namespace", "freeze", name)
     carried = line.json("cache", "namespace", "export", name, str(file))
     assert file.stat().st_mode & 0o777 == 0o600
-    assert "is there already" in line.refusal("cache", "namespace", "export", name, str(file))
+    assert "already exists" in line.refusal("cache", "namespace", "export", name, str(file))
     assert "already" in line.refusal("cache", "namespace", "import", str(file))
     assert carried["sha256"] in line.said("cache", "namespace", "import", str(file), "--as", f"{name}-2")
     assert facts(line)["kind"] == "namespace_imported"
@@ -121,4 +122,4 @@ def test_an_export_that_fails_leaves_no_file(line: Line, name: str, tmp_path: Pa
 
 @pytest.mark.parametrize("count, said", [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (5 * 2**30, "5.0 GiB")])
 def test_sizes_are_told_for_people(count: int, said: str) -> None:
-    assert size(count) == said
+    assert format_size(count) == said

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_a_valid_configuration_is_said_to_be_one(line: Line) -> None:
     assert str(line.config) in line.said("config", "check")
-    assert line.json("config", "check") == {"valid": True, "faults": []}
+    assert line.json("config", "check") == {"valid": True, "errors": []}
 
 
 def test_every_fault_of_a_configuration_is_listed(line: Line) -> None:
@@ -30,13 +30,13 @@ def test_every_fault_of_a_configuration_is_listed(line: Line) -> None:
     assert "did you mean listen.workers?" in said
     result = line.run("config", "check", "--json")
     assert result.exit_code == 1
-    assert {fault["name"] for fault in json.loads(result.stdout)["faults"]} == {"listen.port", "listen.worker"}
+    assert {error["name"] for error in json.loads(result.stdout)["errors"]} == {"listen.port", "listen.worker"}
 
 
 def test_a_store_s_address_that_its_client_cannot_read_is_a_fault(line: Line) -> None:
     text = re.sub(r"state_url = .*", 'state_url = "redis+sentinel://host"', line.config.read_text())
     line.config.write_text(text)
-    assert "stores.state_url: a redis+sentinel:// address names the service" in line.refusal("config", "check")
+    assert "stores.state_url: a redis+sentinel:// URL must name the service" in line.refusal("config", "check")
 
 
 def test_the_configuration_is_shown_with_its_origins_and_without_secrets(line: Line) -> None:
@@ -51,7 +51,7 @@ def test_the_configuration_is_shown_with_its_origins_and_without_secrets(line: L
 def test_the_record_verifies_until_a_byte_of_it_changes(line: Line) -> None:
     line.said("keys", "create", "--user", "ada")
     line.said("keys", "create", "--user", "ada")
-    assert line.json("audit", "verify")["witnessed"] is True
+    assert line.json("audit", "verify")["compared"] is True
     path = line.directory / "data" / "audit" / "audit.jsonl"
     whole = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join([*whole[:1], whole[1].replace(b"ada", b"bob"), *whole[2:]]))
@@ -64,7 +64,7 @@ def test_a_record_whose_end_was_cut_off_does_not_verify_against_the_head_in_the_
     path = line.directory / "data" / "audit" / "audit.jsonl"
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
     assert "are missing" in line.refusal("audit", "verify")
-    assert line.json("audit", "verify", "--no-head")["witnessed"] is False
+    assert line.json("audit", "verify", "--no-head")["compared"] is False
 
 
 def test_the_latest_records_are_shown_as_many_as_asked(line: Line) -> None:
@@ -83,14 +83,14 @@ def test_usage_shows_every_limit_of_a_user_and_of_their_keys(line: Line) -> None
     user = f"ada-{uuid4().hex[:8]}"
     made = line.json("keys", "create", "--user", user, "--units-per-day", "7")
     rows = line.json("usage", user)
-    assert [(row["of"], row["limit"], row["used"], row["ceiling"]) for row in rows] == [
+    assert [(row["of"], row["limit"], row["used"], row["amount"]) for row in rows] == [
         ("user", "user-requests", 0, 600),
         ("user", "user-concurrent", 0, 32),
         ("user", "user-units", 0, 5000),
         (made["public_id"], "key-units", 0, 7),
     ]
     assert "units today (UTC)" in line.said("usage", user)
-    assert "no key in force" in line.refusal("usage", "nobody")
+    assert "no valid key" in line.refusal("usage", "nobody")
 
 
 def test_health_says_why_nothing_is_healthy(line: Line) -> None:

@@ -170,7 +170,7 @@ def test_a_taken_port_is_reported_in_a_sentence_and_leaves_nothing_behind(tmp_pa
         with started("demo", "--port", str(port), "--data-dir", str(tmp_path), "--json") as one:
             out, err = one.process.communicate(timeout=40)
             assert (one.process.returncode, out) == (1, b"")
-            assert f"Port {port} on 127.0.0.1 is taken" in err.decode()
+            assert f"Port {port} on 127.0.0.1 is in use" in err.decode()
             assert one.tree() == {}
 
 

@@ -138,7 +138,7 @@ def test_a_receipt_is_read_with_the_gateway_s_secret_alone(line: Line, tmp_path:
     assert receipt.answer.hex() in line.said("cache", "receipt", identifier)
     foreign = receipts.encode(sealing_keys(b"another").receipts, receipt)
     for strange in (foreign, identifier[:-2], identifier[::-1], "-abc", "\N{BUTTERFLY}"):
-        assert "made no receipt" in line.refusal("cache", "receipt", strange)
+        assert "issued no receipt" in line.refusal("cache", "receipt", strange)
 
 
 def test_an_identifier_that_begins_with_a_dash_is_no_option(line: Line, tmp_path: Path) -> None:

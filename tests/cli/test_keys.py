@@ -52,7 +52,7 @@ def test_a_key_may_do_less_with_the_cache_than_the_settings_say(line: Line, user
     }
     assert line.json("keys", "show", made["public_id"])["cache"] == scope
     assert line.json("audit", "tail")[-1]["facts"]["cache"] == scope
-    told = "cache    keeps exact; shares with team; Cache-Control max-age, only-if-cached; namespace paper-2026"
+    told = "cache    classes exact; shares with team; Cache-Control max-age, only-if-cached; namespace paper-2026"
     assert told in line.said("keys", "show", made["public_id"])
     assert "paper-2026" in line.said("keys", "list", "--user", user)
 
@@ -63,12 +63,12 @@ def test_none_is_less_than_nothing_said(line: Line, user: str) -> None:
     assert "cache " not in line.said("keys", "show", plain["public_id"])
     bare = line.json("keys", "create", "--user", user, "--cache-control", "none", "--cache-classes", "none")
     assert bare["cache"] == {"classes": [], "share": None, "directives": [], "namespace": None}
-    assert "keeps nothing; Cache-Control nothing" in line.said("keys", "show", bare["public_id"])
+    assert "classes none; Cache-Control none" in line.said("keys", "show", bare["public_id"])
 
 
 def test_a_revoked_key_is_listed_as_such(line: Line, user: str) -> None:
     made = line.json("keys", "create", "--user", user)
-    assert "is revoked" in line.said("keys", "revoke", made["public_id"], "--by", "grace")
+    assert "was revoked" in line.said("keys", "revoke", made["public_id"], "--by", "grace")
     assert [key["state"] for key in line.json("keys", "list", "--user", user)] == ["revoked"]
     assert "revoked" in line.said("keys", "show", made["public_id"])
 
@@ -85,7 +85,7 @@ def test_keys_are_listed_for_one_user_alone(line: Line, user: str) -> None:
         (["keys", "create", "--user", "a b"], 1, "letters"),
         (["keys", "create", "--user", "ada", "--model", "esm4"], 1, f"it has: {MODEL}"),
         (["keys", "create", "--user", "ada", "--expires", "2001-01-01"], 1, "in the future"),
-        (["keys", "create", "--user", "ada", "--expires", "soon"], 2, "neither a span"),
+        (["keys", "create", "--user", "ada", "--expires", "soon"], 2, "neither a time span"),
         (["keys", "create", "--user", "ada", "--units-per-day", "-1"], 2, "range"),
         (["keys", "create", "--user", "ada", "--cache-classes", "exact,sampled"], 1, "exact, pinned"),
         (["keys", "create", "--user", "ada", "--cache-share", "world"], 2, "organisation"),

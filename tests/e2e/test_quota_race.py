@@ -8,7 +8,7 @@ import aiohttp
 from gateway.core.types import Limits
 from gateway.flow.key_admin import NewKey
 from gateway.settings import load
-from gateway.wiring import open_services
+from gateway.wiring.command_services import open_services
 from tests.e2e.product import Product, demo, many
 
 ROUNDS, CLIENTS, LIMIT, COST = 50, 256, 100, 7

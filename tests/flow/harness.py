@@ -27,7 +27,7 @@ from gateway.flow.dispatch import UpstreamKey
 from gateway.flow.runtime import BackgroundTasks, Runtime
 from gateway.ports import UpstreamReply, UpstreamRequest
 from gateway.settings import Settings
-from gateway.wiring import Adapters, assemble, key_pepper
+from gateway.wiring.assembly import Adapters, assemble, key_pepper
 from tests.fakes.cache import FakeCache
 from tests.fakes.namespaces import FakePurges
 from tests.fakes.stores import FakeLedger, Journal

@@ -36,7 +36,7 @@ def keys(path: Path) -> dict[str, str]:
 def errors(path: Path | None, environ: Mapping[str, str]) -> dict[str, str]:
     with pytest.raises(InvalidSettings) as caught:
         load(path, environ)
-    return {fault.name: fault.says for fault in caught.value.errors}
+    return {error.name: error.reason for error in caught.value.errors}
 
 
 def test_without_a_file_every_setting_has_its_default(key: Path) -> None:

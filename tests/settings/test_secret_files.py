@@ -19,7 +19,7 @@ def test_a_file_open_to_others_is_refused(tmp_path: Path, mode: int) -> None:
     path = tmp_path / "key"
     path.write_bytes(b"secret")
     path.chmod(mode)
-    with pytest.raises(InvalidSettings, match="open to others"):
+    with pytest.raises(InvalidSettings, match="accessible to others"):
         read_secret(path)
 
 

@@ -4,7 +4,7 @@ import aiohttp
 import pytest
 
 from gateway.core.metrics import REQUESTS
-from gateway.web.gateway_api import LISTED
+from gateway.web.gateway_api import ROUTES
 from tests.flow.harness import BODY, Harness
 from tests.web.test_server import AUTH, run
 
@@ -96,6 +96,6 @@ def test_explanations_are_counted_and_logged_without_what_was_sent() -> None:
 def test_what_is_here_is_listed_on_the_first_page() -> None:
     async def play(_: Harness, session: aiohttp.ClientSession, url: str) -> None:
         async with session.get(url + "/") as response:
-            assert (await response.json())["gateway"] == list(LISTED)
+            assert (await response.json())["gateway"] == list(ROUTES)
 
     run(play)

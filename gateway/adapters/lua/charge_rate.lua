@@ -1,9 +1,9 @@
 -- One request of rate on every limit, or on none of them (GCRA: https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm).
--- Each key holds a theoretical arrival time in microseconds and goes by itself once that has passed.
+-- Each key holds a theoretical arrival time in microseconds, and expires by TTL once that has passed.
 --
 -- KEYS    one per limit, all with the same hash tag
 -- ARGV    now in ms ('' takes the server's clock), requests wanted in advance, then per limit: interval in us, burst
--- answers index of the first limit that refuses (0: none), us to wait, requests charged, then per limit: left, us to whole
+-- answers index of the first limit that refuses (0: none), us to wait, requests charged, then per limit: left, us until full
 local now
 if ARGV[1] == '' then
   local time = redis.call('TIME')
@@ -23,16 +23,16 @@ for i = 1, #KEYS do
     if refused == 0 then refused = i end
     wait = math.max(wait, over)
   end
-  -- In advance only out of what is left above half of the burst, and a sixteenth of that: others share the limit.
+  -- In advance at most a sixteenth of what is left above half of the burst: other workers share the limit.
   local free = burst[i] - 1 - math.ceil(ahead[i] / interval[i])
   advance = math.min(advance, math.floor((free - burst[i] / 2) / 16))
 end
 
-local granted = refused == 0 and 1 + math.max(0, advance) or 0
-local answer = { refused, wait, granted }
+local charged = refused == 0 and 1 + math.max(0, advance) or 0
+local answer = { refused, wait, charged }
 for i = 1, #KEYS do
-  local us = ahead[i] + granted * interval[i]
-  if granted > 0 then
+  local us = ahead[i] + charged * interval[i]
+  if charged > 0 then
     redis.call('SET', KEYS[i], string.format('%.0f', now + us), 'PX', math.ceil(us / 1000) + 1)
   end
   answer[2 * i + 2] = math.max(0, burst[i] - math.ceil(us / interval[i]))

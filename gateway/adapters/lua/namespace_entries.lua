@@ -1,43 +1,43 @@
--- What a namespace holds: sealed entries by address, and the order in which they were recorded.
+-- The entries of a namespace: sealed entries by cache key, and the order in which they were recorded.
 --
--- In the hash stand, beside the entries, 'open' (since there is such a namespace), 'frozen' (since when nothing is
--- added), 'bytes' (of all entries) and 'last' (the number of the latest entry). The entries' numbers are the scores of
--- the sorted set, so that a page of addresses costs the same however many there are.
+-- Besides the entries, the hash has the fields 'open' (the namespace exists), 'frozen' (the time since when nothing is
+-- added), 'bytes' (of all entries) and 'last_number' (of the latest entry). The numbers of entries are their scores in
+-- the sorted set, so a page costs the same however many entries there are.
 --
 -- KEYS    the hash, the sorted set
--- ARGV    'open' | 'freeze', time | 'put', address, entry, most bytes | 'remove', address | 'empty' | 'drop'
--- answers for put {'kept'}, {'stands', entry}, or {'no', why}; for freeze the time since when, or nothing where there
---         is no such namespace; for open and remove 1 where it was done; for empty and drop the number of entries, -1
---         where it is frozen (empty) or there is none
-local hash, order, act = KEYS[1], KEYS[2], ARGV[1]
-if act == 'open' then return redis.call('HSETNX', hash, 'open', '1') end
+-- ARGV    'open' | 'freeze', time | 'put', cache key, entry, maximum bytes | 'remove', cache key | 'empty' | 'drop'
+-- answers for put {'stored'}, {'exists', entry}, or {'refused', reason}; for freeze the time since when, or nothing if
+--         there is no such namespace; for open and remove 1 if it was done; for empty and drop the number of entries,
+--         -1 if it is frozen (empty) or there is none
+local hash, order, action = KEYS[1], KEYS[2], ARGV[1]
+if action == 'open' then return redis.call('HSETNX', hash, 'open', '1') end
 local open = redis.call('HEXISTS', hash, 'open') == 1
 local frozen = redis.call('HGET', hash, 'frozen')
-if act == 'put' then
-  if not open then return { 'no', 'gone' } end
-  local standing = redis.call('HGET', hash, ARGV[2])
-  if standing then return { 'stands', standing } end
-  if frozen then return { 'no', 'frozen' } end
-  local held = tonumber(redis.call('HGET', hash, 'bytes') or '0')
-  if held + #ARGV[3] > tonumber(ARGV[4]) then return { 'no', 'full' } end
+if action == 'put' then
+  if not open then return { 'refused', 'gone' } end
+  local existing = redis.call('HGET', hash, ARGV[2])
+  if existing then return { 'exists', existing } end
+  if frozen then return { 'refused', 'frozen' } end
+  local bytes = tonumber(redis.call('HGET', hash, 'bytes') or '0')
+  if bytes + #ARGV[3] > tonumber(ARGV[4]) then return { 'refused', 'full' } end
   redis.call('HSET', hash, ARGV[2], ARGV[3])
   redis.call('HINCRBY', hash, 'bytes', #ARGV[3])
-  redis.call('ZADD', order, redis.call('HINCRBY', hash, 'last', 1), ARGV[2])
-  return { 'kept' }
+  redis.call('ZADD', order, redis.call('HINCRBY', hash, 'last_number', 1), ARGV[2])
+  return { 'stored' }
 end
-if act == 'freeze' then
+if action == 'freeze' then
   if open and not frozen then redis.call('HSET', hash, 'frozen', ARGV[2]) end
   return open and (frozen or ARGV[2])
 end
-if act == 'remove' then
+if action == 'remove' then
   local length = redis.call('HSTRLEN', hash, ARGV[2])
   if redis.call('ZREM', order, ARGV[2]) == 0 then return 0 end
   redis.call('HINCRBY', hash, 'bytes', -length)
   return redis.call('HDEL', hash, ARGV[2])
 end
--- empty, drop: what is unlinked is freed beside the server's work, however much it is
-if not open or (act == 'empty' and frozen) then return -1 end
+-- empty, drop: UNLINK frees the memory in the background, however much it is
+if not open or (action == 'empty' and frozen) then return -1 end
 local entries = redis.call('ZCARD', order)
 redis.call('UNLINK', hash, order)
-if act == 'empty' then redis.call('HSET', hash, 'open', '1') end
+if action == 'empty' then redis.call('HSET', hash, 'open', '1') end
 return entries

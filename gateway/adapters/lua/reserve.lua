@@ -1,9 +1,9 @@
 -- A lease on every concurrency limit and units on every unit limit, or nothing at all, once per reservation id.
 --
 -- KEYS    the reservation's record, then one per limit, all with the same hash tag
--- ARGV    now in ms ('' takes the server's clock), id, units, lease in ms, life of the record in ms,
+-- ARGV    now in ms ('' takes the server's clock), id, units, lease in ms, TTL of the record in ms,
 --         then per limit: kind ('c' or 'u'), amount, window in ms
--- answers index of the first limit that refuses (0: none), ms to wait, then per limit: left, ms to whole
+-- answers index of the first limit that refuses (0: none), ms to wait, then per limit: left, ms until full
 --
 -- A record is 'o:<units>:<day>' while open and 's' once settled. A concurrency limit is a sorted set of ids by the ms
 -- at which their lease ends; a unit limit is '<day>:<used>'.
@@ -14,7 +14,7 @@ if ARGV[1] == '' then
 else
   now = tonumber(ARGV[1])
 end
-local id, units, lease, life = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local id, units, lease, ttl = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 
 local kind, amount, wait, used = {}, {}, {}, {}
 local day = 0
@@ -24,7 +24,7 @@ for i = 1, #KEYS - 1 do
   if kind[i] == 'c' then
     redis.call('ZREMRANGEBYSCORE', KEYS[i + 1], '-inf', now)
     used[i] = redis.call('ZCARD', KEYS[i + 1])
-    -- A lease ends when its call does, which nobody knows: the window stands for it.
+    -- A lease ends when its call does, which is unknown: the window is used instead.
     wait[i] = window
   else
     day = math.floor(now / window)
@@ -46,7 +46,7 @@ elseif not record then
     end
   end
   if refused == 0 then
-    redis.call('SET', KEYS[1], string.format('o:%.0f:%.0f', units, day), 'PX', life)
+    redis.call('SET', KEYS[1], string.format('o:%.0f:%.0f', units, day), 'PX', ttl)
     for i = 1, #kind do
       local key = KEYS[i + 1]
       if kind[i] == 'c' then

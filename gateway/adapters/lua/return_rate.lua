@@ -1,4 +1,4 @@
--- Give back requests of rate that were charged in advance and not used.
+-- Give back requests that were charged in advance and not used.
 --
 -- KEYS    one per limit, all with the same hash tag
 -- ARGV    now in ms ('' takes the server's clock), how many, then per limit: interval in us

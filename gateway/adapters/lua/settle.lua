@@ -1,10 +1,10 @@
 -- End a reservation's leases and charge what it really cost, once per reservation id.
 --
 -- KEYS    the reservation's record, then one per limit, all with the same hash tag
--- ARGV    id, units, life of the settled record in ms, then per limit: kind ('c' or 'u')
+-- ARGV    id, units, TTL of the settled record in ms, then per limit: kind ('c' or 'u')
 -- answers 1 if this settled it, 0 if it was settled before, 2 if there was nothing to settle
 --
--- Where nothing was reserved yet, the settled record stands in the way of a reserve that comes late.
+-- Where nothing was reserved yet, the settled record refuses a reserve that comes late.
 local record = redis.call('GET', KEYS[1])
 if record == 's' then return 0 end
 redis.call('SET', KEYS[1], 's', 'PX', ARGV[3])

@@ -3,7 +3,7 @@
 -- KEYS    one per limit, all with the same hash tag
 -- ARGV    now in ms ('' takes the server's clock), then per limit: kind ('r', 'c' or 'u'),
 --         interval in us (r) or window in ms (c, u), burst (r) or amount (c, u)
--- answers per limit: requests of burst left, leases now, or units today
+-- answers per limit: requests left of the burst, leases in use, or units used today
 local now
 if ARGV[1] == '' then
   local time = redis.call('TIME')
