@@ -146,7 +146,7 @@ def test_idle_connections_are_closed_after_their_answer() -> None:
 
 
 def test_a_body_that_never_ends_is_given_up(monkeypatch: Any) -> None:
-    monkeypatch.setattr("gateway.web.proxy.BODY_S", 0.1)
+    monkeypatch.setattr("gateway.web.proxy.BODY_TIMEOUT_S", 0.1)
 
     async def play(harness: Harness, session: aiohttp.ClientSession, url: str) -> None:
         head = f"POST /api/v1/generate_tensor HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY.text}\r\n"
