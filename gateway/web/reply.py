@@ -1,7 +1,7 @@
 """Writes a response, head and body at once.
 
-aiohttp's `Response` can also stream, compress, chunk and set cookies; for an answer from the local cache that costs more
-than the look-up. Anything but a POST over a persistent HTTP/1.1 connection still uses that `Response`.
+aiohttp's `Response` can also stream, compress, chunk and set cookies; for an answer from the local cache that costs
+more than the look-up. Anything but a POST over a persistent HTTP/1.1 connection still uses that `Response`.
 """
 
 from collections.abc import Mapping

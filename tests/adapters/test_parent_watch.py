@@ -15,7 +15,8 @@ DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
 def child(first: str, patience_s: float) -> "subprocess.Popen[bytes]":
     """A process that is busy for ever, once it has said what it was told."""
     script = (
-        f"from gateway.adapters import parent_watch\n{first}\nsaid = parent_watch.read_settings_line()\nparent_watch.exit_with_parent({patience_s})\n"
+        f"from gateway.adapters import parent_watch\n{first}\nsaid = parent_watch.read_settings_line()\n"
+        f"parent_watch.exit_with_parent({patience_s})\n"
         "print(said, flush=True)\nwhile True: pass"
     )
     return subprocess.Popen(

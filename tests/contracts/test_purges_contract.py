@@ -117,7 +117,7 @@ def test_marks_that_the_store_lost_are_replaced_by_larger_ones(server: Backend) 
             before = await purge_store.purge(Purge())
         before = await purge_store.purge(Purge(model=MODEL))
         async with server.store() as store:
-            await store.call("test", "DEL", f"{server.prefix}marks")
+            await store.call("test", "DEL", f"{server.prefix}purge_state")
         after = await purge_store.purge_state()
         assert (after.epoch > before.epoch, after.serial > before.serial) == (True, True)
         assert after.generation(MODEL) != before.generation(MODEL)
