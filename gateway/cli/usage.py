@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from gateway.cli.options import CommandOptions, run, table, with_options
-from gateway.core.quota import Limit
+from gateway.core.quota import Limit, LimitConfig
 from gateway.core.types import KeyRecord, Principal
 from gateway.flow.admin_arguments import InvalidArgument
 from gateway.wiring.command_services import CommandServices, open_services
