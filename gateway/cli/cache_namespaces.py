@@ -67,7 +67,8 @@ def create(options: CommandOptions, name: str, note: str, by: str) -> None:
 def freeze(options: CommandOptions, name: str, by: str) -> None:
     """Freeze a namespace: it answers from its entries, and nothing is added. This cannot be undone."""
     info = run(_freeze(options, name, by))
-    sentence = f"The namespace {name} is frozen since {format_time(info.namespace.frozen)}, with {info.contents.entries:,} calls."
+    since, calls = format_time(info.namespace.frozen), info.contents.entries
+    sentence = f"The namespace {name} is frozen since {since}, with {calls:,} calls."
     options.show(facts(info), [sentence])
 
 

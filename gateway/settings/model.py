@@ -158,7 +158,7 @@ class CacheSettings(SettingsTable):
     enabled: bool = Field(True, description="Whether answers are cached at all.")
     classes: Annotated[tuple[Literal["exact", "pinned"], ...], Field(strict=False)] = Field(
         ("exact", "pinned"),
-        description="Classes of determinism that are cached; sampled answers are cached in pools only.",
+        description="Classes of determinism that are cached; sampled answers are cached in pools and namespaces only.",
     )
     level: Literal["wire", "sampler"] = Field(
         "wire",

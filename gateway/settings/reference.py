@@ -14,8 +14,8 @@ from gateway.settings.names import alternatives, leaves, table_model
 PREFACE = (
     "One TOML file (`--config`, or the variable GATEWAY_CONFIG); environment variables take precedence over it.",
     "In a variable, lists and tables are JSON; an empty variable counts as not set. An unknown name is an error.",
-    "Relative paths in the file are relative to its directory. Secrets are in files of their own, mode 0640 or stricter;",
-    "never in the TOML file, in a variable or on a command line.",
+    "Relative paths in the file are relative to its directory. Secrets are in files of their own (mode 0640 or",
+    "stricter), never in the TOML file, in a variable or on a command line.",
 )
 SAMPLES: Mapping[str, str] = {
     "upstream.keys": '[[upstream.keys]]\nid = "lab-1"\nfile = "/run/secrets/upstream-1"\n# concern = false',
