@@ -97,6 +97,32 @@ def test_an_answer_with_an_echo_that_nobody_expects_is_shared_with_no_other_spel
     run(play)
 
 
+@pytest.mark.parametrize("cache", [{"max_entry_bytes": 10}, {}], ids=["too large to store", "store lost"])
+def test_what_cannot_be_stored_is_shared_in_flight_with_each_caller_s_own_inputs(cache: dict[str, Any]) -> None:
+    async def play(harness: Harness) -> None:
+        if not cache:
+            harness.lose_cache()
+            await harness.flow.poller.poll()
+        gate = asyncio.Event()
+
+        async def slow(request: UpstreamRequest) -> UpstreamReply:
+            await gate.wait()
+            return answering(request)
+
+        harness.memory.upstream.answer = slow
+        asking = [asyncio.ensure_future(harness.ask(body)) for body in (ABSENT, ALL_MASK, ABSENT, ALL_MASK)]
+        while harness.sent() == 0:
+            await asyncio.sleep(0)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        gate.set()
+        answers = [await each for each in asking]
+        assert harness.sent() == 1
+        assert [echo(answer) for answer in answers] == [None, ALL_MASK["inputs"]["structure"]] * 2
+
+    run(play, settings={"cache": {"level": "sampler", **cache}})
+
+
 @pytest.mark.parametrize("cache", [{}, {"level": "sampler", "rules": {"empty_conditioning": False}}])
 def test_without_the_rule_two_spellings_are_two_calls(cache: dict[str, Any]) -> None:
     async def play(harness: Harness) -> None:
