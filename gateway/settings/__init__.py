@@ -5,9 +5,10 @@ The only part of the gateway that reads the environment. It starts nothing and c
 
 from gateway.settings.errors import InvalidSettings, SettingError
 from gateway.settings.load import Loaded, environment, load, load_here, read
-from gateway.settings.model import Settings, UpstreamKeySettings
+from gateway.settings.model import Settings
 from gateway.settings.reference import values
 from gateway.settings.secret_files import master_secret, read_secret, write_secret
+from gateway.settings.upstream import UpstreamKeySettings
 
 __all__ = [
     "InvalidSettings",

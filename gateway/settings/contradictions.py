@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 from gateway.core.rules import unknown_rules
 from gateway.settings.errors import SettingError
-from gateway.settings.model import HolderLimits, Settings
+from gateway.settings.limits import HolderLimits
+from gateway.settings.model import Settings
 from gateway.settings.secret_files import MASTER_BYTES, secret_file_error
 
 STORE_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")

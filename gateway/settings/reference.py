@@ -8,8 +8,11 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from gateway.settings.model import UNLIMITED, HolderLimits, Settings, UpstreamKeySettings
+from gateway.settings.limits import HolderLimits
+from gateway.settings.model import Settings
 from gateway.settings.names import alternatives, leaves, table_model
+from gateway.settings.table import UNLIMITED
+from gateway.settings.upstream import UpstreamKeySettings
 
 PREFACE = (
     "One TOML file (`--config`, or the variable GATEWAY_CONFIG); environment variables take precedence over it.",

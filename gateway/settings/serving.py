@@ -1,0 +1,38 @@
+"""Settings of what callers meet: listeners, what is accepted of a request, what is logged."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from gateway.settings.table import Count, Port, Seconds, SettingsTable, Text
+
+
+class ListenSettings(SettingsTable):
+    """Listeners, workers and timeouts towards callers."""
+
+    host: Text = Field("127.0.0.1", description="Address for callers; 0.0.0.0 for every interface.")
+    port: Port = Field(8080, description="Port for callers; 0 for any free one.")
+    workers: Annotated[int, Field(ge=1, le=128)] = Field(1, description="Worker processes; about one per core.")
+    metrics_host: Text = Field(
+        "127.0.0.1", description="Address of the metrics listener, separate from the callers' one."
+    )
+    metrics_port: Port = Field(9464, description="Port of the metrics listener; 0 for any free one.")
+    keepalive_s: Seconds = Field(75.0, description="Idle connections of callers are closed after this time.")
+    header_timeout_s: Seconds = Field(15.0, description="Deadline for receiving a request's header section.")
+    drain_s: Seconds = Field(20.0, description="After SIGTERM, how long requests in flight may take to finish.")
+
+
+class RequestSettings(SettingsTable):
+    """What is accepted from callers."""
+
+    max_body_bytes: Count = Field(33554432, description="Larger bodies are refused with 413.")
+    max_tokens: Count = Field(4096, description="Maximum number of tokens of one protein, BOS and EOS included.")
+    defaults: Literal["2025-02-14", "2024-06-25"] = Field(
+        "2025-02-14", description="Dated set of defaults for the fields that a request leaves out."
+    )
+
+
+class LogSettings(SettingsTable):
+    """What is written to standard output."""
+
+    access: bool = Field(True, description="Access log: one JSON line per request, without keys and sequences.")
