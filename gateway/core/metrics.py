@@ -133,7 +133,7 @@ UPSTREAM_REQUESTS = Metric(
     "esmgw_upstream_requests_total",
     "counter",
     ("endpoint", "outcome"),
-    "Upstream attempts: ok, cooling_down, disabled, failed, timeout, lost, refused, bad_answer or pool_full.",
+    "Upstream attempts: ok, cooling_down, disabled, failed, timeout, lost, refused, bad_answer, too_large or not_sent.",
 )
 UPSTREAM_KEYS = Metric(
     "esmgw_upstream_keys",
@@ -147,6 +147,26 @@ BREAKER = Metric(
     (),
     "Upstream circuit breaker: 0 closed, 0.5 half-open, 1 open (the worst worker's).",
 )
+BREAKER_CALLERS = Metric(
+    "esmgw_breaker_callers",
+    "gauge",
+    (),
+    "Callers whose own circuit is open because their calls alone failed, workers added up.",
+)
+CRASHES_REMEMBERED = Metric(
+    "esmgw_upstream_crashes_remembered",
+    "gauge",
+    (),
+    "Calls that failed upstream within the last minute and are remembered.",
+)
+UPSTREAM_WAITING = Metric("esmgw_upstream_waiting", "gauge", (), "Calls that wait for a place at the upstream.")
+UPSTREAM_WINDOW = Metric(
+    "esmgw_upstream_window",
+    "gauge",
+    (),
+    "How many calls may be in flight with all upstream keys; refusals lower it, successes raise it.",
+)
+WAITING = Metric("esmgw_waiting", "gauge", (), "Requests that wait for a limit or for the upstream.")
 IN_FLIGHT = Metric("esmgw_in_flight", "gauge", ("what",), "In-flight requests and upstream calls.")
 STORE_ERRORS = Metric(
     "esmgw_store_errors_total",

@@ -82,14 +82,19 @@ UPSTREAM_UNAVAILABLE = ProblemType("upstream-unavailable", 503,
     "The upstream fails for everybody; the gateway probes it again after `Retry-After`.", upstream_down=True)
 NO_UPSTREAM_KEY = ProblemType("no-upstream-key", 503, "No upstream key is available for this call.",
     "The upstream rejects the operator's keys, or none is marked for such calls.", upstream_down=True)
-UPSTREAM_BUSY = ProblemType("upstream-busy", 429, "The upstream's own rate limit is reached.",
+UPSTREAM_BUSY = ProblemType("upstream-busy", 429, "The upstream takes no more calls for now.",
     "Retry after `Retry-After`.", upstream_down=True)
 UPSTREAM_FAILED = ProblemType("upstream-failed", 502, "The upstream failed on this call.",
     "Retry; you are charged only if the upstream may have done the work.", upstream_down=True)
 UPSTREAM_REFUSED = ProblemType("upstream-refused", 422, "The upstream rejected this call.",
-    "The upstream does not accept this call; `detail` has its status.")
+    "The upstream does not accept this call; `detail` has its status and its reason.")
+UPSTREAM_CRASHED = ProblemType("upstream-crashed", 422,
+    "The upstream fails on this very call while it answers others.",
+    "Change the call: `detail` has the upstream's reason. The same call is sent again after a minute.")
+ANSWER_TOO_LARGE = ProblemType("answer-too-large", 422, "The answer is larger than this gateway passes on.",
+    "Ask for less: fewer layers, means instead of all positions, or a shorter protein. It was computed and charged.")
 UPSTREAM_ANSWER_BAD = ProblemType("upstream-answer-bad", 502,
-    "The upstream's response was incomplete, too large or not JSON.",
+    "The upstream's response was incomplete or not JSON.",
     "Retry; tell the operator if it persists.", upstream_down=True)
 UPSTREAM_TIMEOUT = ProblemType("upstream-timeout", 504, "The upstream did not respond in time.",
     "Retry later, with fewer steps or a shorter protein.", upstream_down=True)

@@ -59,7 +59,7 @@ class Admission:
         fields = await self._join_charge(who)
         if fields is not None:
             return fields
-        verdict = await self._queue.acquire(f"rate {who.user}", lambda: self._charge(who, limits))
+        verdict = await self._queue.acquire("rate", who.user, lambda: self._charge(who, limits))
         context.queue_s += verdict.waited_s
         if verdict.refused_by is not None:
             raise self._refused(who, verdict, verdict.refused_by)

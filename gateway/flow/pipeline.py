@@ -54,6 +54,7 @@ class Pipeline:
             raise Problem(NOT_RECORDED)
         if plan.directives.only_if_cached:
             raise Problem(NOT_IN_CACHE)
+        context.patient = found is None or not self._lookup.usable_if_error(plan, found)
         try:
             answer, source, stored = await self._computation.answer(plan, call, who, context)  # 403 429 502 503 504
         except Problem as problem:

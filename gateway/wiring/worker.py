@@ -23,7 +23,7 @@ from gateway.adapters.redis_purges import RedisPurges
 from gateway.adapters.redis_throttle import RedisThrottle
 from gateway.adapters.upstream_http import HttpUpstream
 from gateway.core import sealing
-from gateway.flow.dispatch import UpstreamKey
+from gateway.core.upstream_key import UpstreamKey
 from gateway.flow.runtime import BackgroundTasks, Runtime
 from gateway.ports import StoreUnavailable
 from gateway.settings import Settings, master_secret, read_secret
@@ -83,9 +83,7 @@ async def _serve(
 ) -> None:
     await flow.poller.poll()
     clock, meter, tasks = adapters.runtime.clock, adapters.runtime.meter, adapters.runtime.tasks
-    loops = [
-        asyncio.ensure_future(part.forever()) for part in (flow.poller, flow.admission, flow.dispatcher, flow.stats)
-    ]
+    loops = [asyncio.ensure_future(part.forever()) for part in (flow.poller, flow.admission, flow.places, flow.stats)]
     ready = pages(partial(_ready, adapters))
     proxy = Proxy(flow.pipeline, GatewayApi(flow.explainer), flow.responder, ready, clock, meter)
     listen = settings.listen
@@ -160,6 +158,5 @@ def _upstream(settings: Settings) -> HttpUpstream:
         connect_s=part.connect_s,
         first_byte_s=part.first_byte_s,
         total_s=part.total_s,
-        max_concurrent=part.max_concurrent,
         keepalive_s=part.keepalive_s,
     )
