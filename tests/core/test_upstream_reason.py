@@ -36,6 +36,7 @@ def leaks(shown: str) -> bool:
     [
         ({"error": "sequence too long for this model: max 1022"}, "sequence too long for this model: max 1022"),
         ({"message": f"User does not have access to model {MODEL}"}, f"User does not have access to model {MODEL}"),
+        ({"error": f"{MODEL} 1022"}, f"{MODEL} 1022"),
         ({"error": {"message": "GPU out of memory", "code": 7}}, "GPU out of memory"),
         ({"detail": "Not authenticated"}, "Not authenticated"),
         ({"error": "Bad Request", "message": "no masks"}, "Bad Request; no masks"),
