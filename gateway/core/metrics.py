@@ -156,6 +156,12 @@ STORE_ERRORS = Metric(
 )
 AUDIT_RECORDS = Metric("esmgw_audit_records_total", "counter", ("kind",), "Audit records written to disk.")
 AUDIT_FAILURES = Metric("esmgw_audit_failures_total", "counter", (), "Audit records that could not be written.")
+AUDIT_COUNTED = Metric(
+    "esmgw_audit_refusals_counted_total",
+    "counter",
+    ("policy",),
+    "Refusals that are counted in a summarising audit record because one user had too many for a record each.",
+)
 AUTH_FAILURES = Metric(
     "esmgw_auth_failures_total",
     "counter",

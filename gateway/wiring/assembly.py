@@ -74,6 +74,7 @@ class Flow:
     responder: Responder
     explainer: Explainer
     renderer: Renderer
+    policy: PolicyEnforcer
     poller: InvalidationPoller
     admission: Admission
     dispatcher: Dispatcher
@@ -113,7 +114,7 @@ def assemble(adapters: Adapters, settings: Settings, master: bytes, upstream_key
     responder = Responder(enforcer, CallerWarnings(a.throttle, runtime), a.access_log, runtime)
     pipeline = Pipeline(authenticator, parser, enforcer, planner, admission, lookup, computation, responder)
     explainer = Explainer(authenticator, parser, asked, planner, renderer, s.cache.max_entry_bytes, runtime)
-    return Flow(pipeline, responder, explainer, renderer, poller, admission, dispatcher, stats)
+    return Flow(pipeline, responder, explainer, renderer, enforcer, poller, admission, dispatcher, stats)
 
 
 def _upstream_config(settings: Settings) -> UpstreamConfig:
