@@ -7,6 +7,7 @@ from panels import Line, Panels, Words, lines
 from queries import increase, now, quantile, rate, ratio
 
 from gateway.core.metrics import (
+    AUDIT_COUNTED,
     AUDIT_FAILURES,
     AUDIT_RECORDS,
     AUTH_FAILURES,
@@ -60,8 +61,9 @@ def policy() -> Panels:
             width=6,
         ),
         lines(
-            Words("Audit records", "Audit records written in 5 minutes, by kind.", "short"),
+            Words("Audit records", "Written in 5 minutes, by kind; and refusals that are only counted.", "short"),
             Line(increase(AUDIT_RECORDS, by=("kind",)), "{{kind}}"),
+            Line(increase(AUDIT_COUNTED, by=("policy",)), "refusals counted in one ({{policy}})"),
             width=6,
         ),
         lines(
