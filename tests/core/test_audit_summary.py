@@ -112,6 +112,8 @@ def test_windows_grow_from_a_minute_to_an_hour_while_it_goes_on() -> None:
     lengths = [round((window.last.at - window.first_at) / 60) for _, window in lab.summaries]
     assert lengths == [1, 2, 4, 8, 16, 32, *[60] * (len(lengths) - 6)]
     assert len(lengths) >= 9
+    spans = [(window.first_at, window.last.at) for _, window in lab.summaries]
+    assert not any(start <= at <= end for at, _ in lab.singles for start, end in spans)
 
 
 def test_after_an_hour_of_quiet_a_user_is_like_a_new_one_and_not_before() -> None:
