@@ -12,6 +12,7 @@ from gateway.core.metrics import (
     AUDIT_RECORDS,
     AUTH_FAILURES,
     BREAKER,
+    HELD,
     IN_FLIGHT,
     LATENCY,
     LOCAL_CACHE_BYTES,
@@ -94,5 +95,9 @@ def stores_and_memory() -> Panels:
             Words("Local caches", "Memory of the workers' in-process caches, by layer.", "bytes"),
             Line(now(LOCAL_CACHE_BYTES, by=("layer",)), "{{layer}}"),
             stacked=True,
+        ),
+        lines(
+            Words("Held in memory", "What comes and goes with requests, all workers together.", "short"),
+            Line(now(HELD, by=("what",)), "{{what}}"),
         ),
     ]

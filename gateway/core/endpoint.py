@@ -15,7 +15,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gateway.core import strict_json
-from gateway.core.memory_size import shrunk
+from gateway.core.object_sizes import shrunk
 from gateway.core.problems import BODY_UNREADABLE, CALL_INVALID, FieldError, Problem
 from gateway.core.rules import NormalForm, RuleSet
 from gateway.core.strict_json import MAX_ERRORS, pointer

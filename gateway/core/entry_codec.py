@@ -7,7 +7,7 @@ from functools import cache
 import zstandard
 
 from gateway.core import sealing
-from gateway.core.memory_size import shrunk
+from gateway.core.object_sizes import shrunk
 from gateway.core.types import Answer, DeterminismClass
 
 FORMAT_VERSION = 2

@@ -169,7 +169,18 @@ AUTH_FAILURES = Metric(
     "Rejected virtual keys; reason is missing, malformed, unknown, expired or revoked.",
 )
 LOCAL_CACHE_BYTES = Metric(
-    "esmgw_local_cache_bytes", "gauge", ("layer",), "Size of the in-process cache; layer is calls or answers."
+    "esmgw_local_cache_bytes",
+    "gauge",
+    ("layer",),
+    "Memory of the in-process caches; layer is calls, plans, answers, keys (known virtual keys), warnings (who was "
+    "warned) or spot_checks (what was checked).",
+)
+HELD = Metric(
+    "esmgw_held",
+    "gauge",
+    ("what",),
+    "What is in memory while it lasts; what is flights (computations that equal calls share), allowances (keys with "
+    "requests charged in advance), tasks (work behind requests) or refused_users (their refused calls are counted).",
 )
 BUILD_INFO = Metric("esmgw_build_info", "gauge", ("version",), "Always 1; the running version.")
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from gateway.core import credentials
 from gateway.core.lru import Lru
-from gateway.core.memory_size import size_of
 from gateway.core.metrics import AUTH_FAILURES, STORE_ERRORS
+from gateway.core.object_sizes import size_of
 from gateway.core.problems import KEY_REFUSED, STATE_UNAVAILABLE, Problem
 from gateway.core.types import Principal
 from gateway.flow.runtime import Runtime

@@ -31,6 +31,11 @@ class PolicyEnforcer:
         self._windows: RefusalWindows | None = RefusalWindows()
         self._summarising = asyncio.Lock()
 
+    @property
+    def held(self) -> int:
+        """Of how many users refusals are being counted."""
+        return len(self._windows or ())
+
     async def check(self, call: Call, who: Principal, request_id: str) -> bool:
         """Returns if the call may go on, and whether a record was written about it.
 

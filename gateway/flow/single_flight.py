@@ -48,6 +48,11 @@ class SingleFlight:
         self._distributed = DistributedFlight(cache, runtime, check, lease_s)
         self._flights: dict[str, asyncio.Future[FlightResult]] = {}
 
+    @property
+    def held(self) -> int:
+        """How many computations are under way."""
+        return len(self._flights)
+
     async def run(
         self,
         cache_key: str,

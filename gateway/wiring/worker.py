@@ -85,7 +85,7 @@ async def _serve(
     clock, meter, tasks = adapters.runtime.clock, adapters.runtime.meter, adapters.runtime.tasks
     loops = [
         asyncio.ensure_future(part.forever())
-        for part in (flow.poller, flow.admission, flow.dispatcher, flow.stats, flow.policy)
+        for part in (flow.poller, flow.admission, flow.dispatcher, flow.stats, flow.policy, flow.holdings)
     ]
     ready = pages(partial(_ready, adapters))
     proxy = Proxy(flow.pipeline, GatewayApi(flow.explainer), flow.responder, ready, clock, meter)
