@@ -1,6 +1,8 @@
 """A flood of refusals in a bounded number of records, none of them missing from a count."""
 
+import gc
 import random
+import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import cycle, islice
@@ -260,3 +262,18 @@ def test_a_window_that_is_put_back_again_and_again_takes_no_more_room() -> None:
     assert window.refused == 5000 - SINGLES
     assert len(window.calls.seen) == len(window.keys.seen) == MOST_TOLD_APART
     assert len(window.calls.first) == MOST_NAMED
+
+
+def test_what_is_counted_takes_no_more_memory_than_the_page_for_operators_says() -> None:
+    windows = RefusalWindows()
+    gc.collect()
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    for user in range(MOST_USERS + 50):
+        for i in range(50):
+            names = {name: f"{name} {user} {i}" for name in ("key", "endpoint", "model", "call")}
+            windows.add(replace(REFUSAL, user=f"user {user}", **names), 1000.0)
+    held = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert len(windows) == MOST_USERS + 1
+    assert held < 9 * 2**20
