@@ -1,9 +1,9 @@
 """The circuit breaker of an upstream: failures are weighed by whose calls they are before they close it for others.
 
-A call that fails says something about itself and its caller first. So each caller has a circuit of their own: `failures`
-in a row open it, for them alone. The circuit of all opens when the failures since anybody's last success come from two
-callers, or from one while nobody else has succeeded lately. While it is open, callers who have not failed may still
-try: at once where they succeeded lately, else one at a time.
+A call that fails says something about itself and its caller first. So each caller has a circuit of their own:
+`failures` in a row open it, for them alone. The circuit of all opens when the failures since anybody's last success
+come from two callers, or from one while nobody else has succeeded lately. While it is open, callers who have not failed
+may still try: at once where they succeeded lately, else one at a time.
 
 An open circuit lets one call through after a pause, as a probe; pauses grow from `FIRST_OPEN_S` to `open_s` while
 probes fail. It counts failures of the upstream (no answer, 5xx), not refusals of one key or one call.

@@ -15,6 +15,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gateway.core import strict_json
+from gateway.core.object_sizes import shrunk
 from gateway.core.problems import BODY_UNREADABLE, CALL_INVALID, FieldError, Problem
 from gateway.core.rules import NormalForm, RuleSet
 from gateway.core.strict_json import MAX_ERRORS, pointer
@@ -104,7 +105,7 @@ class Endpoint(Generic[M]):
             target=self.path + normalized.query,
             model=model,
             flagged=bool(getattr(asked, "potential_sequence_of_concern", None)),
-            body=orjson.dumps(normalized.body, option=orjson.OPT_SERIALIZE_NUMPY),
+            body=shrunk(orjson.dumps(normalized.body, option=orjson.OPT_SERIALIZE_NUMPY)),
             canonical_digest=self._canonical(normalized),
             units=max(1, round(weight * normalized.units)),
             length=normalized.length,

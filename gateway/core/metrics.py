@@ -176,6 +176,12 @@ STORE_ERRORS = Metric(
 )
 AUDIT_RECORDS = Metric("esmgw_audit_records_total", "counter", ("kind",), "Audit records written to disk.")
 AUDIT_FAILURES = Metric("esmgw_audit_failures_total", "counter", (), "Audit records that could not be written.")
+AUDIT_COUNTED = Metric(
+    "esmgw_audit_refusals_counted_total",
+    "counter",
+    ("policy",),
+    "Refusals that are counted in a summarising audit record because one user had too many for a record each.",
+)
 AUTH_FAILURES = Metric(
     "esmgw_auth_failures_total",
     "counter",
@@ -183,7 +189,18 @@ AUTH_FAILURES = Metric(
     "Rejected virtual keys; reason is missing, malformed, unknown, expired or revoked.",
 )
 LOCAL_CACHE_BYTES = Metric(
-    "esmgw_local_cache_bytes", "gauge", ("layer",), "Size of the in-process cache; layer is calls or answers."
+    "esmgw_local_cache_bytes",
+    "gauge",
+    ("layer",),
+    "Memory of the in-process caches; layer is calls, plans, answers, keys (known virtual keys), warnings (who was "
+    "warned) or spot_checks (what was checked).",
+)
+HELD = Metric(
+    "esmgw_held",
+    "gauge",
+    ("what",),
+    "What is in memory while it lasts; what is flights (computations that equal calls share), allowances (keys with "
+    "requests charged in advance), tasks (work behind requests) or refused_users (their refused calls are counted).",
 )
 BUILD_INFO = Metric("esmgw_build_info", "gauge", ("version",), "Always 1; the running version.")
 

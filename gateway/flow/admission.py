@@ -45,6 +45,11 @@ class Admission:
         self._clock, self._meter = runtime.clock, runtime.meter
         self._allowances: dict[str, _Allowance] = {}
 
+    @property
+    def held(self) -> int:
+        """For how many keys requests are charged in advance: those used within the last half second."""
+        return len(self._allowances)
+
     async def admit(self, who: Principal, context: RequestContext) -> Mapping[str, str]:
         """Charge one request; returns the RateLimit fields.
 

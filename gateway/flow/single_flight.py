@@ -69,6 +69,11 @@ class SingleFlight:
         self._distributed = DistributedFlight(cache, runtime, check, lease_s)
         self._flights: dict[str, Landing] = {}
 
+    @property
+    def held(self) -> int:
+        """How many computations are under way."""
+        return len(self._flights)
+
     async def run(
         self,
         cache_key: str,

@@ -92,6 +92,11 @@ class SpotChecker:
         self._choose_next()
         self._create_series()
 
+    @property
+    def bytes(self) -> int:
+        """What is remembered of earlier checks takes this."""
+        return self._confirmed.bytes
+
     def consider(self, plan: CachePlan, call: Call, hit: Answer) -> None:
         """One hit, as its caller gets it. Costs a subtraction, but for the few that are chosen."""
         self._hits_left -= 1

@@ -1,7 +1,7 @@
 """Places at the upstream, given to users in turn by what their calls cost.
 
-A call waits here while every place is taken, while the upstream keys rest, or while a circuit is open. The first is work
-going on, and may last until the call's deadline; the others are refusals put off, and use up the caller's patience
+A call waits here while every place is taken, while the upstream keys rest, or while a circuit is open. The first is
+work going on, and may last until the call's deadline; the others are refusals put off, and use up the caller's patience
 (`admission.max_wait_s`, of which the waits for rate and concurrency have taken their part before).
 
 Who is let through, and what an outcome means for others, is decided in core: `fair_queue`, `upstream_key`, `breaker`.
@@ -22,10 +22,10 @@ from gateway.core.metrics import (
     UPSTREAM_WINDOW,
 )
 from gateway.core.problems import NO_UPSTREAM_KEY, UPSTREAM_BUSY, UPSTREAM_UNAVAILABLE, Problem
-from gateway.core.retry_after import retry_after, try_again
 from gateway.core.retry import OK, UpstreamOutcome
-from gateway.core.upstream_key import MAX_DISABLED_S, UpstreamKey
+from gateway.core.retry_after import retry_after, try_again
 from gateway.core.types import Call
+from gateway.core.upstream_key import MAX_DISABLED_S, UpstreamKey
 from gateway.flow.runtime import Runtime
 from gateway.flow.upstream_lane import NEVER, Lane, Place, PlaceRequest, Waiter
 from gateway.flow.waiting_limit import WaitingLimit

@@ -59,8 +59,8 @@ class AdmissionSettings(SettingsTable):
 
     max_wait_s: Annotated[float, Field(ge=0, le=60)] = Field(
         2.0,
-        description="Longest wait before a 429, for rate, concurrency, resting upstream keys and an open circuit breaker "
-        "together. Waiting for a place at the upstream counts in upstream.total_s instead.",
+        description="Longest wait before a 429, for rate, concurrency, resting upstream keys and an open circuit "
+        "breaker together. Waiting for a place at the upstream counts in upstream.total_s instead.",
     )
     max_waiting: Annotated[int, Field(ge=0)] = Field(
         4096, description="Requests that may wait at the same time, per worker."
@@ -70,8 +70,8 @@ class AdmissionSettings(SettingsTable):
     )
     weights: Mapping[str, Annotated[float, Field(ge=0.01, le=100)]] = Field(
         default_factory=dict,
-        description="Shares of the places at the upstream, by user, while there are more calls than places; others have "
-        "1.0, and 2.0 is twice as many units.",
+        description="Shares of the places at the upstream, by user, while there are more calls than places; others "
+        "have 1.0, and 2.0 is twice as many units.",
     )
     reservation_lease_s: Seconds = Field(
         660.0,

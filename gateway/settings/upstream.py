@@ -26,8 +26,8 @@ class UpstreamSettings(SettingsTable):
     )
     max_concurrent: Count = Field(
         64,
-        description="Concurrent upstream calls, per worker, and at most so many per upstream key; refusals of a key lower "
-        "its number (AIMD).",
+        description="Concurrent upstream calls, per worker, and at most so many per upstream key; refusals of a key "
+        "lower its number (AIMD).",
     )
     max_answer_bytes: Count = Field(67108864, description="Larger answers are refused with 422, once computed.")
     keepalive_s: Seconds = Field(10.0, description="Idle connections to the upstream are closed after this time.")
@@ -46,8 +46,8 @@ class BreakerSettings(SettingsTable):
 
     failures: Count = Field(
         5,
-        description="Consecutive failures that open the circuit breaker: a caller's own, or everybody's where two callers "
-        "failed, or one while nobody else succeeded within a minute.",
+        description="Consecutive failures that open the circuit breaker: a caller's own, or everybody's where two "
+        "callers failed, or one while nobody else succeeded within a minute.",
     )
     open_s: Seconds = Field(
         10.0,

@@ -17,6 +17,7 @@ from gateway.flow.caller_warnings import CallerWarnings
 from gateway.flow.compute import Computation
 from gateway.flow.dispatch import Dispatcher, UpstreamConfig
 from gateway.flow.explain import Explainer
+from gateway.flow.holdings import Holdings
 from gateway.flow.invalidation_poller import InvalidationPoller
 from gateway.flow.local_cache import LocalCache
 from gateway.flow.lookup import Lookup
@@ -78,10 +79,12 @@ class Flow:
     responder: Responder
     explainer: Explainer
     renderer: Renderer
+    policy: PolicyEnforcer
     poller: InvalidationPoller
     admission: Admission
     places: UpstreamQueue
     stats: CacheStats
+    holdings: Holdings
 
 
 def key_pepper(master: bytes) -> bytes:
@@ -116,10 +119,40 @@ def assemble(adapters: Adapters, settings: Settings, master: bytes, upstream_key
     lookup = Lookup(stores, local_cache, renderer, stats, checker, runtime)
     flights = _single_flight(s, cache, a.cache, runtime)
     computation = Computation(flights, reserver, places, dispatcher, stores, stats, runtime)
-    responder = Responder(enforcer, CallerWarnings(a.throttle, runtime), a.access_log, runtime)
+    caller_warnings = CallerWarnings(a.throttle, runtime)
+    responder = Responder(enforcer, caller_warnings, a.access_log, runtime)
     pipeline = Pipeline(authenticator, parser, enforcer, planner, admission, lookup, computation, responder)
     explainer = Explainer(authenticator, parser, asked, planner, renderer, s.cache.max_entry_bytes, runtime)
-    return Flow(pipeline, responder, explainer, renderer, poller, admission, places, stats)
+    holdings = _holdings(local_cache, authenticator, caller_warnings, checker, flights, admission, enforcer, runtime)
+    return Flow(pipeline, responder, explainer, renderer, enforcer, poller, admission, places, stats, holdings)
+
+
+def _holdings(
+    local_cache: LocalCache,
+    authenticator: Authenticator,
+    caller_warnings: CallerWarnings,
+    checker: SpotChecker,
+    flights: SingleFlight,
+    admission: Admission,
+    enforcer: PolicyEnforcer,
+    runtime: Runtime,
+) -> Holdings:
+    """The gauges of all memories."""
+    return Holdings(
+        lambda: {
+            **local_cache.sizes(),
+            "keys": authenticator.bytes,
+            "warnings": caller_warnings.bytes,
+            "spot_checks": checker.bytes,
+        },
+        lambda: {
+            "flights": flights.held,
+            "allowances": admission.held,
+            "refused_users": enforcer.held,
+            "tasks": len(runtime.tasks),
+        },
+        runtime,
+    )
 
 
 def _upstream_config(settings: Settings) -> UpstreamConfig:

@@ -83,7 +83,10 @@ async def _serve(
 ) -> None:
     await flow.poller.poll()
     clock, meter, tasks = adapters.runtime.clock, adapters.runtime.meter, adapters.runtime.tasks
-    loops = [asyncio.ensure_future(part.forever()) for part in (flow.poller, flow.admission, flow.places, flow.stats)]
+    loops = [
+        asyncio.ensure_future(part.forever())
+        for part in (flow.poller, flow.admission, flow.places, flow.stats, flow.policy, flow.holdings)
+    ]
     ready = pages(partial(_ready, adapters))
     proxy = Proxy(flow.pipeline, GatewayApi(flow.explainer), flow.responder, ready, clock, meter)
     listen = settings.listen
@@ -105,6 +108,7 @@ async def _serve(
         loop.cancel()
     await asyncio.gather(*loops, return_exceptions=True)
     await flow.admission.close()
+    await flow.policy.close()
 
 
 async def _finish(runner: web.ServerRunner, server: Server, tasks: BackgroundTasks, drain_s: float) -> None:

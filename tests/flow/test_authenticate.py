@@ -202,3 +202,10 @@ def test_the_memory_of_keys_is_bounded_and_never_shown() -> None:
     gate.parts.play(act)
     assert len(gate.authenticator._known) < 4000
     assert keys[-1] not in repr(gate.authenticator)
+
+
+def test_a_long_spelling_of_a_key_counts_with_its_length() -> None:
+    plain, long = Gate(), Gate()
+    plain.ask()
+    long.ask(BEARER.replace(" ", " " * 4000))
+    assert long.authenticator.bytes >= plain.authenticator.bytes + 3900 > 3900
