@@ -31,11 +31,14 @@ class Authenticator:
         self._directory, self._pepper = directory, key_pepper
         self._clock, self._meter = runtime.clock, runtime.meter
         self._known: Lru[_Known] = Lru(8 * 2**20)
+        # Apart, so that a stranger's made-up keys push no known one out.
+        self._unknown: Lru[_Known] = Lru(2**20)
         self._generation = 0
 
     def forget(self) -> None:
         """Drop all cached keys; a look-up that is under way will not be cached either."""
         self._known.clear()
+        self._unknown.clear()
         self._generation += 1
 
     async def authenticate(self, authorization: str | None) -> Principal:
@@ -53,6 +56,9 @@ class Authenticator:
         return known.principal
 
     async def _look_up(self, authorization: str | None) -> _Known:
+        unknown = self._unknown.get(authorization)
+        if unknown is not None and unknown.until >= self._clock.monotonic():
+            return unknown
         key = self._parsed(authorization)
         generation = self._generation
         try:
@@ -66,7 +72,7 @@ class Authenticator:
         lifetime = UNKNOWN_S if principal is None else KNOWN_S
         known = _Known(principal, self._clock.monotonic() + lifetime)
         if generation == self._generation:
-            self._known.put(authorization, known, 2048)
+            (self._unknown if principal is None else self._known).put(authorization, known, 2048)
         return known
 
     def _parsed(self, authorization: str | None) -> credentials.VirtualKey:

@@ -1,6 +1,5 @@
 """A request from top to bottom. Nothing else knows the order."""
 
-import asyncio
 import re
 from collections.abc import Mapping
 
@@ -18,6 +17,9 @@ from gateway.flow.policy import PolicyEnforcer
 from gateway.flow.request_parser import RequestParser
 from gateway.flow.respond import Responder
 from gateway.ports import RawRequest
+
+# A revocation is obeyed within two seconds, so who took longer than this to send a body is looked at again.
+RECHECK_S = 1.0
 
 
 class Pipeline:
@@ -40,14 +42,18 @@ class Pipeline:
 
     async def handle(self, raw: RawRequest, context: RequestContext) -> Response:
         """The response to a request; raises a Problem for what is refused."""
-        endpoint = _find(raw, context)  # 404 405
+        endpoint = await self._endpoint(raw, context)  # 404 405
         context.who = who = await self._authenticator.authenticate(raw.header("Authorization"))  # 401
-        context.call = call = await self._parser.parse(endpoint, raw)  # 400 413 415 422: parsed once, normalised
+        # 429: charged before the body is read, whatever comes of it.
+        rate = self._admission.in_advance(who) or await self._admission.admit(who, context)
+        context.call = call = await self._parser.parse(endpoint, raw)  # 400 408 413 415 422: parsed once, normalised
+        if context.elapsed_s() > RECHECK_S:
+            context.who = who = await self._authenticator.authenticate(raw.header("Authorization"))  # 401
         context.audited = await self._policy.check(call, who, context.request_id)  # 403: before the cache
         context.if_none_match = raw.header("If-None-Match")
         context.takes_zstd = _takes_zstd(raw.header("Accept-Encoding"))
         plan = await self._planner.plan(endpoint, call, who, raw.header("Cache-Control"))  # 400 403 404 409
-        rate, found, satisfies = await self._admit_and_look_up(plan, call, who, context)  # 429: rate, wait queue
+        found, satisfies = await self._look_up(plan, call, context)
         if found is not None and satisfies:
             return await self._hit(found, plan, call, who, rate, context)
         if plan.frozen:
@@ -64,39 +70,25 @@ class Pipeline:
         answer = await self._responder.with_warning(answer, plan, call, who, cached=False)
         return self._responder.computed(answer, source, stored, plan, rate, context)
 
-    async def _admit_and_look_up(
-        self, plan: CachePlan, call: Call, who: Principal, context: RequestContext
-    ) -> tuple[Mapping[str, str], Answer | None, bool]:
-        """Charge the rate and look into the cache: in this process if it has the answer, else both stores at once.
-
-        Returns the RateLimit fields, what was found, and whether it satisfies the request.
-        """
-        found, rate = self._lookup.local(plan, call), self._admission.in_advance(who)
-        if rate is not None and (found is not None or not plan.readable):
-            return rate, found, found is not None
-        started = context.elapsed_s()
-        if found is not None or not plan.readable:
-            rate = await self._admission.admit(who, context)
-        elif rate is not None:
-            found = await self._lookup.stored(plan, call)
-        else:
-            rate, found = await self._both(plan, call, who, context)
-        context.store_s += context.elapsed_s() - started - context.queue_s
-        return rate, found, found is not None and self._lookup.satisfies(plan, found)
-
-    async def _both(
-        self, plan: CachePlan, call: Call, who: Principal, context: RequestContext
-    ) -> tuple[Mapping[str, str], Answer | None]:
-        """Both side by side; where one fails the other is cancelled, and the error raised."""
-        admitting = asyncio.ensure_future(self._admission.admit(who, context))
-        looking = asyncio.ensure_future(self._lookup.stored(plan, call))
+    async def _endpoint(self, raw: RawRequest, context: RequestContext) -> endpoints.AnyEndpoint:
+        """The endpoint; who asks for another path or method with a key is charged for it."""
         try:
-            return await asyncio.gather(admitting, looking)
-        except BaseException:
-            admitting.cancel()
-            looking.cancel()
-            await asyncio.gather(admitting, looking, return_exceptions=True)
+            return _find(raw, context)
+        except Problem:
+            if raw.header("Authorization") is not None:
+                context.who = who = await self._authenticator.authenticate(raw.header("Authorization"))
+                await self._admission.admit(who, context)
             raise
+
+    async def _look_up(self, plan: CachePlan, call: Call, context: RequestContext) -> tuple[Answer | None, bool]:
+        """What is in this process or in the store, and whether it satisfies the request."""
+        found = self._lookup.local(plan, call)
+        if found is not None or not plan.readable:
+            return found, found is not None
+        started = context.elapsed_s()
+        found = await self._lookup.stored(plan, call)
+        context.store_s += context.elapsed_s() - started
+        return found, found is not None and self._lookup.satisfies(plan, found)
 
     async def _hit(
         self,

@@ -92,7 +92,7 @@ def assemble(adapters: Adapters, settings: Settings, master: bytes, upstream_key
     authenticator = Authenticator(a.directory, runtime, key_pepper(master))
     poller = InvalidationPoller(a.directory, a.purge_store, a.namespace_store, authenticator, local_cache, runtime)
     queue = WaitQueue(runtime, s.admission.max_wait_s, s.admission.max_waiting)
-    admission = Admission(a.ledger, s.limits.limit_config(), queue, runtime)
+    admission = Admission(a.ledger, s.limits.limit_config(), queue, runtime, s.admission.max_wait_s)
     reserver = Reserver(a.ledger, s.limits.limit_config(), queue, runtime, s.admission.reservation_lease_s)
     asked = policies(s.policy.model_dump())
     enforcer = PolicyEnforcer(a.audit, asked, runtime)
@@ -112,7 +112,7 @@ def assemble(adapters: Adapters, settings: Settings, master: bytes, upstream_key
     computation = Computation(flights, reserver, dispatcher, stores, stats, runtime)
     responder = Responder(enforcer, CallerWarnings(a.throttle, runtime), a.access_log, runtime)
     pipeline = Pipeline(authenticator, parser, enforcer, planner, admission, lookup, computation, responder)
-    explainer = Explainer(authenticator, parser, asked, planner, renderer, s.cache.max_entry_bytes, runtime)
+    explainer = Explainer(authenticator, admission, parser, asked, planner, renderer, s.cache.max_entry_bytes, runtime)
     return Flow(pipeline, responder, explainer, renderer, poller, admission, dispatcher, stats)
 
 
