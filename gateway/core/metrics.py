@@ -148,6 +148,10 @@ BREAKER = Metric(
     "Upstream circuit breaker: 0 closed, 0.5 half-open, 1 open (the worst worker's).",
 )
 IN_FLIGHT = Metric("esmgw_in_flight", "gauge", ("what",), "In-flight requests and upstream calls.")
+BODY_BYTES = Metric(
+    "esmgw_request_body_bytes", "gauge", (), "Bytes reserved for bodies of requests that are not answered yet."
+)
+BODY_WAITS = Metric("esmgw_request_bodies_waiting", "gauge", (), "Bodies that wait to be read (request.bodies_bytes).")
 STORE_ERRORS = Metric(
     "esmgw_store_errors_total",
     "counter",

@@ -58,15 +58,16 @@ class Explainer:
         context.endpoint = "explain"
         endpoint, in_full, query = _read_query(raw.query)
         config = self._parser.config
-        explained = ExplainedCall.of(endpoint, await self._parser.body(endpoint, raw), query, config)
-        for policy in self._policies:
-            decision = policy.decide(explained.call, who, self._clock.now())
-            if decision is not None and not decision.permitted and policy.mode == "enforce":
-                raise Problem(decision.problem_type, decision.reason)
-        plan = self._planner.explain(endpoint, explained.call, who, raw.header("Cache-Control"))
-        context.outcome = "answered"
-        limit, rules = self._max_entry_bytes, config.rule_set
-        return explanation(explained, who, plan, self._planner.config, rules, limit, in_full=in_full)
+        with self._parser.reservation(who.user) as room:
+            explained = ExplainedCall.of(endpoint, await self._parser.body(endpoint, raw, room), query, config)
+            for policy in self._policies:
+                decision = policy.decide(explained.call, who, self._clock.now())
+                if decision is not None and not decision.permitted and policy.mode == "enforce":
+                    raise Problem(decision.problem_type, decision.reason)
+            plan = self._planner.explain(endpoint, explained.call, who, raw.header("Cache-Control"))
+            context.outcome = "answered"
+            limit, rules = self._max_entry_bytes, config.rule_set
+            return explanation(explained, who, plan, self._planner.config, rules, limit, in_full=in_full)
 
     def receipt(self, identifier: str, context: RequestContext) -> Mapping[str, Any]:
         """What a receipt says; any key holder may read any receipt: it holds nothing of call or answer."""

@@ -46,29 +46,30 @@ class Pipeline:
         context.who = who = await self._authenticator.authenticate(raw.header("Authorization"))  # 401
         # 429: charged before the body is read, whatever comes of it.
         rate = self._admission.in_advance(who) or await self._admission.admit(who, context)
-        context.call = call = await self._parser.parse(endpoint, raw)  # 400 408 413 415 422: parsed once, normalised
-        if context.elapsed_s() > RECHECK_S:
-            context.who = who = await self._authenticator.authenticate(raw.header("Authorization"))  # 401
-        context.audited = await self._policy.check(call, who, context.request_id)  # 403: before the cache
-        context.if_none_match = raw.header("If-None-Match")
-        context.takes_zstd = _takes_zstd(raw.header("Accept-Encoding"))
-        plan = await self._planner.plan(endpoint, call, who, raw.header("Cache-Control"))  # 400 403 404 409
-        found, satisfies = await self._look_up(plan, call, context)
-        if found is not None and satisfies:
-            return await self._hit(found, plan, call, who, rate, context)
-        if plan.frozen:
-            raise Problem(NOT_RECORDED)
-        if plan.directives.only_if_cached:
-            raise Problem(NOT_IN_CACHE)
-        try:
-            answer, source, stored = await self._computation.answer(plan, call, who, context)  # 403 429 502 503 504
-        except Problem as problem:
-            if found is None or not problem.type.upstream_down or not self._lookup.usable_if_error(plan, found):
-                raise
-            return self._stale(found, plan, call, rate, context)
-        answer = self._lookup.render(plan, call, answer, remember=stored)
-        answer = await self._responder.with_warning(answer, plan, call, who, cached=False)
-        return self._responder.computed(answer, source, stored, plan, rate, context)
+        with self._parser.reservation(who.user) as room:
+            context.call = call = await self._parser.parse(endpoint, raw, room)  # 400 408 413 415 422: once, normalised
+            if context.elapsed_s() > RECHECK_S:
+                context.who = who = await self._authenticator.authenticate(raw.header("Authorization"))  # 401
+            context.audited = await self._policy.check(call, who, context.request_id)  # 403: before the cache
+            context.if_none_match = raw.header("If-None-Match")
+            context.takes_zstd = _takes_zstd(raw.header("Accept-Encoding"))
+            plan = await self._planner.plan(endpoint, call, who, raw.header("Cache-Control"))  # 400 403 404 409
+            found, satisfies = await self._look_up(plan, call, context)
+            if found is not None and satisfies:
+                return await self._hit(found, plan, call, who, rate, context)
+            if plan.frozen:
+                raise Problem(NOT_RECORDED)
+            if plan.directives.only_if_cached:
+                raise Problem(NOT_IN_CACHE)
+            try:
+                answer, source, stored = await self._computation.answer(plan, call, who, context)  # 403 429 502 503 504
+            except Problem as problem:
+                if found is None or not problem.type.upstream_down or not self._lookup.usable_if_error(plan, found):
+                    raise
+                return self._stale(found, plan, call, rate, context)
+            answer = self._lookup.render(plan, call, answer, remember=stored)
+            answer = await self._responder.with_warning(answer, plan, call, who, cached=False)
+            return self._responder.computed(answer, source, stored, plan, rate, context)
 
     async def _endpoint(self, raw: RawRequest, context: RequestContext) -> endpoints.AnyEndpoint:
         """The endpoint; who asks for another path or method with a key is charged for it."""

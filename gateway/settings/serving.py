@@ -26,6 +26,15 @@ class RequestSettings(SettingsTable):
     """What is accepted from callers."""
 
     max_body_bytes: Count = Field(33554432, description="Larger bodies are refused with 413.")
+    bodies_bytes: Count = Field(
+        268435456, description="Bytes of bodies in flight, per worker; beyond it bodies wait to be read."
+    )
+    user_bodies_bytes: Count = Field(
+        67108864, description="Of these, bytes of one user's bodies, per worker. Only the user's own bodies wait."
+    )
+    body_pace: Count = Field(
+        16384, description="Bytes a second, over ten seconds, that a body must bring; slower ones get a 408."
+    )
     max_tokens: Count = Field(4096, description="Maximum number of tokens of one protein, BOS and EOS included.")
     defaults: Literal["2025-02-14", "2024-06-25"] = Field(
         "2025-02-14", description="Dated set of defaults for the fields that a request leaves out."

@@ -16,7 +16,10 @@ from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
 
 from gateway.core.problems import INTERNAL, NOT_HTTP
+from gateway.web.request import READ_BUFFER
 
+# For how long the rest of a refused body is read and dropped, so that its sender gets to see the refusal.
+LINGER_S = 2.0
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
@@ -61,8 +64,17 @@ class QuietConnection(RequestHandler):
 class Server(web.Server):
     """One handler for every request; bodies up to `max_body_bytes`."""
 
-    def __init__(self, handler: Handler, *, max_body_bytes: int, keepalive_s: float, header_s: float) -> None:
-        super().__init__(handler, request_factory=self._request, access_log=None, keepalive_timeout=keepalive_s)
+    def __init__(
+        self, handler: Handler, *, max_body_bytes: int, keepalive_s: float, header_s: float, linger_s: float = LINGER_S
+    ) -> None:
+        super().__init__(
+            handler,
+            request_factory=self._request,
+            access_log=None,
+            keepalive_timeout=keepalive_s,
+            read_bufsize=READ_BUFFER,
+            lingering_time=linger_s,
+        )
         self._max_body_bytes, self._header_s = max_body_bytes, header_s
 
     def _request(

@@ -10,6 +10,7 @@ from gateway.core.spot_check import SpotCheckConfig
 from gateway.flow.admission import Admission
 from gateway.flow.answer_stores import AnswerStores
 from gateway.flow.authenticate import Authenticator
+from gateway.flow.body_budget import BodyBudget
 from gateway.flow.cache_stats import CacheStats
 from gateway.flow.caller_warnings import CallerWarnings
 from gateway.flow.compute import Computation
@@ -96,7 +97,9 @@ def assemble(adapters: Adapters, settings: Settings, master: bytes, upstream_key
     reserver = Reserver(a.ledger, s.limits.limit_config(), queue, runtime, s.admission.reservation_lease_s)
     asked = policies(s.policy.model_dump())
     enforcer = PolicyEnforcer(a.audit, asked, runtime)
-    parser = RequestParser(local_cache, parse_config(s), s.request.max_body_bytes)
+    request = s.request
+    bodies = BodyBudget(request.bodies_bytes, request.user_bodies_bytes, s.admission.max_waiting, runtime.meter)
+    parser = RequestParser(local_cache, parse_config(s), request.max_body_bytes, bodies)
     planner = Planner(poller, local_cache, cache_config(s, master))
     breaker = Breaker(s.breaker.failures, s.breaker.open_s)
     dispatcher = Dispatcher(a.upstream, upstream_keys, breaker, _upstream_config(s), runtime, log.warning)

@@ -87,7 +87,8 @@ async def _serve(
         asyncio.ensure_future(part.forever()) for part in (flow.poller, flow.admission, flow.dispatcher, flow.stats)
     ]
     ready = pages(partial(_ready, adapters))
-    proxy = Proxy(flow.pipeline, GatewayApi(flow.explainer), flow.responder, ready, clock, meter)
+    api, pace = GatewayApi(flow.explainer), settings.request.body_pace
+    proxy = Proxy(flow.pipeline, api, flow.responder, ready, clock, meter, pace)
     listen = settings.listen
     server = Server(
         proxy,

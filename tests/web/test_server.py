@@ -15,6 +15,7 @@ from gateway.web.proxy import Proxy
 from gateway.web.server import Server
 from tests.flow.harness import BODY, KEY, Harness
 
+PACE = 1000
 LIMITS = Limits(requests_per_minute=1000, concurrent=8, units_per_day=100_000)
 AUTH = {"Authorization": f"Bearer {KEY.text}"}
 Play = Callable[[Harness, aiohttp.ClientSession, str], Awaitable[None]]
@@ -33,9 +34,10 @@ def run(play: Play, *, ready: bool = True, keepalive_s: float = 75.0, header_s: 
             pages(checks),
             h.memory.clock,
             h.memory.meter,
+            body_pace=h.settings.request.body_pace if "settings" in harness else PACE,
         )
         limit = h.settings.request.max_body_bytes
-        server = Server(proxy, max_body_bytes=limit, keepalive_s=keepalive_s, header_s=header_s)
+        server = Server(proxy, max_body_bytes=limit, keepalive_s=keepalive_s, header_s=header_s, linger_s=0.05)
         runner = web.ServerRunner(server)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -151,7 +153,7 @@ def test_idle_connections_are_closed_after_their_answer() -> None:
 
 
 def test_a_body_that_never_ends_is_given_up(monkeypatch: Any) -> None:
-    monkeypatch.setattr("gateway.web.proxy.BODY_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("gateway.web.request.PACE_WINDOW_S", 0.1)
 
     async def play(harness: Harness, session: aiohttp.ClientSession, url: str) -> None:
         head = f"POST /api/v1/generate_tensor HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY.text}\r\n"
