@@ -148,6 +148,13 @@ BREAKER = Metric(
     "Upstream circuit breaker: 0 closed, 0.5 half-open, 1 open (the worst worker's).",
 )
 IN_FLIGHT = Metric("esmgw_in_flight", "gauge", ("what",), "In-flight requests and upstream calls.")
+CONNECTIONS = Metric("esmgw_connections", "gauge", (), "Open connections of callers.")
+CONNECTIONS_CLOSED = Metric(
+    "esmgw_connections_closed_total",
+    "counter",
+    ("reason",),
+    "Connections closed before their time; reason is room (descriptors ran short) or address (its ceiling).",
+)
 BODY_BYTES = Metric(
     "esmgw_request_body_bytes", "gauge", (), "Bytes reserved for bodies of requests that are not answered yet."
 )

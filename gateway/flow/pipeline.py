@@ -42,7 +42,10 @@ class Pipeline:
 
     async def handle(self, raw: RawRequest, context: RequestContext) -> Response:
         """The response to a request; raises a Problem for what is refused."""
-        endpoint = await self._endpoint(raw, context)  # 404 405
+        endpoint = endpoints.find(raw.path)
+        if endpoint is None or raw.method != endpoint.method:
+            raise await self._no_endpoint(raw, context)  # 404 405
+        context.endpoint = endpoint.name
         context.who = who = await self._authenticator.authenticate(raw.header("Authorization"))  # 401
         # 429: charged before the body is read, whatever comes of it.
         rate = self._admission.in_advance(who) or await self._admission.admit(who, context)
@@ -71,15 +74,16 @@ class Pipeline:
             answer = await self._responder.with_warning(answer, plan, call, who, cached=False)
             return self._responder.computed(answer, source, stored, plan, rate, context)
 
-    async def _endpoint(self, raw: RawRequest, context: RequestContext) -> endpoints.AnyEndpoint:
-        """The endpoint; who asks for another path or method with a key is charged for it."""
-        try:
-            return _find(raw, context)
-        except Problem:
-            if raw.header("Authorization") is not None:
-                context.who = who = await self._authenticator.authenticate(raw.header("Authorization"))
-                await self._admission.admit(who, context)
-            raise
+    async def _no_endpoint(self, raw: RawRequest, context: RequestContext) -> Problem:
+        """What is said of another path or method; who asks with a key is charged for it."""
+        if raw.header("Authorization") is not None:
+            context.who = who = await self._authenticator.authenticate(raw.header("Authorization"))
+            await self._admission.admit(who, context)
+        endpoint = endpoints.find(raw.path)
+        if endpoint is None:
+            return Problem(UNKNOWN_PATH, "See GET / for what is here.")
+        context.endpoint = endpoint.name
+        return Problem(WRONG_METHOD, headers={"Allow": endpoint.method})
 
     async def _look_up(self, plan: CachePlan, call: Call, context: RequestContext) -> tuple[Answer | None, bool]:
         """What is in this process or in the store, and whether it satisfies the request."""
@@ -112,16 +116,6 @@ class Pipeline:
         """The upstream is down: a stale answer is better than none, and is marked."""
         self._lookup.record_stale(plan, call, found)
         return self._responder.stale(found, plan, rate, context)
-
-
-def _find(raw: RawRequest, context: RequestContext) -> endpoints.AnyEndpoint:
-    endpoint = endpoints.find(raw.path)
-    if endpoint is None:
-        raise Problem(UNKNOWN_PATH, "See GET / for what is here.")
-    context.endpoint = endpoint.name
-    if raw.method != endpoint.method:
-        raise Problem(WRONG_METHOD, headers={"Allow": endpoint.method})
-    return endpoint
 
 
 _ZERO_WEIGHT = re.compile(r"q=0(\.0{0,3})?")

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gateway.settings.table import Count, Port, Seconds, SettingsTable, Text
+from gateway.settings.table import Ceiling, Count, Port, Seconds, SettingsTable, Text
 
 
 class ListenSettings(SettingsTable):
@@ -19,6 +19,9 @@ class ListenSettings(SettingsTable):
     metrics_port: Port = Field(9464, description="Port of the metrics listener; 0 for any free one.")
     keepalive_s: Seconds = Field(75.0, description="Idle connections of callers are closed after this time.")
     header_timeout_s: Seconds = Field(15.0, description="Deadline for receiving a request's header section.")
+    connections_per_address: Ceiling = Field(
+        None, description="Connections of one address, per worker. Behind a proxy all callers have one address."
+    )
     drain_s: Seconds = Field(20.0, description="After SIGTERM, how long requests in flight may take to finish.")
 
 

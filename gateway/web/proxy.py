@@ -17,6 +17,7 @@ from gateway.ports import Clock, Meter
 from gateway.web.gateway_api import PREFIX, GatewayApi
 from gateway.web.reply import reply
 from gateway.web.request import AiohttpRequest
+from gateway.web.server import QuietConnection
 
 log = logging.getLogger(__name__)
 Page = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -55,6 +56,8 @@ class Proxy:
             response = await self._answer(raw, context)
         finally:
             self._count(-1)
+        if context.who is not None and isinstance(request.protocol, QuietConnection):
+            request.protocol.key_accepted = True
         self._responder.account(context, response)
         return reply(request, response)
 

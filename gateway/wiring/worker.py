@@ -1,18 +1,21 @@
 """One worker: the flow on real stores, behind a listening socket, until it is told to stop."""
 
 import asyncio
+import errno
 import gc
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
+from typing import Any
 
 from aiohttp import web
 
 from gateway import __version__
 from gateway.adapters.access_log import NoAccessLog, StreamAccessLog
 from gateway.adapters.clock import SystemClock
+from gateway.adapters.descriptors import left_for_callers, raise_soft_limit
 from gateway.adapters.prometheus import PrometheusMeter
 from gateway.adapters.redis_audit_head import RedisAuditHead
 from gateway.adapters.redis_cache import RedisCache
@@ -27,6 +30,7 @@ from gateway.flow.dispatch import UpstreamKey
 from gateway.flow.runtime import BackgroundTasks, Runtime
 from gateway.ports import StoreUnavailable
 from gateway.settings import Settings, master_secret, read_secret
+from gateway.web.connections import ConnectionTable
 from gateway.web.gateway_api import GatewayApi
 from gateway.web.health import pages
 from gateway.web.proxy import Proxy
@@ -36,6 +40,9 @@ from gateway.wiring.stores import clients, open_audit
 
 log = logging.getLogger(__name__)
 BACKLOG = 1024
+ACCEPTED_AT_ONCE = 8
+# For stores, audit, logs and listeners, and for callers who were accepted and are not counted yet.
+OWN_DESCRIPTORS = 64
 # Objects that may be there more than at the last collection; a large body is about 10,000.
 COLLECT_AFTER = 100_000
 
@@ -44,6 +51,7 @@ async def run_worker(
     settings: Settings, slot: int, sockets: list[socket.socket], on_ready: Callable[[], None], stop: asyncio.Event
 ) -> None:
     """One worker, from start to drained: serves on these sockets until `stop`. The stores' URLs must be set."""
+    raise_soft_limit()
     master = master_secret(settings)
     tasks, clock = BackgroundTasks(log.error), SystemClock()
     async with AsyncExitStack() as stack:
@@ -90,8 +98,11 @@ async def _serve(
     api, pace = GatewayApi(flow.explainer), settings.request.body_pace
     proxy = Proxy(flow.pipeline, api, flow.responder, ready, clock, meter, pace)
     listen = settings.listen
+    reserve = settings.upstream.max_concurrent + OWN_DESCRIPTORS
+    table = ConnectionTable(partial(left_for_callers, reserve), listen.connections_per_address, meter)
     server = Server(
         proxy,
+        table=table,
         max_body_bytes=settings.request.max_body_bytes,
         keepalive_s=listen.keepalive_s,
         header_s=listen.header_timeout_s,
@@ -99,7 +110,10 @@ async def _serve(
     runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=listen.drain_s)
     await runner.setup()
     for listener in sockets:
-        await web.SockSite(runner, listener, backlog=BACKLOG).start()
+        # asyncio accepts as many at once as its backlog says, before any of them counts; the kernel's own is set after.
+        await web.SockSite(runner, listener, backlog=ACCEPTED_AT_ONCE).start()
+        listener.listen(BACKLOG)
+    asyncio.get_running_loop().set_exception_handler(partial(_on_loop_error, table))
     _collect_less()
     on_ready()
     await stop.wait()
@@ -125,6 +139,16 @@ async def _finish(runner: web.ServerRunner, server: Server, tasks: BackgroundTas
         for connection in server.connections:
             connection.force_close()
     await tasks.drain(max(0.0, deadline - loop.time()))
+
+
+def _on_loop_error(table: ConnectionTable, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Where accepting failed for want of descriptors, close idle connections; asyncio accepts again after a second."""
+    error = context.get("exception")
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        log.error("out of file descriptors (%s); idle connections are closed", errno.errorcode[error.errno])
+        table.make_room(ACCEPTED_AT_ONCE)
+    else:
+        loop.default_exception_handler(context)
 
 
 def _collect_less() -> None:

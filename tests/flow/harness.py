@@ -68,7 +68,8 @@ class Raw:
     async def read(self, max_bytes: int, room: BodyRoom) -> bytes | None:
         if len(self.body) > max_bytes:
             return None
-        await room.take(len(self.body))
+        if not room.try_take(len(self.body)):
+            await room.take(len(self.body))
         self.was_read = True
         return self.body
 

@@ -40,8 +40,15 @@ class Sender:
     async def status(self) -> int:
         return int((await self.reader.readuntil(b"\r\n")).split()[1])
 
-    def sent(self) -> int:
-        """How many bytes the kernel has taken from us is not known; how many wait in this process is."""
+    async def answer(self) -> int:
+        """The status, once the whole answer has been read."""
+        told = await self.reader.readuntil(b"\r\n\r\n")
+        length = next(line for line in told.split(b"\r\n") if line.lower().startswith(b"content-length:"))
+        await self.reader.readexactly(int(length.split(b":")[1]))
+        return int(told.split()[1])
+
+    def unsent(self) -> int:
+        """How many bytes wait in this process; how many the kernel has taken is not known."""
         return self.writer.transport.get_write_buffer_size()
 
     def close(self) -> None:
@@ -67,7 +74,7 @@ def test_bodies_withheld_at_the_end_hold_up_nobody_else_and_take_no_memory() -> 
         await until(lambda: gauges.get(WAITING) == 4)
         assert gauges[READING] == 16 * MIB
         # Of the four that wait, most lies unsent on the senders' side.
-        await until(lambda: sum(sender.sent() > MIB for sender in withheld) == 4)
+        await until(lambda: sum(sender.unsent() > MIB for sender in withheld) == 4)
         bob = harness.person("bob")
         async with session.post(url + PATH, json=BODY, headers=bob) as response:
             assert response.status == 200

@@ -9,6 +9,7 @@ import orjson
 from aiohttp import web
 
 from gateway.core.types import Limits
+from gateway.web.connections import ConnectionTable
 from gateway.web.gateway_api import GatewayApi
 from gateway.web.health import pages
 from gateway.web.proxy import Proxy
@@ -21,7 +22,16 @@ AUTH = {"Authorization": f"Bearer {KEY.text}"}
 Play = Callable[[Harness, aiohttp.ClientSession, str], Awaitable[None]]
 
 
-def run(play: Play, *, ready: bool = True, keepalive_s: float = 75.0, header_s: float = 15.0, **harness: Any) -> None:
+def run(
+    play: Play,
+    *,
+    ready: bool = True,
+    keepalive_s: float = 75.0,
+    header_s: float = 15.0,
+    room: int = 1000,
+    per_address: int | None = None,
+    **harness: Any,
+) -> None:
     async def checks() -> dict[str, bool]:
         return {"state": ready, "cache": False}
 
@@ -37,7 +47,10 @@ def run(play: Play, *, ready: bool = True, keepalive_s: float = 75.0, header_s: 
             body_pace=h.settings.request.body_pace if "settings" in harness else PACE,
         )
         limit = h.settings.request.max_body_bytes
-        server = Server(proxy, max_body_bytes=limit, keepalive_s=keepalive_s, header_s=header_s, linger_s=0.05)
+        table = ConnectionTable(lambda: room, per_address, h.memory.meter)
+        server = Server(
+            proxy, table=table, max_body_bytes=limit, keepalive_s=keepalive_s, header_s=header_s, linger_s=0.05
+        )
         runner = web.ServerRunner(server)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
