@@ -4,6 +4,8 @@ A shell's default soft limit (1,024) is there for programs that use select(), wh
 (https://0pointer.net/blog/file-descriptor-limits.html). A child inherits the raised limit.
 """
 
+import errno
+import os
 import resource
 
 AT_MOST = 65_536
@@ -22,6 +24,15 @@ def soft_limit() -> int:
     """How many descriptors this process may have now; it can be changed from outside (`prlimit`)."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return AT_MOST if soft == resource.RLIM_INFINITY else soft
+
+
+def none_left() -> bool:
+    """Whether this process can open nothing more."""
+    try:
+        os.close(os.dup(0))
+    except OSError as error:
+        return error.errno in (errno.EMFILE, errno.ENFILE)
+    return False
 
 
 def left_for_callers(reserve: int) -> int:

@@ -48,7 +48,7 @@ class ConnectionTable:
             return
         self._by_address[connection.address] += 1
         self._strangers[connection] = None
-        self.make_room(max(0, len(self) - self._room()))
+        self.trim()
         self._meter.gauge(CONNECTIONS, len(self))
 
     def begin(self, connection: Connection) -> None:
@@ -67,6 +67,10 @@ class ConnectionTable:
     def closed(self, connection: Connection) -> None:
         if self._remove(connection):
             self._meter.gauge(CONNECTIONS, len(self))
+
+    def trim(self) -> None:
+        """Close as many as are too many now."""
+        self.make_room(len(self) - self._room())
 
     def make_room(self, count: int) -> None:
         """Close this many, or as many as are idle; the newest one only where all others are at work."""

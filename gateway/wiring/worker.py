@@ -1,21 +1,19 @@
 """One worker: the flow on real stores, behind a listening socket, until it is told to stop."""
 
 import asyncio
-import errno
 import gc
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Any
 
 from aiohttp import web
 
 from gateway import __version__
 from gateway.adapters.access_log import NoAccessLog, StreamAccessLog
 from gateway.adapters.clock import SystemClock
-from gateway.adapters.descriptors import left_for_callers, raise_soft_limit
+from gateway.adapters.descriptors import left_for_callers, none_left, raise_soft_limit
 from gateway.adapters.prometheus import PrometheusMeter
 from gateway.adapters.redis_audit_head import RedisAuditHead
 from gateway.adapters.redis_cache import RedisCache
@@ -28,7 +26,7 @@ from gateway.adapters.upstream_http import HttpUpstream
 from gateway.core import sealing
 from gateway.flow.dispatch import UpstreamKey
 from gateway.flow.runtime import BackgroundTasks, Runtime
-from gateway.ports import StoreUnavailable
+from gateway.ports import Clock, StoreUnavailable
 from gateway.settings import Settings, master_secret, read_secret
 from gateway.web.connections import ConnectionTable
 from gateway.web.gateway_api import GatewayApi
@@ -41,6 +39,7 @@ from gateway.wiring.stores import clients, open_audit
 log = logging.getLogger(__name__)
 BACKLOG = 1024
 ACCEPTED_AT_ONCE = 8
+ROOM_CHECK_S = 1.0
 # For stores, audit, logs and listeners, and for callers who were accepted and are not counted yet.
 OWN_DESCRIPTORS = 64
 # Objects that may be there more than at the last collection; a large body is about 10,000.
@@ -113,7 +112,7 @@ async def _serve(
         # asyncio accepts as many at once as its backlog says, before any of them counts; the kernel's own is set after.
         await web.SockSite(runner, listener, backlog=ACCEPTED_AT_ONCE).start()
         listener.listen(BACKLOG)
-    asyncio.get_running_loop().set_exception_handler(partial(_on_loop_error, table))
+    loops.append(asyncio.ensure_future(_keep_room(table, clock)))
     _collect_less()
     on_ready()
     await stop.wait()
@@ -141,14 +140,17 @@ async def _finish(runner: web.ServerRunner, server: Server, tasks: BackgroundTas
     await tasks.drain(max(0.0, deadline - loop.time()))
 
 
-def _on_loop_error(table: ConnectionTable, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Where accepting failed for want of descriptors, close idle connections; asyncio accepts again after a second."""
-    error = context.get("exception")
-    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
-        log.error("out of file descriptors (%s); idle connections are closed", errno.errorcode[error.errno])
-        table.make_room(ACCEPTED_AT_ONCE)
-    else:
-        loop.default_exception_handler(context)
+async def _keep_room(table: ConnectionTable, clock: Clock) -> None:
+    """Close idle connections where the limit was lowered, or where descriptors ran out in spite of the reserve.
+
+    Nobody says so: without a descriptor libuv accepts newcomers and closes them at once (uv__emfile_trick).
+    """
+    while True:
+        await clock.sleep(ROOM_CHECK_S)
+        table.trim()
+        if none_left():
+            log.error("out of file descriptors; idle connections are closed")
+            table.make_room(ACCEPTED_AT_ONCE)
 
 
 def _collect_less() -> None:

@@ -154,9 +154,7 @@ def test_a_hundred_idle_strangers_leave_room_for_who_has_a_key(opener: str) -> N
     async def play(harness: Harness, _: aiohttp.ClientSession, url: str) -> None:
         kept = await Sender(url).send(head(MINE, f"Content-Length: {len(SMALL)}"), SMALL)
         assert await kept.answer() == 200
-        strangers = []
-        for _ in range(100):
-            strangers.append(await Sender(url).send(*OPENERS[opener]))
+        strangers = [await Sender(url).send(*OPENERS[opener]) for _ in range(100)]
         counts = harness.memory.meter.counts
         await until(lambda: counts[CLOSED] >= 91)
         fresh = await Sender(url).send(head(MINE, f"Content-Length: {len(SMALL)}"), SMALL)
