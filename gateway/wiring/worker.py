@@ -26,7 +26,7 @@ from gateway.adapters.upstream_http import HttpUpstream
 from gateway.core import sealing
 from gateway.flow.dispatch import UpstreamKey
 from gateway.flow.runtime import BackgroundTasks, Runtime
-from gateway.ports import Clock, StoreUnavailable
+from gateway.ports import Clock, Meter, StoreUnavailable
 from gateway.settings import Settings, master_secret, read_secret
 from gateway.web.connections import ConnectionTable
 from gateway.web.gateway_api import GatewayApi
@@ -96,31 +96,34 @@ async def _serve(
     ready = pages(partial(_ready, adapters))
     api, pace = GatewayApi(flow.explainer), settings.request.body_pace
     proxy = Proxy(flow.pipeline, api, flow.responder, ready, clock, meter, pace)
-    listen = settings.listen
-    reserve = settings.upstream.max_concurrent + OWN_DESCRIPTORS
-    table = ConnectionTable(partial(left_for_callers, reserve), listen.connections_per_address, meter)
-    server = Server(
-        proxy,
-        table=table,
-        max_body_bytes=settings.request.max_body_bytes,
-        keepalive_s=listen.keepalive_s,
-        header_s=listen.header_timeout_s,
-    )
-    runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=listen.drain_s)
+    server = _server(settings, proxy, meter)
+    runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=settings.listen.drain_s)
     await runner.setup()
     for listener in sockets:
         # asyncio accepts as many at once as its backlog says, before any of them counts; the kernel's own is set after.
         await web.SockSite(runner, listener, backlog=ACCEPTED_AT_ONCE).start()
         listener.listen(BACKLOG)
-    loops.append(asyncio.ensure_future(_keep_room(table, clock)))
+    loops.append(asyncio.ensure_future(_keep_room(server.table, clock)))
     _collect_less()
     on_ready()
     await stop.wait()
-    await _finish(runner, server, tasks, listen.drain_s)
+    await _finish(runner, server, tasks, settings.listen.drain_s)
     for loop in loops:
         loop.cancel()
     await asyncio.gather(*loops, return_exceptions=True)
     await flow.admission.close()
+
+
+def _server(settings: Settings, proxy: Proxy, meter: Meter) -> Server:
+    listen = settings.listen
+    room = partial(left_for_callers, settings.upstream.max_concurrent + OWN_DESCRIPTORS)
+    return Server(
+        proxy,
+        table=ConnectionTable(room, listen.connections_per_address, meter),
+        max_body_bytes=settings.request.max_body_bytes,
+        keepalive_s=listen.keepalive_s,
+        header_s=listen.header_timeout_s,
+    )
 
 
 async def _finish(runner: web.ServerRunner, server: Server, tasks: BackgroundTasks, drain_s: float) -> None:

@@ -192,6 +192,27 @@ def test_what_is_given_back_late_is_less_by_what_became_free_meanwhile() -> None
     parts.play(act)
 
 
+def test_what_one_key_gives_back_lets_another_of_the_user_in_before_the_time_named() -> None:
+    parts, one, two = Parts(), a_principal(user="ada"), a_principal(user="ada", public_id="k2")
+    config = LimitConfig(Limits(requests_per_minute=2, burst=200))
+
+    async def act(tasks: BackgroundTasks) -> None:
+        desk = a_desk(parts, tasks, config=config)
+        for _ in range(4):
+            await admit(desk, one)
+        in_advance = desk._allowances["k1"].left
+        told = await asyncio.gather(*(admit(desk, two) for _ in range(201)), return_exceptions=True)
+        assert isinstance(told[-1], Problem)
+        asked = in_store(parts)
+        await parts.clock.sleep(ALLOWANCE_S)
+        await desk.sweep()
+        assert in_advance > 0
+        await admit(desk, two)
+        assert in_store(parts) > asked
+
+    parts.play(act)
+
+
 def test_wide_limits_are_still_served_from_the_allowance() -> None:
     parts, who = Parts(), a_principal(WIDE)
 

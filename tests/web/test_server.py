@@ -191,6 +191,30 @@ def test_health_pages_say_which_part_is_missing() -> None:
     run(play, ready=False)
 
 
+def test_many_who_ask_whether_it_is_ready_cost_one_look_at_the_stores() -> None:
+    looks = 0
+
+    async def look() -> dict[str, bool]:
+        nonlocal looks
+        looks += 1
+        await asyncio.sleep(0.01)
+        return {"state": True, "cache": True}
+
+    async def whole() -> None:
+        readyz = pages(look)["/readyz"]
+        request: Any = None
+        hung_up = asyncio.ensure_future(readyz(request))
+        await asyncio.sleep(0)
+        hung_up.cancel()
+        answers = await asyncio.gather(*(readyz(request) for _ in range(50)))
+        assert {answer.status for answer in answers} == {200}
+        assert looks == 1
+        await readyz(request)
+        assert looks == 2
+
+    asyncio.run(whole())
+
+
 def test_a_fault_of_our_own_is_a_500_without_its_text(caplog: Any) -> None:
     async def play(harness: Harness, session: aiohttp.ClientSession, url: str) -> None:
         def burst(_: Any) -> Any:
