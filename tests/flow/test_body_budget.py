@@ -80,6 +80,30 @@ def test_a_user_over_the_budget_waits_and_others_do_not() -> None:
     run(act)
 
 
+def test_a_small_body_does_not_pass_a_large_one_of_the_same_user() -> None:
+    async def act() -> None:
+        readers = Readers(worker=1000, user=100)
+        for name, size in (("a1", 60), ("a2", 80), ("a3", 10)):
+            await readers.come(name, size)
+        assert readers.reading == ["a1"]
+        await readers.end("a1")
+        assert readers.reading == ["a2", "a3"]
+
+    run(act)
+
+
+def test_room_for_several_is_given_to_several_at_once() -> None:
+    async def act() -> None:
+        readers = Readers(worker=200, user=100)
+        await readers.come("a1", 100)
+        for name in ("a2", "a3", "a4"):
+            await readers.come(name, 40)
+        await readers.end("a1")
+        assert readers.reading == ["a2", "a3"]
+
+    run(act)
+
+
 def test_where_the_worker_is_full_the_users_take_turns() -> None:
     async def act() -> None:
         readers = Readers(worker=100, user=100)

@@ -56,7 +56,7 @@ class Sender:
 
 
 async def until(happened: Any) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(5):
         while not happened():
             await asyncio.sleep(0.01)
 
@@ -229,6 +229,10 @@ def test_only_http_1_1_and_only_this_expectation_is_answered(expect: str, versio
         sender = await Sender(url).send(sent.replace(b"HTTP/1.1", version.encode()))
         if answered:
             await sender.reader.readuntil(b"\r\n\r\n")
+        else:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await sender.reader.readuntil(b"\r\n\r\n")
         sender.writer.write(SMALL)
         async with asyncio.timeout(5):
             assert await sender.status() == 200
@@ -241,6 +245,46 @@ def test_a_body_that_has_come_already_is_not_asked_for() -> None:
     async def play(_: Harness, __: aiohttp.ClientSession, url: str) -> None:
         sent = head(MINE, f"Content-Length: {len(SMALL)}", "Expect: 100-continue", "Connection: close") + SMALL
         assert (await exchange(url, sent)).startswith(b"HTTP/1.1 200 ")
+
+    run(play)
+
+
+def test_a_body_that_has_begun_to_come_is_not_asked_for() -> None:
+    async def play(_: Harness, __: aiohttp.ClientSession, url: str) -> None:
+        begun = head(MINE, f"Content-Length: {len(SMALL)}", "Expect: 100-continue") + SMALL[:20]
+        sender = await Sender(url).send(begun)
+        await asyncio.sleep(0.1)
+        sender.writer.write(SMALL[20:])
+        assert await sender.answer() == 200
+        sender.close()
+
+    run(play)
+
+
+def test_a_body_in_chunks_keeps_room_for_its_size_alone_once_it_is_read() -> None:
+    async def play(harness: Harness, session: aiohttp.ClientSession, url: str) -> None:
+        answer: Any = harness.memory.upstream.answer
+        let_go, sizes = asyncio.Event(), []
+
+        async def late(request: Any) -> Any:
+            await let_go.wait()
+            return answer(request)
+
+        async def pieces() -> Any:
+            yield SMALL[:-1] + b" " * 300_000
+            await until(lambda: harness.memory.meter.gauges.get(READING, 0) > 0)
+            sizes.append(harness.memory.meter.gauges[READING])
+            yield b"}"
+
+        harness.memory.upstream.answer = late
+        headers = {**AUTH, "Content-Type": "application/json"}
+        asking = asyncio.ensure_future(session.post(url + PATH, data=pieces(), headers=headers))
+        await until(harness.sent)
+        sizes.append(harness.memory.meter.gauges[READING])
+        let_go.set()
+        async with await asking as response:
+            assert response.status == 200
+        assert sizes == [harness.settings.request.max_body_bytes, len(SMALL) + 300_000]
 
     run(play)
 
