@@ -168,6 +168,17 @@ UPSTREAM_WINDOW = Metric(
 )
 WAITING = Metric("esmgw_waiting", "gauge", (), "Requests that wait for a limit or for the upstream.")
 IN_FLIGHT = Metric("esmgw_in_flight", "gauge", ("what",), "In-flight requests and upstream calls.")
+CONNECTIONS = Metric("esmgw_connections", "gauge", (), "Open connections of callers.")
+CONNECTIONS_CLOSED = Metric(
+    "esmgw_connections_closed_total",
+    "counter",
+    ("reason",),
+    "Connections closed before their time; reason is room (descriptors ran short) or address (its ceiling).",
+)
+BODY_BYTES = Metric(
+    "esmgw_request_body_bytes", "gauge", (), "Bytes reserved for bodies of requests that are not answered yet."
+)
+BODY_WAITS = Metric("esmgw_request_bodies_waiting", "gauge", (), "Bodies that wait to be read (request.bodies_bytes).")
 STORE_ERRORS = Metric(
     "esmgw_store_errors_total",
     "counter",

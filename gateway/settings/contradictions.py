@@ -32,6 +32,11 @@ def _first_byte(settings: Settings) -> str | None:
     return "is longer than upstream.total_s" if settings.upstream.first_byte_s > settings.upstream.total_s else None
 
 
+def _user_bodies(settings: Settings) -> str | None:
+    request = settings.request
+    return "is more than request.bodies_bytes" if request.user_bodies_bytes > request.bodies_bytes else None
+
+
 def _ports(settings: Settings) -> str | None:
     listen = settings.listen
     same = listen.metrics_port == listen.port != 0
@@ -105,6 +110,7 @@ RULES: tuple[Rule, ...] = (
     (("admission.reservation_lease_s", "upstream.total_s"), _lease),
     (("upstream.connect_s", "upstream.total_s"), _connect),
     (("upstream.first_byte_s", "upstream.total_s"), _first_byte),
+    (("request.user_bodies_bytes", "request.bodies_bytes"), _user_bodies),
     (("listen.metrics_port", "listen.port", "listen.host", "listen.metrics_host"), _ports),
     (("secrets.master_file", "stores.state_url"), _master),
     (("upstream.ask_pickle",), _pickle),

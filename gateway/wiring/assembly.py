@@ -12,6 +12,7 @@ from gateway.core.upstream_key import UpstreamKey
 from gateway.flow.admission import Admission
 from gateway.flow.answer_stores import AnswerStores
 from gateway.flow.authenticate import Authenticator
+from gateway.flow.body_budget import BodyBudget
 from gateway.flow.cache_stats import CacheStats
 from gateway.flow.caller_warnings import CallerWarnings
 from gateway.flow.compute import Computation
@@ -100,11 +101,15 @@ def assemble(adapters: Adapters, settings: Settings, master: bytes, upstream_key
     poller = InvalidationPoller(a.directory, a.purge_store, a.namespace_store, authenticator, local_cache, runtime)
     waiting = WaitingLimit(runtime.meter, s.admission.max_waiting, s.admission.max_waiting_per_user)
     queue = WaitQueue(runtime, s.admission.max_wait_s, waiting)
-    admission = Admission(a.ledger, s.limits.limit_config(), queue, runtime)
+    admission = Admission(a.ledger, s.limits.limit_config(), queue, runtime, s.admission.max_wait_s)
     reserver = Reserver(a.ledger, s.limits.limit_config(), queue, runtime, s.admission.reservation_lease_s)
     asked = policies(s.policy.model_dump())
     enforcer = PolicyEnforcer(a.audit, asked, runtime)
-    parser = RequestParser(local_cache, parse_config(s), s.request.max_body_bytes)
+    request = s.request
+    bodies = BodyBudget(
+        request.bodies_bytes, request.user_bodies_bytes, s.admission.max_waiting_per_user, runtime.meter
+    )
+    parser = RequestParser(local_cache, parse_config(s), request.max_body_bytes, bodies)
     planner = Planner(poller, local_cache, cache_config(s, master))
     breaker = Breaker(s.breaker.failures, s.breaker.open_s)
     places = UpstreamQueue(upstream_keys, breaker, _queue_config(s), waiting, runtime, log.warning)
@@ -122,7 +127,7 @@ def assemble(adapters: Adapters, settings: Settings, master: bytes, upstream_key
     caller_warnings = CallerWarnings(a.throttle, runtime)
     responder = Responder(enforcer, caller_warnings, a.access_log, runtime)
     pipeline = Pipeline(authenticator, parser, enforcer, planner, admission, lookup, computation, responder)
-    explainer = Explainer(authenticator, parser, asked, planner, renderer, s.cache.max_entry_bytes, runtime)
+    explainer = Explainer(authenticator, admission, parser, asked, planner, renderer, s.cache.max_entry_bytes, runtime)
     holdings = _holdings(local_cache, authenticator, caller_warnings, checker, flights, admission, enforcer, runtime)
     return Flow(pipeline, responder, explainer, renderer, enforcer, poller, admission, places, stats, holdings)
 

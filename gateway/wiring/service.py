@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from gateway.adapters import sockets
 from gateway.adapters.data_dir_lock import DataDirLock, DataDirLocked
+from gateway.adapters.descriptors import raise_soft_limit
 from gateway.adapters.embedded_store import EmbeddedStore, EmbeddedStoreError, Role, open_store
 from gateway.adapters.metrics_listener import MetricsListener
 from gateway.adapters.prometheus import clear_slots, render_slots
@@ -76,6 +77,7 @@ async def serve_until_stopped(settings: Settings, options: ServiceOptions, lock:
 
 async def _serve(settings: Settings, options: ServiceOptions, lock: DataDirLock, stack: AsyncExitStack) -> int:
     listen = settings.listen
+    raise_soft_limit()
     check_store_urls(settings)
     master_secret(settings)
     clear_slots(settings.metrics_dir)

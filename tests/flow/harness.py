@@ -22,10 +22,10 @@ from gateway.core.types import (
     Principal,
     Response,
 )
+from gateway.core.upstream_key import UpstreamKey
 from gateway.flow.context import RequestContext
-from gateway.flow.dispatch import UpstreamKey
 from gateway.flow.runtime import BackgroundTasks, Runtime
-from gateway.ports import UpstreamReply, UpstreamRequest
+from gateway.ports import BodyRoom, UpstreamReply, UpstreamRequest
 from gateway.settings import Settings
 from gateway.wiring.assembly import Adapters, assemble, key_pepper
 from tests.fakes.cache import FakeCache
@@ -65,9 +65,13 @@ class Raw:
     def header(self, name: str) -> str | None:
         return self.headers.get(name.lower())
 
-    async def read(self, max_bytes: int) -> bytes | None:
+    async def read(self, max_bytes: int, room: BodyRoom) -> bytes | None:
+        if len(self.body) > max_bytes:
+            return None
+        if not room.try_take(len(self.body)):
+            await room.take(len(self.body))
         self.was_read = True
-        return self.body if len(self.body) <= max_bytes else None
+        return self.body
 
 
 def answering(request: UpstreamRequest) -> UpstreamReply:

@@ -191,12 +191,12 @@ def test_a_wrong_key_is_refused_before_the_body_is_read() -> None:
     run(play)
 
 
-def test_bad_input_costs_nothing() -> None:
+def test_bad_input_costs_a_request_and_no_units() -> None:
     async def play(harness: Harness) -> None:
         response = await harness.ask({"inputs": {"sequence": [0, 99, 32, 2]}})
         assert (response.status, problem(response)) == (422, "call-invalid")
         assert orjson.loads(response.body)["errors"][0]["pointer"] == "/inputs/sequence/1"
-        assert await harness.settled() == ["directory.find"]
+        assert await harness.settled() == ["directory.find", "ledger.charge_rate"]
 
     run(play, limits=LIMITS)
 
@@ -205,7 +205,7 @@ def test_an_unapproved_flag_is_recorded_and_meets_neither_cache_nor_upstream() -
     async def play(harness: Harness) -> None:
         response = await harness.ask({"potential_sequence_of_concern": True})
         assert (response.status, problem(response)) == (403, "concern-refused")
-        assert await harness.settled() == ["directory.find", "audit.append"]
+        assert await harness.settled() == ["directory.find", "ledger.charge_rate", "audit.append"]
         assert harness.memory.audit.events[0].kind == "policy_refused"
 
     run(play, limits=LIMITS)
@@ -230,7 +230,7 @@ def test_without_the_record_a_flagged_call_does_not_happen() -> None:
         harness.memory.audit.lost.add("*")
         response = await harness.ask({"potential_sequence_of_concern": True})
         assert (response.status, problem(response)) == (503, "audit-unavailable")
-        assert await harness.settled() == ["directory.find", "audit.append"]
+        assert await harness.settled() == ["directory.find", "ledger.charge_rate", "audit.append"]
 
     run(play, limits=LIMITS)
 
