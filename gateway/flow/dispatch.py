@@ -70,7 +70,7 @@ class Dispatcher:
             try:
                 started = self._clock.monotonic()
                 reply = await self._send(call, place.key.secret, turns.seconds_left())
-                outcome, computed = self._classify(call, reply, self._clock.monotonic() - started)
+                outcome, computed = self._classify(call, reply, self._clock.monotonic() - started, place.key.secret)
             finally:
                 asked_s = reply.retry_after_s if isinstance(reply, UpstreamReply) else None
                 turns.done(place, outcome, asked_s)
@@ -103,9 +103,9 @@ class Dispatcher:
         return await self._upstream.send(request)
 
     def _classify(
-        self, call: Call, reply: UpstreamReply | UpstreamLoss, took_s: float
+        self, call: Call, reply: UpstreamReply | UpstreamLoss, took_s: float, secret: str
     ) -> tuple[UpstreamOutcome, Computed]:
-        outcome, computed = self._read(call, reply, took_s)
+        outcome, computed = self._read(call, reply, took_s, secret)
         now, digest = self._clock.monotonic(), call.canonical_digest
         if outcome is retry.CRASHED:
             self._crashes.failed(now, digest, computed.reason)
@@ -118,13 +118,16 @@ class Dispatcher:
         self._meter.gauge(CRASHES_REMEMBERED, len(self._crashes))
         return outcome, computed
 
-    def _read(self, call: Call, reply: UpstreamReply | UpstreamLoss, took_s: float) -> tuple[UpstreamOutcome, Computed]:
+    def _read(
+        self, call: Call, reply: UpstreamReply | UpstreamLoss, took_s: float, secret: str
+    ) -> tuple[UpstreamOutcome, Computed]:
         if isinstance(reply, UpstreamLoss):
             outcome = retry.of_loss(reply.sent, reply.timed_out, reply.reason)
             return outcome, _failed(outcome, _LOST.get(reply.reason, f"The connection was lost: {reply.reason}."))
         outcome = retry.of_status(reply.status)
         if outcome is not retry.OK:
-            return outcome, _refused(outcome, reply, short_reason(reply.body, reply.media_type, call.body))
+            reason = short_reason(reply.body, reply.media_type, call.body, target=call.target, secrets=(secret,))
+            return outcome, _refused(outcome, reply, reason)
         if reply.status != 200 or reply.media_type != "application/json" or not _is_success(call, reply.body):
             return retry.BAD_ANSWER, Computed(None, Problem(UPSTREAM_ANSWER_BAD), may_have_worked=True)
         answer = Answer(reply.body, self._clock.now(), call.determinism.cls, took_s, self._config.upstream)
