@@ -114,7 +114,7 @@ class Keys:
     """Known keys, each with `size` approvals; 0 of them, and every second key is unknown."""
 
     def __init__(self, size: int) -> None:
-        self.size, self.limit = size, KNOWN_BYTES + UNKNOWN_BYTES
+        self.size, self.limit = size, KNOWN_BYTES + (0 if size else UNKNOWN_BYTES)
         self.directory = _Decoding([])
         runtime = Runtime(SystemClock(), FakeMeter(), BackgroundTasks(print))
         self.authenticator = Authenticator(self.directory, runtime, PEPPER)
