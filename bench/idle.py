@@ -97,7 +97,9 @@ async def _demo(workers: int, seconds: float) -> list[Row]:
 
 
 @click.command()
-@click.option("--seconds", default=WATCH_S, show_default=True, type=click.FloatRange(min=0.1), help="How long to watch.")
+@click.option(
+    "--seconds", default=WATCH_S, show_default=True, type=click.FloatRange(min=0.1), help="How long to watch."
+)
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 64), help="Workers of the demo.")
 @click.option("--pid", type=int, help="Watch this gateway instead of starting a demo.")
 def main(seconds: float, workers: int, pid: int | None) -> None:
