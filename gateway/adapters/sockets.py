@@ -98,7 +98,10 @@ def turn_away(listener: socket.socket) -> None:
     Closing it here would change nothing for them. Linux takes a listening socket out of service by shutdown(2) and
     leaves it bound; other systems refuse (ENOTCONN, an OSError).
     """
-    listener.shutdown(socket.SHUT_RD)
+    # Once only: a socket that is shut down while it does not listen stays so, and with it every connection that it
+    # accepts later (inet_shutdown in net/ipv4/af_inet.c).
+    if listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        listener.shutdown(socket.SHUT_RD)
 
 
 def listen_again(listener: socket.socket) -> None:

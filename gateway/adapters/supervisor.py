@@ -108,7 +108,8 @@ class Supervisor:
                 raise StartFailed(f"Worker {slot.number} {ending}.")
             if time.monotonic() - began >= STABLE_AFTER_S:
                 backoff_s = FIRST_BACKOFF_S
-            if backoff_s >= REBIND_BACKOFF_S:
+            if reason == "not_started" or backoff_s >= REBIND_BACKOFF_S:
+                # Nobody will serve here soon: callers are not to wait in this slot's backlog.
                 slot.stop_listening()
             self._meter.count(WORKER_RESTARTS, reason)
             self._report(f"worker {slot.number} {ending}; restarting in {backoff_s:g} s")

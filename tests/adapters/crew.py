@@ -3,8 +3,10 @@
 import asyncio
 import json
 import os
+import socket
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,10 @@ class Crew:
         self.fail = directory / "fail"
         self.workers, self.servers, self.drain_s, self.patience = workers, servers, drain_s, patience
         self.said: list[str] = []
+        # At each thing that was said: how many slots had no worker that was ready.
+        self.down: list[int] = []
         self.meter = FakeMeter()
+        self.on_start: AbstractContextManager[None] = nullcontext()
 
     def run(self, play: "Callable[[Crew], Awaitable[None]]") -> int:
         return asyncio.run(self._run(play))
@@ -43,8 +48,14 @@ class Crew:
         self.ready = asyncio.Event()
         brief = json.dumps({"fail": str(self.fail)}).encode()
         launch = WorkerLaunch(_command, brief)
+        with self.on_start:
+            return await self._supervise(launch, sockets, play)
+
+    async def _supervise(
+        self, launch: WorkerLaunch, sockets: list[socket.socket], play: "Callable[[Crew], Awaitable[None]]"
+    ) -> int:
         self.supervisor = Supervisor(
-            launch, sockets, self.servers, self.drain_s, self.said.append, self.meter, self.patience
+            launch, sockets, self.servers, self.drain_s, self._report, self.meter, self.patience
         )
         running = asyncio.ensure_future(self.supervisor.run(self.ready.set))
         playing = asyncio.ensure_future(self._play(play))
@@ -58,6 +69,10 @@ class Crew:
             self.supervisor.stop()
             await asyncio.gather(playing, running, return_exceptions=True)
             close_all(sockets)
+
+    def _report(self, sentence: str) -> None:
+        self.said.append(sentence)
+        self.down.append(sum(slot.state in ("down", "starting") for slot in self.supervisor._slots))
 
     async def _play(self, play: "Callable[[Crew], Awaitable[None]]") -> None:
         await self.ready.wait()

@@ -110,6 +110,21 @@ def test_turned_away_is_the_socket_itself_for_every_process_that_holds_it() -> N
     close_all([one, other, held_by_the_worker])
 
 
+def test_a_socket_that_was_turned_away_twice_serves_as_before_when_it_listens_again() -> None:
+    (only,) = asyncio.run(open_sockets("127.0.0.1", 0, 1))
+    for _ in range(2):
+        turn_away(only)
+        assert without_listening(only) is only
+    listen_again(only)
+    with socket.create_connection(only.getsockname(), timeout=2) as caller:
+        caller.sendall(b"hello")
+        only.settimeout(2)
+        with only.accept()[0] as accepted_one:
+            accepted_one.settimeout(2)
+            assert accepted_one.recv(5) == b"hello"
+    close_all([only])
+
+
 def test_who_waits_at_a_socket_that_is_turned_away_is_told_to_try_again() -> None:
     (only,) = asyncio.run(open_sockets("127.0.0.1", 0, 1))
     with socket.create_connection(only.getsockname(), timeout=2) as caller:
