@@ -44,6 +44,7 @@ class Admission:
         self._ledger, self._limits, self._queue = ledger, limits, queue
         self._clock, self._meter = runtime.clock, runtime.meter
         self._allowances: dict[str, _Allowance] = {}
+        self._charged = asyncio.Event()
 
     async def admit(self, who: Principal, context: RequestContext) -> Mapping[str, str]:
         """Charge one request; returns the RateLimit fields.
@@ -86,6 +87,7 @@ class Admission:
     async def _charge(self, who: Principal, limits: tuple[Limit, ...]) -> Verdict:
         now = self._clock.monotonic()
         held = self._allowances.setdefault(who.key.public_id, _Allowance(who.user, limits))
+        self._charged.set()
         busy = now - held.fetched < ALLOWANCE_S
         held.batch = min(MAX_IN_ADVANCE, 2 * held.batch + 1) if busy else 0
         held.fetched = now
@@ -116,8 +118,8 @@ class Admission:
         """Give back what was charged in advance and not used in time, and forget idle allowances."""
         now = self._clock.monotonic()
         for key_id, held in list(self._allowances.items()):
-            if now < held.until or now - held.fetched < ALLOWANCE_S:
-                continue
+            if now < held.until or now - held.fetched < ALLOWANCE_S or held.charging is not None:
+                continue  # also where the store is slow: what it grants would land on an allowance nobody knows
             del self._allowances[key_id]
             await self._give_back(held)
 
@@ -135,9 +137,12 @@ class Admission:
                 self._meter.count(STORE_ERRORS, "state", "return_rate")
 
     async def forever(self) -> None:
-        while True:
+        """Sweep for as long as anything is charged in advance; an idle worker sleeps."""
+        while await self._charged.wait():
             await self._clock.sleep(ALLOWANCE_S)
             await self.sweep()
+            if not self._allowances:
+                self._charged.clear()
 
     def _refused(self, who: Principal, verdict: Verdict, limit: Limit) -> Problem:
         self._meter.count(QUOTA_REFUSALS, limit.name)

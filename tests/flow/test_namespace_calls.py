@@ -143,7 +143,7 @@ def test_an_unknown_namespace_is_a_404_that_costs_nothing() -> None:
         response = await harness.ask(**PAPER)
         assert (response.status, slug(response)) == (404, "unknown-namespace")
         # Nothing but one more look at the names.
-        assert await harness.settled() == ["directory.find", "directory.epoch", "namespace_store.namespaces"]
+        assert await harness.settled() == ["directory.find", "namespace_store.namespaces"]
 
     run(play, limits=Limits(requests_per_minute=100))
 
