@@ -20,9 +20,18 @@ class PackedError(ValueError):
         self.at = at
 
 
-def unpack_all(packed: Mapping[str, str], max_bytes: int) -> dict[str, bytes]:
-    """The contents, by pointer; raises PackedError. All of them together may have `max_bytes`."""
+class TakesLongError(Exception):
+    """Reading this takes longer than an event loop may stand still: about 20 ms for each MiB unpacked."""
+
+
+def unpack_all(packed: Mapping[str, str], max_bytes: int, at_once_bytes: int | None = None) -> dict[str, bytes]:
+    """The contents, by pointer; raises PackedError. All of them together may have `max_bytes`.
+
+    With `at_once_bytes`, TakesLongError is raised where they have more than that, before anything is unpacked.
+    """
     frames = {at: _frame(at, text) for at, text in packed.items()}
+    if at_once_bytes is not None and sum(_declared(at, frame) for at, frame in frames.items()) > at_once_bytes:
+        raise TakesLongError
     left = max_bytes
     for at, frame in frames.items():
         left -= _declared(at, frame)

@@ -67,6 +67,7 @@ def _steps(draw: Draw) -> Iterator[FieldError]:
 
 
 def _temperature(draw: Draw) -> Iterator[FieldError]:
+    # Annealing would lift a tiny one to 1e-6; who means that writes 0.
     if draw.temperature is not None and (0 < draw.temperature < TINY or draw.temperature > HUGE):
         yield FieldError(f"{draw.at}/temperature", "should be 0, or between 1e-38 and 1e38: float32 overflows beyond")
 
@@ -149,7 +150,7 @@ DRAWS: Final[Sequence[SamplerCheck[Draw]]] = (
         "secondary_structure, no null in sasa, coordinates that are not discarded "
         "(`condition_on_coordinates_only` false) for structure, an InterPro annotation for function",
         ("generate_tensor", "generate"),
-        '"input has no masks" (esm/utils/generation.py); measured for tokens, letters by the source of encode',
+        '"input has no masks" (esm/utils/generation.py); measured but for annotations, which the source of encode shows',
         _masked,
     ),
 )
@@ -173,7 +174,7 @@ PROTEINS: Final[Sequence[SamplerCheck[Lettered]]] = (
         "annotation_outside",
         "a function annotation that does not lie within the residues, the first of which is 1",
         _LETTERED,
-        "AssertionError (esm/utils/function/encode_decode.py, encode_function_annotations)",
+        "AssertionError (esm/utils/function/encode_decode.py, encode_function_annotations); measured",
         _annotations,
     ),
 )

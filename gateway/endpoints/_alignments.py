@@ -48,7 +48,7 @@ def depths(given: Mapping[str, str | Alignment | None], rules: ParseConfig) -> l
     """The sequences of each alignment, by its pointer; or a 422 problem."""
     try:
         packed = {at: msa for at, msa in given.items() if isinstance(msa, str)}
-        contents = packed_json.unpack_all(packed, rules.max_unpacked_bytes)
+        contents = packed_json.unpack_all(packed, rules.max_unpacked_bytes, rules.at_once_bytes)
         unpacked = {at: _read(at, content) for at, content in contents.items()}
     except PackedError as error:
         raise Problem(CALL_INVALID, errors=[FieldError(error.at, f"packed: {error}")]) from None
@@ -91,14 +91,20 @@ def _widths(at: str, text: bytes) -> Iterator[int]:
         raise PackedError(at, f"/deletions should be an array of at most {MAX_DEPTH} arrays of numbers")
     *rows, last = text[1:-1].split(b"]")
     for i, row in enumerate((*rows, last) if last.strip() else rows):
-        try:
-            comma = b"," if i else b""
-            if not row.lstrip().startswith(comma):
-                raise ValueError
-            numbers = orjson.loads(row.lstrip().removeprefix(comma) + b"]")
-        except ValueError:
-            raise PackedError(at, f"/deletions/{i} should be an array of numbers") from None
-        yield len(numbers)
+        width = None if i == len(rows) else _width(row.strip(), first=i == 0)
+        if width is None:
+            raise PackedError(at, f"/deletions/{i} should be an array of numbers")
+        yield width
+
+
+def _width(row: bytes, *, first: bool) -> int | None:
+    """Numbers in `, [0, 1` (without the comma, if it is the first row); None if it is something else."""
+    if first == row.startswith(b","):
+        return None
+    try:
+        return len(orjson.loads(row.removeprefix(b",") + b"]"))
+    except orjson.JSONDecodeError:
+        return None
 
 
 def _validated(at: str, tree: Any) -> Alignment:
