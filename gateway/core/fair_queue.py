@@ -15,6 +15,7 @@ from itertools import islice
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+FORGET_EVERY = 256
 
 
 class UserQueue(Generic[T]):
@@ -36,7 +37,7 @@ class FairQueue(Generic[T]):
         self._users: dict[str, UserQueue[T]] = {}
         # Virtual time, number of the entry, user; an entry is void where the user has a later one, or no items.
         self._order: list[tuple[float, int, str]] = []
-        self._entries = 0
+        self._entries, self._changes = 0, 0
         self._length = 0
         self._virtual = 0.0
 
@@ -63,11 +64,6 @@ class FairQueue(Generic[T]):
         if at_front:
             found.items.move_to_end(item, last=False)
 
-    def charge(self, user: str, cost: float) -> None:
-        """A turn that was had without waiting."""
-        self._turn(self._user(user), cost)
-        self._forget()
-
     def take(self, choose: Callable[[str], T | None]) -> T | None:
         """Take the next item: `choose` names one of the user's, or None where this user has to wait for something.
 
@@ -90,6 +86,7 @@ class FairQueue(Generic[T]):
                     self._push(user, found)
         for user in passed_over:
             self._push(user, self._user(user, present=chosen is not None))
+        self._forget()
         return chosen
 
     def remove(self, user: str, item: T) -> None:
@@ -117,9 +114,15 @@ class FairQueue(Generic[T]):
         heapq.heappush(self._order, (found.virtual, found.entry, user))
 
     def _forget(self) -> None:
-        """Users without items whose virtual time is past are as if they had never been here; looked at now and then."""
-        self._entries += 1
-        if self._entries % 256:
+        """Where nobody waits, nobody had more than others. Else, now and then: users without items whose virtual time
+        is past are as if they had never been here."""
+        if not self._length:
+            self._users.clear()
+            self._order.clear()
+            self._virtual = 0.0
+            return
+        self._changes += 1
+        if self._changes % FORGET_EVERY:
             return
         past = [name for name, user in self._users.items() if not user.items and user.virtual <= self._virtual]
         for name in past:

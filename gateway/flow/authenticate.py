@@ -17,7 +17,7 @@ from gateway.flow.runtime import Runtime
 from gateway.ports import Directory, StoreUnavailable
 
 KNOWN_S, UNKNOWN_S = 60.0, 5.0
-KNOWN_BYTES = 8 * 2**20
+KNOWN_BYTES = 7 * 2**20
 UNKNOWN_BYTES = 2**20
 
 

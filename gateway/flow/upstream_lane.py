@@ -156,9 +156,9 @@ class Lane:
         return any(key.looks > 0 or key.in_flight < max(1, int(key.window)) for key in self.keys)
 
     def _key_for(self, user: str, now: float) -> UpstreamKey | None:
-        """The key with the fewest calls in flight that takes one of this user now."""
+        """The key with the fewest calls in flight that takes one of this user now; one that has just refused, last."""
         free = [key for key in self.keys if key.has_room(now, user)]
-        return min(free, key=lambda key: key.in_flight, default=None)
+        return min(free, key=lambda key: (key.looks, key.in_flight), default=None)
 
     def _probe(self, user: str) -> Waiter:
         waiting = self._waiting.first(user, PROBE_CHOICE)

@@ -24,6 +24,7 @@ SAMPLES: Mapping[str, str] = {
     "upstream.keys": '[[upstream.keys]]\nid = "lab-1"\nfile = "/run/secrets/upstream-1"\n# concern = false',
     "models": '[models]\n"esm3-open-2024-03" = 1.0',
     "limits.users": "# [limits.users.ada]\n# units_per_day = 50000",
+    "admission.weights": "# [admission.weights]\n# ada = 2.0",
     "cache.rules": "# [cache.rules]\n# unmask_counts = true",
     "stores.state_url": "redis://127.0.0.1:6379/0",
     "stores.cache_url": "redis://127.0.0.1:6380/0",

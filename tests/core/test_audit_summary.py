@@ -271,8 +271,9 @@ def test_what_is_counted_takes_no_more_memory_than_the_page_for_operators_says()
     before = tracemalloc.get_traced_memory()[0]
     for user in range(MOST_USERS + 50):
         for i in range(50):
-            names = {name: f"{name} {user} {i}" for name in ("key", "endpoint", "model", "call")}
-            windows.add(replace(REFUSAL, user=f"user {user}", **names), 1000.0)
+            of = f"{user} {i}"
+            about = replace(REFUSAL, key=f"key {of}", endpoint=f"endpoint {of}", model=f"model {of}", call=f"call {of}")
+            windows.add(replace(about, user=f"user {user}"), 1000.0)
     held = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
     assert len(windows) == MOST_USERS + 1

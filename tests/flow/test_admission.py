@@ -14,6 +14,7 @@ from gateway.flow.admission import ALLOWANCE_S, MAX_IN_ADVANCE, Admission
 from gateway.flow.context import RequestContext
 from gateway.flow.runtime import BackgroundTasks
 from gateway.flow.wait_queue import WaitQueue
+from gateway.flow.waiting_limit import WaitingLimit
 from tests.fakes.stores import FakeLedger
 from tests.flow.harness import Parts, a_principal
 
@@ -23,7 +24,7 @@ WIDE = Limits(requests_per_minute=6000, burst=3000)
 def a_desk(
     parts: Parts, tasks: BackgroundTasks, max_wait_s: float = 0.0, config: LimitConfig | None = None
 ) -> Admission:
-    queue = WaitQueue(parts.runtime(tasks), max_wait_s, 100)
+    queue = WaitQueue(parts.runtime(tasks), max_wait_s, WaitingLimit(parts.meter, 100, 100))
     return Admission(parts.ledger, config or LimitConfig(), queue, parts.runtime(tasks), max_wait_s)
 
 

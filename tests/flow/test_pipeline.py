@@ -89,7 +89,7 @@ def test_equal_calls_at_once_are_one_upstream_call_and_one_charge() -> None:
 
 def test_a_flight_without_an_entry_lets_go_of_its_lease() -> None:
     async def play(harness: Harness) -> None:
-        harness.memory.upstream.replies.append(UpstreamReply(500, "application/json", None, b"{}"))
+        harness.memory.upstream.replies.append(UpstreamReply(502, "application/json", None, b"{}"))
         await harness.ask()
         assert "cache.release" in await harness.settled()
         assert not harness.memory.cache.leases
@@ -126,7 +126,7 @@ def test_spent_units_are_a_403_that_costs_nothing_upstream() -> None:
 @pytest.mark.parametrize(
     "reply, status, settled",
     [
-        (UpstreamReply(500, "application/json", None, b"{}"), 502, "0"),
+        (UpstreamReply(502, "application/json", None, b"{}"), 502, "0"),
         (UpstreamReply(400, "application/json", None, b"{}"), 422, "0"),
         (UpstreamReply(200, "text/html", None, b"<html>"), 502, "10"),
         (UpstreamReply(200, "application/json", None, b'{"outputs": {'), 502, "10"),
@@ -150,7 +150,10 @@ def test_the_charge_stands_exactly_where_the_upstream_may_have_worked(reply: Any
 
 def test_an_upstream_401_kills_its_key_and_never_reaches_the_caller() -> None:
     async def play(harness: Harness) -> None:
-        harness.memory.upstream.replies.append(UpstreamReply(401, "application/json", None, b"{}"))
+        harness.memory.upstream.answer = lambda _: UpstreamReply(401, "application/json", None, b"{}")
+        response = await harness.ask()
+        assert (response.status, problem(response)) == (429, "upstream-busy")
+        await harness.later(16.0)
         response = await harness.ask()
         assert (response.status, problem(response)) == (503, "no-upstream-key")
         assert harness.upstream_keys[0].state(harness.memory.clock.monotonic()) == "disabled"

@@ -106,7 +106,7 @@ def test_after_the_stop_every_refusal_is_a_record_since_nobody_will_write_a_coun
 @pytest.mark.parametrize("moments", [0, 1, 2, 5])
 def test_a_refused_caller_who_hangs_up_is_on_record_all_the_same(moments: int) -> None:
     async def act(desk: Desk) -> None:
-        desk.parts.audit.append = slow(desk.parts.audit.append)  # type: ignore[method-assign]
+        desk.parts.audit.append = slow(desk.parts.audit.append)  # type: ignore[method-assign, assignment]
         callers = [asyncio.ensure_future(desk.ask(name=f"c{i}")) for i in range(30)]
         await turns(moments)
         begun = sum(1 for _ in callers) if moments else 0
@@ -129,7 +129,7 @@ def slow(append: Callable[..., Awaitable[int]]) -> Callable[..., Awaitable[int]]
 
 def test_many_at_once_are_not_more_single_records_than_one_after_the_other() -> None:
     async def act(desk: Desk) -> None:
-        desk.parts.audit.append = slow(desk.parts.audit.append)  # type: ignore[method-assign]
+        desk.parts.audit.append = slow(desk.parts.audit.append)  # type: ignore[method-assign, assignment]
         said = await asyncio.gather(*(desk.ask(name=f"c{i}") for i in range(64)))
         assert set(said) == {CONCERN_REFUSED.slug}
         assert desk.kinds() == ["policy_refused"] * SINGLES

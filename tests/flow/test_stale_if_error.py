@@ -71,7 +71,7 @@ def test_it_stands_in_while_the_breaker_is_open_without_a_call() -> None:
         response = await harness.ask()
         assert serial(response) == serial(first)
         assert harness.sent() == before
-        assert slug(await harness.ask({"num_steps": 1})) == "upstream-unavailable"
+        assert slug(await harness.ask({"num_steps": 1})) == "upstream-busy"
 
     run(play, {**GRACED, "breaker": {"failures": 3, "open_s": 60.0}})
 

@@ -235,6 +235,12 @@ def test_one_users_cookie_reaches_nobody() -> None:
         headers = {**AUTH, "Cookie": "a=b", "X-Forwarded-For": "1.2.3.4"}
         async with session.post(f"{url}/api/v1/generate_tensor", json=BODY, headers=headers) as response:
             assert "Set-Cookie" not in response.headers
-        assert set(harness.memory.upstream.requests[0].__slots__) == {"body", "max_answer_bytes", "secret", "target"}
+        assert set(harness.memory.upstream.requests[0].__slots__) == {
+            "body",
+            "max_answer_bytes",
+            "secret",
+            "target",
+            "timeout_s",
+        }
 
     run(play)
