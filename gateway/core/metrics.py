@@ -179,6 +179,16 @@ BODY_BYTES = Metric(
     "esmgw_request_body_bytes", "gauge", (), "Bytes reserved for bodies of requests that are not answered yet."
 )
 BODY_WAITS = Metric("esmgw_request_bodies_waiting", "gauge", (), "Bodies that wait to be read (request.bodies_bytes).")
+READER_JOBS = Metric(
+    "esmgw_reader_jobs_total",
+    "counter",
+    ("kind", "outcome"),
+    "Large bodies and answers that the worker's reader process was given; kind is body, explanation or answer, outcome "
+    "is done, refused (a problem), stopped (it took too much time or memory) or lost (the process ended).",
+)
+READER_WAITING = Metric(
+    "esmgw_reader_waiting", "gauge", (), "Large bodies and answers that wait for the worker's reader process."
+)
 STORE_ERRORS = Metric(
     "esmgw_store_errors_total",
     "counter",

@@ -49,6 +49,11 @@ BODY_TOO_SLOW = ProblemType("body-too-slow", 408, "The body did not arrive in ti
     "Send it again over a faster connection.")
 BODY_TOO_LARGE = ProblemType("body-too-large", 413, "The body is larger than this endpoint accepts.",
     "Send less; see [endpoints](endpoints.md) for the limits.")
+BODY_TOO_COMPLEX = ProblemType("body-too-complex", 422,
+    "Reading the body takes more time or memory than any call needs.",
+    "Send plain JSON: no blanks between numbers, no escapes, whole numbers without a fraction.")
+READER_UNAVAILABLE = ProblemType("reader-unavailable", 503, "The gateway cannot read large bodies at the moment.",
+    "Retry; tell the operator if it persists: the worker cannot start its reader process.")
 MEDIA_TYPE_REFUSED = ProblemType("media-type-refused", 415,
     "The body must be application/json without a content coding.",
     "Send `Content-Type: application/json`, uncompressed.")

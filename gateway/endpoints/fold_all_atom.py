@@ -115,10 +115,16 @@ def _chain_faults(chain: Chain, at: str) -> list[FieldError]:
 
 def _distogram_faults(value: Any, at: str) -> list[FieldError]:
     try:
-        fine = isinstance(value, list) and np.array(value).dtype.kind in "iuf"
-    except ValueError:
+        # As text each item would take four bytes for each letter of the longest one.
+        fine = isinstance(value, list) and not _holds_text(value) and np.array(value).dtype.kind in "iuf"
+    except (ValueError, OverflowError, RecursionError):
         fine = False
     return [] if fine else [FieldError(at, "should be an array of numbers, rows of one length")]
+
+
+def _holds_text(values: list[Any]) -> bool:
+    types = set(map(type, values))
+    return str in types or (list in types and any(_holds_text(part) for part in values if isinstance(part, list)))
 
 
 def _length(chain: Chain) -> int:

@@ -6,9 +6,6 @@ carry nothing about one.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import orjson
 
 from gateway.core import retry
 from gateway.core.crash_memory import CrashMemory
@@ -18,6 +15,7 @@ from gateway.core.retry import UpstreamOutcome
 from gateway.core.retry_after import retry_after, try_again
 from gateway.core.types import Answer, Call
 from gateway.core.upstream_reason import short_reason
+from gateway.flow.answer_check import AnswerCheck
 from gateway.flow.runtime import Runtime
 from gateway.flow.turns import Turns
 from gateway.ports import Upstream, UpstreamLoss, UpstreamReply, UpstreamRequest
@@ -52,8 +50,15 @@ class Computed:
 class Dispatcher:
     """Upstream calls of one worker."""
 
-    def __init__(self, upstream: Upstream, crashes: CrashMemory, config: UpstreamConfig, runtime: Runtime) -> None:
-        self._upstream, self._crashes, self._config = upstream, crashes, config
+    def __init__(
+        self,
+        upstream: Upstream,
+        crashes: CrashMemory,
+        answers: AnswerCheck,
+        config: UpstreamConfig,
+        runtime: Runtime,
+    ) -> None:
+        self._upstream, self._crashes, self._answers, self._config = upstream, crashes, answers, config
         self._clock, self._meter = runtime.clock, runtime.meter
 
     async def compute(self, call: Call, turns: Turns) -> Computed:
@@ -70,7 +75,9 @@ class Dispatcher:
             try:
                 started = self._clock.monotonic()
                 reply = await self._send(call, place.key.secret, turns.seconds_left())
-                outcome, computed = self._classify(call, reply, self._clock.monotonic() - started, place.key.secret)
+                outcome, computed = await self._classify(
+                    call, reply, self._clock.monotonic() - started, place.key.secret
+                )
             finally:
                 asked_s = reply.retry_after_s if isinstance(reply, UpstreamReply) else None
                 turns.done(place, outcome, asked_s)
@@ -102,10 +109,10 @@ class Dispatcher:
         request = UpstreamRequest(call.target, call.body, secret, self._config.max_answer_bytes, seconds)
         return await self._upstream.send(request)
 
-    def _classify(
+    async def _classify(
         self, call: Call, reply: UpstreamReply | UpstreamLoss, took_s: float, secret: str
     ) -> tuple[UpstreamOutcome, Computed]:
-        outcome, computed = self._read(call, reply, took_s, secret)
+        outcome, computed = await self._read(call, reply, took_s, secret)
         now, digest = self._clock.monotonic(), call.canonical_digest
         if outcome is retry.CRASHED:
             self._crashes.failed(now, digest, computed.reason)
@@ -118,7 +125,7 @@ class Dispatcher:
         self._meter.gauge(CRASHES_REMEMBERED, len(self._crashes))
         return outcome, computed
 
-    def _read(
+    async def _read(
         self, call: Call, reply: UpstreamReply | UpstreamLoss, took_s: float, secret: str
     ) -> tuple[UpstreamOutcome, Computed]:
         if isinstance(reply, UpstreamLoss):
@@ -128,7 +135,8 @@ class Dispatcher:
         if outcome is not retry.OK:
             reason = short_reason(reply.body, reply.media_type, call.body, target=call.target, secrets=(secret,))
             return outcome, _refused(outcome, reply, reason)
-        if reply.status != 200 or reply.media_type != "application/json" or not _is_success(call, reply.body):
+        is_json = reply.status == 200 and reply.media_type == "application/json"
+        if not is_json or not await self._answers.accepts(call, reply.body):
             return retry.BAD_ANSWER, Computed(None, Problem(UPSTREAM_ANSWER_BAD), may_have_worked=True)
         answer = Answer(reply.body, self._clock.now(), call.determinism.cls, took_s, self._config.upstream)
         return outcome, Computed(answer, None, may_have_worked=True)
@@ -158,18 +166,3 @@ def _refused(outcome: UpstreamOutcome, reply: UpstreamReply, reason: str) -> Com
 def _crashed(reason: str) -> Problem:
     said = f"The upstream failed on this call twice: {reason}" if reason else "The upstream failed on this call twice."
     return Problem(UPSTREAM_CRASHED, said)
-
-
-def _is_success(call: Call, body: bytes) -> bool:
-    """Whether these bytes are one whole JSON object, and for generate_tensor one that holds outputs."""
-    try:
-        tree: Any = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return False
-    if not isinstance(tree, dict):
-        return False
-    if call.endpoint != "generate_tensor":
-        return True
-    # Older front ends wrap the answer in "data"; the SDK reads both.
-    inner = tree.get("data") if "outputs" not in tree else tree
-    return isinstance(inner, dict) and isinstance(inner.get("outputs"), dict)

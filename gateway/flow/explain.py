@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway import endpoints
-from gateway.core.explanation import ExplainedCall, explanation
+from gateway.core.explanation import explanation_of
 from gateway.core.policy import Policy
 from gateway.core.problems import CALL_INVALID, UNKNOWN_RECEIPT, FieldError, Problem
 from gateway.core.types import Principal
@@ -59,15 +59,15 @@ class Explainer:
         endpoint, in_full, query = _read_query(raw.query)
         config = self._parser.config
         with self._parser.reservation(who.user) as room:
-            explained = ExplainedCall.of(endpoint, await self._parser.body(endpoint, raw, room), query, config)
+            call, of_body = await self._parser.explained(endpoint, raw, query, room, who.user, in_full=in_full)
             for policy in self._policies:
-                decision = policy.decide(explained.call, who, self._clock.now())
+                decision = policy.decide(call, who, self._clock.now())
                 if decision is not None and not decision.permitted and policy.mode == "enforce":
                     raise Problem(decision.problem_type, decision.reason)
-            plan = self._planner.explain(endpoint, explained.call, who, raw.header("Cache-Control"))
+            plan = self._planner.explain(endpoint, call, who, raw.header("Cache-Control"))
             context.outcome = "answered"
             limit, rules = self._max_entry_bytes, config.rule_set
-            return explanation(explained, who, plan, self._planner.config, rules, limit, in_full=in_full)
+            return explanation_of(call, of_body, who, plan, self._planner.config, rules, limit)
 
     def receipt(self, identifier: str, context: RequestContext) -> Mapping[str, Any]:
         """What a receipt says; any key holder may read any receipt: it holds nothing of call or answer."""

@@ -50,7 +50,7 @@ class Pipeline:
         # 429: charged before the body is read, whatever comes of it.
         rate = self._admission.in_advance(who) or await self._admission.admit(who, context)
         with self._parser.reservation(who.user) as room:
-            context.call = call = await self._parser.parse(endpoint, raw, room)  # 400 408 413 415 422: once, normalised
+            context.call = call = await self._parser.parse(endpoint, raw, room, who.user)  # 400 408 413 415 422
             if context.elapsed_s() > RECHECK_S:
                 context.who = who = await self._authenticator.authenticate(raw.header("Authorization"))  # 401
             context.audited = await self._policy.check(call, who, context.request_id)  # 403: before the cache

@@ -10,6 +10,7 @@ from gateway.core.policies import policies
 from gateway.core.spot_check import SpotCheckConfig
 from gateway.core.upstream_key import UpstreamKey
 from gateway.flow.admission import Admission
+from gateway.flow.answer_check import AnswerCheck
 from gateway.flow.answer_stores import AnswerStores
 from gateway.flow.authenticate import Authenticator
 from gateway.flow.body_budget import BodyBudget
@@ -26,6 +27,7 @@ from gateway.flow.namespace_answers import NamespaceAnswers
 from gateway.flow.pipeline import Pipeline
 from gateway.flow.planner import Planner
 from gateway.flow.policy import PolicyEnforcer
+from gateway.flow.reader_queue import ReaderQueue
 from gateway.flow.render import Renderer
 from gateway.flow.request_parser import RequestParser
 from gateway.flow.reserve import Reserver
@@ -45,6 +47,7 @@ from gateway.ports import (
     Ledger,
     NamespaceStore,
     PurgeStore,
+    Reader,
     Throttle,
     Upstream,
 )
@@ -69,6 +72,7 @@ class Adapters:
     upstream: Upstream
     audit: AuditLog
     access_log: AccessLog
+    reader: Reader
     runtime: Runtime
 
 
@@ -109,11 +113,12 @@ def assemble(adapters: Adapters, settings: Settings, master: bytes, upstream_key
     bodies = BodyBudget(
         request.bodies_bytes, request.user_bodies_bytes, s.admission.max_waiting_per_user, runtime.meter
     )
-    parser = RequestParser(local_cache, parse_config(s), request.max_body_bytes, bodies)
+    reader = ReaderQueue(a.reader, runtime.meter)
+    parser = RequestParser(local_cache, parse_config(s), request.max_body_bytes, bodies, reader)
     planner = Planner(poller, local_cache, cache_config(s, master))
     breaker = Breaker(s.breaker.failures, s.breaker.open_s)
     places = UpstreamQueue(upstream_keys, breaker, _queue_config(s), waiting, runtime, log.warning)
-    dispatcher = Dispatcher(a.upstream, CrashMemory(), _upstream_config(s), runtime)
+    dispatcher = Dispatcher(a.upstream, CrashMemory(), AnswerCheck(reader), _upstream_config(s), runtime)
     cache = SharedCache(a.cache, keys.entries, s.cache.max_entry_bytes, runtime)
     namespaces = NamespaceAnswers(a.namespace_store, keys.records, runtime)
     stores, stats = AnswerStores(cache, namespaces, s.cache.max_entry_bytes), CacheStats(a.cache, runtime)

@@ -15,6 +15,7 @@ from gateway.adapters.access_log import NoAccessLog, StreamAccessLog
 from gateway.adapters.clock import SystemClock
 from gateway.adapters.descriptors import left_for_callers, none_left, raise_soft_limit
 from gateway.adapters.prometheus import PrometheusMeter
+from gateway.adapters.reader_process import Command as ReaderCommand
 from gateway.adapters.redis_audit_head import RedisAuditHead
 from gateway.adapters.redis_cache import RedisCache
 from gateway.adapters.redis_directory import RedisDirectory
@@ -34,6 +35,7 @@ from gateway.web.health import pages
 from gateway.web.proxy import Proxy
 from gateway.web.server import Server
 from gateway.wiring.assembly import Adapters, Flow, assemble
+from gateway.wiring.reader import reader_process
 from gateway.wiring.stores import clients, open_audit
 
 log = logging.getLogger(__name__)
@@ -47,7 +49,12 @@ COLLECT_AFTER = 100_000
 
 
 async def run_worker(
-    settings: Settings, slot: int, sockets: list[socket.socket], on_ready: Callable[[], None], stop: asyncio.Event
+    settings: Settings,
+    slot: int,
+    sockets: list[socket.socket],
+    on_ready: Callable[[], None],
+    stop: asyncio.Event,
+    reader_command: ReaderCommand,
 ) -> None:
     """One worker, from start to drained: serves on these sockets until `stop`. The stores' URLs must be set."""
     raise_soft_limit()
@@ -59,6 +66,8 @@ async def run_worker(
         state, cache = await clients(settings, stack)
         upstream = _upstream(settings)
         stack.push_async_callback(upstream.close)
+        reader = reader_process(reader_command, settings, meter, log.warning)
+        stack.push_async_callback(reader.close)
         access_log = StreamAccessLog(1) if settings.log.access else NoAccessLog()
         stack.callback(access_log.close)
         sealing_key = sealing.derive_key(master, "directory")
@@ -73,6 +82,7 @@ async def run_worker(
             upstream=upstream,
             audit=await open_audit(settings, master, head, clock),
             access_log=access_log,
+            reader=reader,
             runtime=Runtime(clock, meter, tasks),
         )
         keys = [UpstreamKey(key.id, read_secret(key.file).decode(), key.concern) for key in settings.upstream.keys]

@@ -28,8 +28,10 @@ from gateway.flow.runtime import BackgroundTasks, Runtime
 from gateway.ports import BodyRoom, UpstreamReply, UpstreamRequest
 from gateway.settings import Settings
 from gateway.wiring.assembly import Adapters, assemble, key_pepper
+from gateway.wiring.cache_config import parse_config
 from tests.fakes.cache import FakeCache
 from tests.fakes.namespaces import FakePurges
+from tests.fakes.reader import FakeReader
 from tests.fakes.stores import FakeLedger, Journal
 from tests.fakes.world import FakeClock
 from tests.fakes.world import FakeWorld as FakeWorld
@@ -109,6 +111,7 @@ class Harness:
         self.add_key(limits or Limits())
         self.upstream_keys = [UpstreamKey("plain", "up-plain"), UpstreamKey("marked", "up-marked", concern=True)]
         m = self.memory
+        self.reader = FakeReader(parse_config(self.settings))
         adapters = Adapters(
             directory=m.directory,
             ledger=m.ledger,
@@ -119,6 +122,7 @@ class Harness:
             upstream=m.upstream,
             audit=m.audit,
             access_log=m.access,
+            reader=self.reader,
             runtime=Runtime(m.clock, m.meter, self.tasks),
         )
         self.flow = assemble(adapters, self.settings, MASTER, self.upstream_keys)

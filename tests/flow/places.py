@@ -6,13 +6,17 @@ from typing import Any
 
 from gateway.core.breaker import Breaker
 from gateway.core.crash_memory import CrashMemory
+from gateway.core.endpoint import ParseConfig
 from gateway.core.upstream_key import UpstreamKey
+from gateway.flow.answer_check import AnswerCheck
 from gateway.flow.dispatch import Computed, Dispatcher, UpstreamConfig
+from gateway.flow.reader_queue import ReaderQueue
 from gateway.flow.runtime import BackgroundTasks
 from gateway.flow.turns import Turns
 from gateway.flow.upstream_queue import QueueConfig, UpstreamQueue
 from gateway.flow.waiting_limit import WaitingLimit
 from gateway.ports import UpstreamReply
+from tests.fakes.reader import FakeReader
 from tests.flow.harness import Parts, a_call
 
 GOOD = UpstreamReply(200, "application/json", None, b'{"outputs":{}}')
@@ -47,7 +51,8 @@ class Desk:
         self.queue = UpstreamQueue(
             list(self.keys.values()), self.breaker, settings, self.limit, runtime, self.said.append
         )
-        self.dispatcher = Dispatcher(p.upstream, CrashMemory(), UpstreamConfig(retries), runtime)
+        reader = ReaderQueue(FakeReader(ParseConfig({})), p.meter)
+        self.dispatcher = Dispatcher(p.upstream, CrashMemory(), AnswerCheck(reader), UpstreamConfig(retries), runtime)
         p.upstream.answer = lambda _: GOOD
         self.start = p.clock.monotonic()
 
