@@ -21,7 +21,7 @@ from bench.processes import BrokenError
 Rule = Mapping[str, Any]
 LETTERS: Final = "ACDEFGHIKLMNPQRSTVWY"
 RESIDUES: Final = 48
-MASKED: Final = 12
+MASKED: Final = 24
 KINDS: Final = ("letters", "tensor")
 # A refusal takes no computing.
 AT_ONCE_S: Final = 0.01

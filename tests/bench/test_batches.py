@@ -14,7 +14,7 @@ from bench.batches_outage import Answered
 from bench.batches_upstream import CASES, batch
 from gateway.core.endpoint import ParseConfig
 from gateway.core.types import Call
-from gateway.endpoints import ENDPOINTS
+from gateway.endpoints import BY_PATH
 
 Answer = Callable[[int], tuple[int, str]]
 FEW = {"listen.workers": 1}
@@ -88,7 +88,7 @@ def test_it_begins_with_32_at_once_grows_while_served_and_halves_while_refused()
 
 def calls(tasks: Sequence[BatchTask]) -> list[Call]:
     rules = ParseConfig({"esm3-open-2024-03": 1.0})
-    return [ENDPOINTS[task.target.rpartition("/")[2]].parse(task.body, "", rules) for task in tasks]
+    return [BY_PATH[task.target].parse(task.body, "", rules) for task in tasks]
 
 
 def test_a_batch_is_of_distinct_valid_calls_that_the_upstream_must_be_asked_for() -> None:
