@@ -8,37 +8,22 @@ fixed, so what is due to everybody is known. Exit status 1 where somebody did no
 import asyncio
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Final
 
 import click
 import uvloop
 
-from bench import figures
+from bench import figures, findings
 from bench.fairness_callers import Waits, now_and_then
 from bench.fairness_run import LOOK_S, Plan, Run, gauge, leavers, open_files, opened
+from bench.findings import ANY, Finding
 from bench.processes import BrokenError
 from bench.report import machine
 from bench.served import parsed_settings
 
 SHAPE = 1
 DEAR: Final = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What was promised and what was measured; it holds where the measured lies between the two bounds."""
-
-    workers: int
-    what: str
-    measured: float
-    at_least: float
-    at_most: float
-    note: str = ""
-
-    @property
-    def holds(self) -> bool:
-        return self.at_least <= self.measured <= self.at_most
 
 
 async def single_call(run: Run) -> list[Finding]:
@@ -62,15 +47,15 @@ async def single_call(run: Run) -> list[Finding]:
     note = f"{len(beside.seconds)} calls, median {beside.median:.2f} s; alone {alone.median:.2f} s; of one's own "
     note += f"{waits['batch'].median:.2f} s or more" + _troubles(beside)
     return [
-        Finding(plan.workers, f"p99 of a call beside {plan.waiting:,} of another user, s", beside.p99, 0, most, note),
-        Finding(plan.workers, "of these calls not answered 200", beside.refused.total() + beside.unanswered, 0, 0),
-        Finding(plan.workers, "of the thousands refused", refused, 0, 0, ", ".join(crowd.refused)),
+        Finding(plan.where, f"p99 of a call beside {plan.waiting:,} of another user, s", beside.p99, 0, most, note),
+        Finding(plan.where, "of these calls not answered 200", beside.refused.total() + beside.unanswered, 0, 0),
+        Finding(plan.where, "of the thousands refused", refused, 0, 0, ", ".join(crowd.refused)),
         Finding(
-            plan.workers,
+            plan.where,
             "calls a second of all, over the same of one user",
             rates["single"] / rates["batch"],
             0.95,
-            float("inf"),
+            ANY,
             f"{rates['single']:.1f} over {rates['batch']:.1f}, of {plan.places / plan.latency_s:.0f} possible",
         ),
     ]
@@ -85,7 +70,7 @@ async def weights(run: Run) -> list[Finding]:
     one, two = await _shares(run, ("batch", 1), ("double", 1))
     bounds = 2 * (1 - run.plan.tolerance), 2 * (1 + run.plan.tolerance)
     note = f"{two} over {one} calls"
-    return [Finding(run.plan.workers, "share of weight 2 over weight 1", two / max(1, one), *bounds, note)]
+    return [Finding(run.plan.where, "share of weight 2 over weight 1", two / max(1, one), *bounds, note)]
 
 
 async def prices(run: Run) -> list[Finding]:
@@ -93,9 +78,7 @@ async def prices(run: Run) -> list[Finding]:
     dear, cheap = await _shares(run, ("dear", DEAR), ("cheap", 1))
     bounds = 1 - run.plan.tolerance, 1 + run.plan.tolerance
     note = f"{dear} calls of {DEAR} steps, {cheap} of one"
-    return [
-        Finding(run.plan.workers, "units of cheap calls over dear ones", cheap / max(1, DEAR * dear), *bounds, note)
-    ]
+    return [Finding(run.plan.where, "units of cheap calls over dear ones", cheap / max(1, DEAR * dear), *bounds, note)]
 
 
 async def _shares(run: Run, *users: tuple[str, int]) -> list[int]:
@@ -131,18 +114,17 @@ async def hanging_up(run: Run) -> list[Finding]:
     await run.idle()
     await asyncio.sleep(LOOK_S)
     waiting = await gauge(run.gateway, "esmgw_upstream_waiting")
+    files_left = open_files(run.gateway) - files
     unserved = many - left - crowd.answered
     note = ", ".join({*crowd.refused, *again.refused})
     return [
-        Finding(plan.workers, f"of {many:,} hung up while waiting", left, 1, many),
-        Finding(plan.workers, "of the others not answered 200", unserved, 0, 0, note),
+        Finding(plan.where, f"of {many:,} hung up while waiting", left, 1, many),
+        Finding(plan.where, "of the others not answered 200", unserved, 0, 0, note),
         # One at each place when they hung up, and one that got it before all had.
-        Finding(plan.workers, "upstream calls beyond theirs", calls - crowd.answered, 0, 2 * plan.places),
-        Finding(plan.workers, f"of {many:,} calls made afterwards not answered 200", many - again.answered, 0, 0, note),
-        Finding(
-            plan.workers, "files left open in the workers", open_files(run.gateway) - files, -many, plan.places + 8
-        ),
-        Finding(plan.workers, "calls that still wait by the gauge", waiting, 0, 0),
+        Finding(plan.where, "upstream calls beyond theirs", calls - crowd.answered, 0, 2 * plan.places),
+        Finding(plan.where, f"of {many:,} calls made afterwards not answered 200", many - again.answered, 0, 0, note),
+        Finding(plan.where, "files left open in the workers", files_left, -many, plan.places + 8),
+        Finding(plan.where, "calls that still wait by the gauge", waiting, 0, 0),
     ]
 
 
@@ -150,30 +132,23 @@ PARTS: Final = {"single": single_call, "weights": weights, "prices": prices, "ha
 
 
 async def measured(plans: Sequence[Plan], parts: Sequence[str], settings: Mapping[str, Any]) -> dict[str, Any]:
-    findings: list[Finding] = []
+    found: list[Finding] = []
     for plan in plans:
         async with opened(plan, settings) as run:
             for part in parts:
-                findings += await PARTS[part](run)
+                found += await PARTS[part](run)
                 if sys.stderr.isatty():
                     click.echo(f"{plan.workers} workers: {part} done", err=True)
-    rows = [{**asdict(each), "holds": each.holds} for each in findings]
-    return {"shape": SHAPE, "machine": machine(), "plans": [asdict(plan) for plan in plans], "findings": rows}
+    told = {"shape": SHAPE, "machine": machine(), "plans": [asdict(plan) for plan in plans]}
+    return {**told, "findings": findings.as_rows(found)}
 
 
 def as_text(result: Mapping[str, Any]) -> str:
-    lines = [f"{'workers':>7}  {'':62}{'measured':>9}  bounds"]
-    for row in result["findings"]:
-        low, high = (f"{row[name]:g}" for name in ("at_least", "at_most"))
-        bounds = f"at least {low}" if row["at_most"] == float("inf") else f"{low} to {high}"
-        verdict = "held    " if row["holds"] else "NOT HELD"
-        note = f" ({row['note']})" if row["note"] else ""
-        lines.append(f"{row['workers']:>7}  {row['what']:62}{row['measured']:>9.4g}  {bounds:14} {verdict}{note}")
-    return "\n".join(lines)
+    return findings.as_text(result["findings"])
 
 
 def kept_its_word(result: Mapping[str, Any]) -> bool:
-    return all(row["holds"] for row in result["findings"])
+    return findings.all_hold(result["findings"])
 
 
 @click.command()

@@ -20,7 +20,6 @@ from gateway.settings import Settings
 USERS: Final = ("batch", "single", "double", "dear", "cheap", "leaver")
 CALM, LOOK_S, CALM_WITHIN_S = 0.5, 0.5, 90.0
 SPARE_FILES: Final = 500
-LEAVERS_WAIT_S: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +33,11 @@ class Plan:
     seconds: float = 20.0
     every_s: float = 1.0
     tolerance: float = 0.1
+    leavers_wait_s: float = 5.0
+
+    @property
+    def where(self) -> str:
+        return f"{self.workers} worker{'s' if self.workers > 1 else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +126,7 @@ def _settings(plan: Plan, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def leavers(plan: Plan) -> int:
     """So many that they wait for a while."""
-    return round(LEAVERS_WAIT_S * plan.places / plan.latency_s)
+    return round(plan.leavers_wait_s * plan.places / plan.latency_s)
 
 
 def _is_known(name: str) -> bool:
