@@ -6,7 +6,6 @@ fixed, so what is due to everybody is known. Exit status 1 where somebody did no
 """
 
 import asyncio
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
@@ -42,7 +41,6 @@ async def single_call(run: Run) -> list[Finding]:
         rates[user] = await run.rate(asking)
     refused = crowd.refused.total()
     await crowd.hang_up()
-    await run.idle()
     beside, most = waits["single"], 2 * max(plan.latency_s, alone.median)
     note = f"{len(beside.seconds)} calls, median {beside.median:.2f} s; alone {alone.median:.2f} s; of one's own "
     note += f"{waits['batch'].median:.2f} s or more" + _troubles(beside)
@@ -92,7 +90,6 @@ async def _shares(run: Run, *users: tuple[str, int]) -> list[int]:
     answered = [crowd.answered - was for crowd, was in zip(crowds, before, strict=True)]
     for crowd in crowds:
         await crowd.hang_up()
-    await run.idle()
     return answered
 
 
@@ -128,17 +125,22 @@ async def hanging_up(run: Run) -> list[Finding]:
     ]
 
 
-PARTS: Final = {"single": single_call, "weights": weights, "prices": prices, "hanging-up": hanging_up}
+PARTS: Final = {
+    "single": (single_call, ("batch", "single")),
+    "weights": (weights, ("batch", "double")),
+    "prices": (prices, ("dear", "cheap")),
+    "hanging-up": (hanging_up, ("leaver",)),
+}
 
 
 async def measured(plans: Sequence[Plan], parts: Sequence[str], settings: Mapping[str, Any]) -> dict[str, Any]:
     found: list[Finding] = []
     for plan in plans:
-        async with opened(plan, settings) as run:
-            for part in parts:
-                found += await PARTS[part](run)
-                if sys.stderr.isatty():
-                    click.echo(f"{plan.workers} workers: {part} done", err=True)
+        for part in parts:
+            judge, users = PARTS[part]
+            # A gateway for each, since calls that were given up might still wait.
+            async with opened(plan, users, settings) as run:
+                found += await judge(run)
     told = {"shape": SHAPE, "machine": machine(), "plans": [asdict(plan) for plan in plans]}
     return {**told, "findings": findings.as_rows(found)}
 

@@ -16,10 +16,9 @@ from bench.processes import BrokenError
 from bench.served import PATIENT, Sandbox, Served, sandbox, serving
 from gateway.settings import Settings
 
-# `double` has weight 2, all others 1; a leaver may have as many calls at once as wait, and no more.
-USERS: Final = ("batch", "single", "double", "dear", "cheap", "leaver")
 CALM, LOOK_S, CALM_WITHIN_S = 0.5, 0.5, 90.0
 SPARE_FILES: Final = 500
+QUIET_LOOKS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +44,7 @@ class Run:
     """A gateway and its upstream, started."""
 
     plan: Plan
+    users: Sequence[str]
     gateway: Served
     upstream: Sandbox
 
@@ -52,7 +52,7 @@ class Run:
         return WaitingCallers(self.gateway.url, self.key(user), steps)
 
     def key(self, user: str) -> str:
-        return self.gateway.keys[USERS.index(user)]
+        return self.gateway.keys[self.users.index(user)]
 
     async def all_wait(self, *callers: WaitingCallers) -> None:
         """Every call was sent, and the workers have read them all: they are calm again."""
@@ -64,10 +64,10 @@ class Run:
                 raise BrokenError("the workers do not come to rest; fewer --waiting, or a longer --latency")
 
     async def idle(self) -> None:
-        """Nothing is at the upstream any more."""
-        while True:
-            if not (await self.upstream.calls())["in_flight"]:
-                return
+        """Nothing goes to the upstream any more: nothing is there, again and again."""
+        quiet = 0
+        while quiet < QUIET_LOOKS:
+            quiet = 0 if (await self.upstream.calls())["in_flight"] else quiet + 1
             await asyncio.sleep(0.05)
 
     async def rate(self, during: Callable[[], Awaitable[Any]]) -> float:
@@ -95,7 +95,8 @@ def _cpu_s(pid: int) -> float:
 
 
 @asynccontextmanager
-async def opened(plan: Plan, settings: Mapping[str, Any]) -> AsyncIterator[Run]:
+async def opened(plan: Plan, users: Sequence[str], settings: Mapping[str, Any]) -> AsyncIterator[Run]:
+    """User `double` has weight 2, all others 1; `leaver` may have as many calls at once as are to wait, and no more."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if 0 <= hard < plan.waiting + SPARE_FILES:
         raise BrokenError(f"only {hard} files may be open; fewer --waiting")
@@ -103,9 +104,9 @@ async def opened(plan: Plan, settings: Mapping[str, Any]) -> AsyncIterator[Run]:
     with tempfile.TemporaryDirectory(prefix="esmgw-fairness-") as place:
         async with (
             sandbox(Path(place), "--latency", str(plan.latency_s)) as upstream,
-            serving(Path(place), upstream.url, USERS, _settings(plan, settings)) as gateway,
+            serving(Path(place), upstream.url, users, _settings(plan, settings)) as gateway,
         ):
-            yield Run(plan, gateway, upstream)
+            yield Run(plan, users, gateway, upstream)
 
 
 def _settings(plan: Plan, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -118,6 +119,8 @@ def _settings(plan: Plan, settings: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **PATIENT,
         "listen.workers": plan.workers,
+        # What still waits at the end is not waited for.
+        "listen.drain_s": 1,
         "upstream.max_concurrent": max(1, plan.places // plan.workers),
         **{name: value for name, value in wanted.items() if _is_known(name)},
         **settings,
