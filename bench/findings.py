@@ -24,9 +24,9 @@ class Finding:
 
 
 def as_rows(findings: Iterable[Finding]) -> list[dict[str, Any]]:
-    """For JSON, which has no infinity: there is no such bound there."""
+    """For JSON, which has no infinity: null is no upper bound, or never."""
     rows = [{**asdict(each), "holds": each.holds} for each in findings]
-    return [{**row, "at_most": None if row["at_most"] == ANY else row["at_most"]} for row in rows]
+    return [{name: None if value == ANY else value for name, value in row.items()} for row in rows]
 
 
 def as_text(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -34,9 +34,10 @@ def as_text(rows: Sequence[Mapping[str, Any]]) -> str:
     for row in rows:
         low, high = row["at_least"], row["at_most"]
         bounds = f"no less than {low:.3g}" if high is None else f"{low:.3g} to {high:.3g}"
+        measured = "never" if row["measured"] is None else f"{row['measured']:.4g}"
         verdict = "held    " if row["holds"] else "NOT HELD"
         note = f"  ({row['note']})" if row["note"] else ""
-        lines.append(f"{row['where']:10}{row['what']:62}{row['measured']:>9.4g}  {bounds:17} {verdict}{note}".rstrip())
+        lines.append(f"{row['where']:10}{row['what']:62}{measured:>9}  {bounds:17} {verdict}{note}".rstrip())
     return "\n".join(lines)
 
 

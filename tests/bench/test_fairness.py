@@ -26,15 +26,19 @@ def test_a_dear_call_costs_twenty_times_a_cheap_one() -> None:
 
 def test_a_finding_holds_between_its_bounds_and_says_so() -> None:
     held = [Finding("here", "both", 1, 1, 1), Finding("here", "no upper one", 7, 1, ANY)]
-    broken = [Finding("here", "too low", 0.9, 1, 2), Finding("here", "too high", 2.1, 1, 2, "why")]
-    assert [each.holds for each in held + broken] == [True, True, False, False]
+    broken = [
+        *(Finding("here", "too low", 0.9, 1, 2), Finding("here", "too high", 2.1, 1, 2, "why")),
+        Finding("here", "never", ANY, 0, 30),
+    ]
+    assert [each.holds for each in held + broken] == [True, True, False, False, False]
     rows = findings.as_rows(held + broken)
     assert not findings.all_hold(rows)
     assert findings.all_hold(rows[:2])
     text = findings.as_text(rows).splitlines()
-    assert ["NOT HELD" in line for line in text] == [False, False, False, True, True]
+    assert ["NOT HELD" in line for line in text] == [False, False, False, True, True, True]
     assert "no less than 1" in text[2]
     assert text[4].endswith("(why)")
+    assert "never" in text[5].removeprefix("here      never")
 
 
 def test_a_call_without_an_answer_is_the_slowest() -> None:
