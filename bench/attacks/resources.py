@@ -74,6 +74,6 @@ class Resources:
 
 
 def flat(totals: Sequence[float]) -> bool:
-    """Whether the last third of the time needed no more than the second third had, but for a tenth and 8 MiB."""
+    """Whether the last third of the time needed no more than the time before it had, but for a tenth and 8 MiB."""
     third = max(1, len(totals) // 3)
-    return max(totals[-third:]) <= GROWS * max(totals[-2 * third : -third] or totals[-third:]) + SLACK_MB
+    return max(totals[-third:]) <= GROWS * max(totals[:-third] or totals) + SLACK_MB

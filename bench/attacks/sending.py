@@ -143,29 +143,61 @@ async def _open(attacker: Attacker, data: bytes) -> tuple[asyncio.Transport, _He
     return transport, one
 
 
-async def unread(attacker: Attacker, requests: Sequence[bytes], connections: int) -> None:
-    """Connections with a small window that ask again and again and never read a byte."""
-    loop = asyncio.get_running_loop()
-    for index in range(connections):
-        sock = socket.socket()
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        sock.setblocking(False)
-        await loop.sock_connect(sock, attacker.address)
-        attacker.told["connections"] += 1
-        loop.create_task(_push(attacker, sock, requests[index % len(requests)]))  # noqa: RUF006
-    await asyncio.Event().wait()
+async def unread(
+    attacker: Attacker, data: bytes, connections: int, every_s: float = _PAUSE_S, *, sips: bool = False
+) -> None:
+    """Connections with a small window that ask again and again and never read a byte, or read a sip every second."""
+    async with asyncio.TaskGroup() as group:
+        for _ in range(connections):
+            group.create_task(_never_read(attacker, data, every_s, sips=sips))
 
 
-async def _push(attacker: Attacker, sock: socket.socket, data: bytes) -> None:
+async def _never_read(attacker: Attacker, data: bytes, every_s: float, *, sips: bool) -> None:
+    """A connection after the other, each until the gateway ends it."""
     loop = asyncio.get_running_loop()
-    try:
+    while True:
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            sock.setblocking(False)
+            sipping = None
+            try:
+                await loop.sock_connect(sock, attacker.address)
+                attacker.told["connections"] += 1
+                sipping = loop.create_task(_sip(sock)) if sips else None
+                while True:
+                    await loop.sock_sendall(sock, data)
+                    attacker.told["sent"] += 1
+                    await asyncio.sleep(every_s)
+            except OSError:
+                attacker.told["closed"] += 1
+            finally:
+                if sipping is not None:
+                    sipping.cancel()
+        await asyncio.sleep(_PAUSE_S)
+
+
+async def _sip(sock: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    for _ in range(1000):
+        await loop.sock_recv(sock, 16)
+        await asyncio.sleep(1)
+
+
+async def churned(attacker: Attacker, callers: int) -> None:
+    """Connections that are opened and closed, each caller one after the other."""
+
+    async def caller() -> None:
         while True:
-            await loop.sock_sendall(sock, data)
-            attacker.told["sent"] += 1
-            await asyncio.sleep(_PAUSE_S)
-    except OSError:
-        attacker.told["closed"] += 1
-        sock.close()
+            try:
+                transport, _ = await _open(attacker, b"")
+                transport.abort()
+            except OSError:
+                attacker.told["refused"] += 1
+                await asyncio.sleep(_PAUSE_S)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(callers):
+            group.create_task(caller())
 
 
 def cuts(count: int, length: int, seed: int = 1) -> list[Cut]:
