@@ -19,12 +19,13 @@ from gateway.adapters.redis_cache import RedisCache
 from gateway.adapters.redis_directory import RedisDirectory
 from gateway.adapters.redis_ledger import RedisLedger
 from gateway.adapters.redis_namespaces import RedisNamespaces
-from gateway.adapters.redis_purges import RedisPurges
+from gateway.adapters.redis_purges import PATIENT_DEADLINES, RedisPurges
 from gateway.adapters.redis_throttle import RedisThrottle
 from gateway.adapters.upstream_http import HttpUpstream
 from gateway.core import sealing
 from gateway.flow.dispatch import UpstreamKey
-from gateway.flow.runtime import BackgroundTasks, Runtime
+from gateway.flow.invalidation_poller import InvalidationPoller
+from gateway.flow.runtime import BackgroundLoops, BackgroundTasks, Runtime
 from gateway.ports import StoreUnavailable
 from gateway.settings import Settings, master_secret, read_secret
 from gateway.web.gateway_api import GatewayApi
@@ -36,6 +37,7 @@ from gateway.wiring.stores import clients, open_audit
 
 log = logging.getLogger(__name__)
 BACKLOG = 1024
+POLL_MARGIN_S = 3.0
 # Objects that may be there more than at the last collection; a large body is about 10,000.
 COLLECT_AFTER = 100_000
 
@@ -83,10 +85,16 @@ async def _serve(
 ) -> None:
     await flow.poller.poll()
     clock, meter, tasks = adapters.runtime.clock, adapters.runtime.meter, adapters.runtime.tasks
+    background = BackgroundLoops(adapters.runtime, log.error)
     loops = [
-        asyncio.ensure_future(part.forever()) for part in (flow.poller, flow.admission, flow.dispatcher, flow.stats)
+        ("poller", flow.poller.forever),
+        ("admission", flow.admission.forever),
+        ("dispatcher", flow.dispatcher.forever),
+        ("stats", flow.stats.forever),
     ]
-    ready = pages(partial(_ready, adapters))
+    for name, loop in loops:
+        background.keep(name, loop)
+    ready = pages(partial(_ready, adapters, flow.poller, _longest_poll_s(settings)))
     proxy = Proxy(flow.pipeline, GatewayApi(flow.explainer), flow.responder, ready, clock, meter)
     listen = settings.listen
     server = Server(
@@ -103,9 +111,7 @@ async def _serve(
     on_ready()
     await stop.wait()
     await _finish(runner, server, tasks, listen.drain_s)
-    for loop in loops:
-        loop.cancel()
-    await asyncio.gather(*loops, return_exceptions=True)
+    await background.stop()
     await flow.admission.close()
 
 
@@ -137,8 +143,8 @@ def _collect_less() -> None:
     gc.set_threshold(COLLECT_AFTER, 20, 20)
 
 
-async def _ready(adapters: Adapters) -> Mapping[str, bool]:
-    """Which stores answer now."""
+async def _ready(adapters: Adapters, poller: InvalidationPoller, longest_poll_s: float) -> Mapping[str, bool]:
+    """Which stores answer now, and whether this worker still asks them for changes, whatever they answer."""
 
     async def answers(epoch: Awaitable[object]) -> bool:
         try:
@@ -150,7 +156,14 @@ async def _ready(adapters: Adapters) -> Mapping[str, bool]:
     return {
         "state": await answers(adapters.directory.epoch()),
         "cache": await answers(adapters.purge_store.purge_state()),
+        "polls": poller.polled_s_ago() <= longest_poll_s + POLL_MARGIN_S,
     }
+
+
+def _longest_poll_s(settings: Settings) -> float:
+    """How long a poll takes when both stores hang, in two attempts: that is their fault, and not this worker's."""
+    stores = settings.stores
+    return 2 * max(stores.state_timeout_s, PATIENT_DEADLINES * stores.cache_timeout_s)
 
 
 def _upstream(settings: Settings) -> HttpUpstream:

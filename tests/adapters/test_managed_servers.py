@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.adapters import managed_servers, process_exit
+from gateway.adapters import managed_servers
 from gateway.adapters.embedded_store import LOG_BYTES, EmbeddedStore, open_store
 from gateway.adapters.managed_servers import cancel_all, keep_running
 from gateway.adapters.process_exit import wait_for_exit
@@ -85,7 +85,7 @@ def test_where_the_system_cannot_tell_of_an_exit_it_is_noticed_soon(
     def refuse(pid: int) -> int:
         raise error
 
-    monkeypatch.setattr(process_exit.os, "pidfd_open", refuse)
+    monkeypatch.setattr(os, "pidfd_open", refuse)
     kept(lambda: open_store(tmp_path, "state"))
 
 
