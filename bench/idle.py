@@ -52,7 +52,7 @@ async def watch(pid: int, seconds: float) -> list[Row]:
     after = {each: spent(each) for each in names}
     rows = [
         Row(
-            f"{name} {each}",
+            name,
             100 * (after[each].cpu_s - before[each].cpu_s) / took_s,
             (after[each].wakeups - before[each].wakeups) / took_s,
         )

@@ -218,6 +218,10 @@ def _arguments(home: Path, socket: Path, role: Role, maxmemory_mb: int) -> list[
         "aof-load-truncated": "yes",
         "maxmemory": f"{maxmemory_mb}mb",
         "maxmemory-policy": "noeviction" if role == "state" else "allkeys-lfu",
+        # Timers a second. Fewer cost less while nothing happens, but what expires is deleted for up to a quarter of the
+        # time between two (activeExpireCycle in expire.c): 200,000 answers that expire at once hold the cache for 40 ms
+        # at 10 and for 150 ms at 2, beyond `stores.cache_timeout_s`. In the state nothing expires in such numbers.
+        "hz": "2" if role == "state" else "10",
     }
     return [word for name, value in options.items() for word in (f"--{name}", value)]
 

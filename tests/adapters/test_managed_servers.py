@@ -85,7 +85,7 @@ def test_where_the_system_cannot_tell_of_an_exit_it_is_noticed_soon(
     def refuse(pid: int) -> int:
         raise error
 
-    monkeypatch.setattr("os.pidfd_open", refuse)
+    monkeypatch.setattr(os, "pidfd_open", refuse)
     kept(lambda: open_store(tmp_path, "state"))
 
 
