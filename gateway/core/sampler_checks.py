@@ -150,7 +150,7 @@ DRAWS: Final[Sequence[SamplerCheck[Draw]]] = (
         "secondary_structure, no null in sasa, coordinates that are not discarded "
         "(`condition_on_coordinates_only` false) for structure, an InterPro annotation for function",
         ("generate_tensor", "generate"),
-        '"input has no masks" (esm/utils/generation.py); measured but for annotations (source of encode)',
+        '"input has no masks" (esm/utils/generation.py); measured; annotations by the source',
         _masked,
     ),
 )

@@ -146,7 +146,8 @@ def effective_steps(track: Track, inputs: Mapping[str, Any], *, num_steps: int, 
 
 
 _RESIDUE_LETTERS: Final = frozenset(SEQUENCE_LETTERS + MASK_LETTER) - {CHAIN_BREAK_LETTER}
-_INTERPRO: Final = re.compile(r"IPR\d+")
+INTERPRO: Final = re.compile(r"IPR\d+")
+"""Found in a label of function, it gives every position function ids, that of "none" at least."""
 
 
 def residues_to_sample(track: Track, inputs: Mapping[str, Any], residues: int, *, coordinates_only: bool) -> int | None:
@@ -156,18 +157,18 @@ def residues_to_sample(track: Track, inputs: Mapping[str, Any], residues: int, *
     InterPro label gives every position function ids; other labels may be annotations of residues, which give none.
     """
     given = inputs.get("coordinates" if track == STRUCTURE else track.name)
+    if track == FUNCTION:
+        given = given or None  # the SDK reads an empty list of annotations as none (esm/sdk/forge.py)
     if given is not None and not (track == STRUCTURE and coordinates_only):
-        return _masked_residues(track, given, residues)
+        return _masked_residues(track, given)
     sequence: str | None = inputs.get(SEQUENCE.name)
     return residues if sequence is None else sum(map(sequence.count, _RESIDUE_LETTERS))
 
 
-def _masked_residues(track: Track, given: Sequence[Any], residues: int) -> int | None:
+def _masked_residues(track: Track, given: Sequence[Any]) -> int | None:
     if track == STRUCTURE:
         return 0
     if track == FUNCTION:
-        if not given:
-            return residues
-        return 0 if any(_INTERPRO.search(label) for label, _, _ in given) else None
+        return 0 if any(INTERPRO.search(label) for label, _, _ in given) else None
     masks = (None, SASA_WORDS[SASA.mask]) if track == SASA else (MASK_LETTER,)
     return sum(map(given.count, masks))

@@ -2,7 +2,7 @@
 
 Sequence, secondary structure and solvent accessibility follow the real tokenizers. Structure tokens and coordinates
 are drawn from each other's digest, so they are stable and mean nothing. Function annotations are read from tokens but
-not written to them: that takes tables which the sandbox does not have.
+not written to them: that takes tables which the sandbox does not have. Whether they leave masks is known, though.
 """
 
 from bisect import bisect_left
@@ -26,6 +26,9 @@ _LETTER_OF: Final = MappingProxyType({token: letter for letter, token in _ID_OF.
 _SS8_LETTER_OF: Final = MappingProxyType({token: letter for letter, token in _SS8_ID_OF.items()})
 
 
+_LENGTHS: Final = ("sequence", "secondary_structure", "sasa", "coordinates")
+
+
 def encode(inputs: Inputs) -> Inputs:
     """All seven tracks as tokens, BOS and EOS around each that is given."""
     _check_lengths(inputs)
@@ -43,7 +46,7 @@ def encode(inputs: Inputs) -> Inputs:
 
 def _check_lengths(inputs: Inputs) -> None:
     """Function is a list of annotations, so its length says nothing."""
-    given = [inputs.get(name) for name in ("sequence", "secondary_structure", "sasa", "coordinates")]
+    given = [inputs.get(name) for name in _LENGTHS]
     lengths = {len(value) for value in given if isinstance(value, str | list)}
     if len(lengths) != 1 or 0 in lengths:
         raise RefusedError(422, "inputs: give at least one track, and all of one length")
@@ -77,6 +80,18 @@ def _sasa_id(area: float | str | None) -> int:
             raise RefusedError(500, "sasa: not a token")
         return tracks.SASA_WORDS.index(area)
     return SASA.ordinary.start + bisect_left(SASA_EDGES, area)
+
+
+def function_rows(inputs: Inputs) -> list[list[int]] | None:
+    """Labels of InterPro leave no position masked; others are taken for annotations of residues, which leave all."""
+    annotations = inputs.get("function")
+    if not annotations:
+        return None
+    residues = next(len(inputs[name]) for name in _LENGTHS if inputs.get(name) is not None)
+    named = any(tracks.INTERPRO.search(label) for label, _, _ in annotations)
+    row = [(FUNCTION.none or 0) if named else FUNCTION.mask] * (FUNCTION.depth or 0)
+    ends = [FUNCTION.bos] * (FUNCTION.depth or 0)
+    return [ends, *[row] * residues, ends]
 
 
 def _structure_tokens(coordinates: list[Any]) -> list[int]:
