@@ -27,6 +27,7 @@ from bench.bodies import BODIES, PATH
 from bench.load import Order
 from bench.processes import Child, Load
 from bench.under_test import create_key, write_config
+from gateway.cli.serve import reader_command
 from gateway.settings import Settings
 from gateway.wiring.stores import with_store_urls
 from gateway.wiring.worker import run_worker
@@ -93,7 +94,7 @@ async def _worker(settings: Settings, stack: AsyncExitStack) -> str:
     listener.setblocking(False)
     ready, stop = asyncio.Event(), asyncio.Event()
     quiet = settings.model_copy(update={"log": settings.log.model_copy(update={"access": False})})
-    task = asyncio.create_task(run_worker(quiet, 0, [listener], ready.set, stop))
+    task = asyncio.create_task(run_worker(quiet, 0, [listener], ready.set, stop, reader_command))
 
     async def ended() -> None:
         stop.set()

@@ -118,6 +118,10 @@ class Sandbox:
     def url(self) -> str:
         return self._child.url
 
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
     async def calls(self, since: int = 10**12) -> dict[str, Any]:
         """Its counts since the last reset, and the last calls with an index above `since`."""
         return await self._read("GET", f"/__sandbox/calls?since={since}")

@@ -7,10 +7,12 @@ from panels import Line, Panels, Words, lines
 from queries import increase, now, quantile, rate, ratio
 
 from gateway.core.metrics import (
+    AUDIT_COUNTED,
     AUDIT_FAILURES,
     AUDIT_RECORDS,
     AUTH_FAILURES,
     BREAKER,
+    HELD,
     IN_FLIGHT,
     LATENCY,
     LOCAL_CACHE_BYTES,
@@ -60,8 +62,9 @@ def policy() -> Panels:
             width=6,
         ),
         lines(
-            Words("Audit records", "Audit records written in 5 minutes, by kind.", "short"),
+            Words("Audit records", "Written in 5 minutes, by kind; and refusals that are only counted.", "short"),
             Line(increase(AUDIT_RECORDS, by=("kind",)), "{{kind}}"),
+            Line(increase(AUDIT_COUNTED, by=("policy",)), "refusals counted in one ({{policy}})"),
             width=6,
         ),
         lines(
@@ -92,5 +95,9 @@ def stores_and_memory() -> Panels:
             Words("Local caches", "Memory of the workers' in-process caches, by layer.", "bytes"),
             Line(now(LOCAL_CACHE_BYTES, by=("layer",)), "{{layer}}"),
             stacked=True,
+        ),
+        lines(
+            Words("Held in memory", "What comes and goes with requests, all workers together.", "short"),
+            Line(now(HELD, by=("what",)), "{{what}}"),
         ),
     ]

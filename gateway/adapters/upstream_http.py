@@ -5,6 +5,7 @@ environment, and accepts JSON only. What a failure means is decided in `core/ret
 """
 
 import asyncio
+import errno
 from io import BytesIO
 
 import aiohttp
@@ -15,6 +16,8 @@ from gateway.ports import UpstreamLoss, UpstreamReply, UpstreamRequest
 
 # Above this aiohttp writes a body in chunks, so that one large request does not block the others.
 CHUNKED_ABOVE = 2**19
+# No descriptor, in this process or the system, or no memory for a connection: nothing of it is the upstream's fault.
+OWN_LIMITS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL)
 
 
 class HttpUpstream:
@@ -27,13 +30,10 @@ class HttpUpstream:
         connect_s: float,
         first_byte_s: float,
         total_s: float,
-        max_concurrent: int,
         keepalive_s: float,
     ) -> None:
         self._base = url.rstrip("/")
         self._first_byte_s, self._total_s = first_byte_s, total_s
-        # Waiting for a slot is not the upstream's fault: nothing was sent, so nothing is charged and no key is blamed.
-        self._slots = asyncio.Semaphore(max_concurrent)
         connector = TCPConnector(limit=0, keepalive_timeout=keepalive_s)
         self._session = aiohttp.ClientSession(
             connector=connector,
@@ -48,21 +48,21 @@ class HttpUpstream:
 
     async def send(self, request: UpstreamRequest) -> UpstreamReply | UpstreamLoss:
         try:
-            async with asyncio.timeout(self._first_byte_s):
-                await self._slots.acquire()
-        except TimeoutError:
-            return UpstreamLoss("pool_full", sent=False, timed_out=True)
-        try:
-            async with asyncio.timeout(self._total_s):
+            async with asyncio.timeout(min(self._total_s, request.timeout_s)):
                 return await self._send(request)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            if isinstance(error, OSError) and error.errno in OWN_LIMITS:
+                return UpstreamLoss("own_limit", sent=False, timed_out=False)
             return UpstreamLoss("no connection", sent=False, timed_out=isinstance(error, TimeoutError))
         except TimeoutError:
             return UpstreamLoss("no answer in time", sent=True, timed_out=True)
-        except (aiohttp.ClientError, OSError):
+        except OSError as error:
+            # Before a connection is made aiohttp may raise it as it is: socket() found no descriptor.
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                return UpstreamLoss("own_limit", sent=False, timed_out=False)
             return UpstreamLoss("connection lost", sent=True, timed_out=False)
-        finally:
-            self._slots.release()
+        except aiohttp.ClientError:
+            return UpstreamLoss("connection lost", sent=True, timed_out=False)
 
     async def _send(self, request: UpstreamRequest) -> UpstreamReply | UpstreamLoss:
         headers = {"Authorization": f"Bearer {request.secret}", "Content-Type": "application/json"}

@@ -20,10 +20,11 @@ COMMANDS: Mapping[str, str] = {
     "usage": "usage:usage",
     "health": "health:health",
     "worker": "worker:worker",
+    "reader": "reader:reader",
     "sandbox": "sandbox:sandbox",
 }
-HIDDEN = ("worker", "sandbox")
-"""Child processes: a worker of `serve`, the sandbox upstream of `demo`."""
+HIDDEN = ("worker", "reader", "sandbox")
+"""Child processes: a worker of `serve`, its reader process, the sandbox upstream of `demo`."""
 
 
 class LazyGroup(click.Group):

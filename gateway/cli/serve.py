@@ -45,6 +45,12 @@ def worker_command(slot: int, listener: int, ready: int) -> Sequence[str]:
     return this_program("worker", "--slot", str(slot), "--listener", str(listener), "--ready", str(ready))
 
 
+def reader_command(control: int, bodies: int, results: int) -> Sequence[str]:
+    """The command line of a worker's reader process, with the descriptors that it inherits."""
+    descriptors = ("--control", str(control), "--bodies", str(bodies), "--results", str(results))
+    return this_program("reader", *descriptors)
+
+
 def run_until_signal(work: Awaitable[int]) -> int:
     """The exit status; 0 where a signal cancelled the start."""
     try:

@@ -7,6 +7,7 @@ from functools import partial
 
 import click
 
+from gateway.cli.serve import reader_command
 from gateway.settings import Settings
 from gateway.wiring.process import receive_settings, report_ready
 from gateway.wiring.worker import run_worker
@@ -29,4 +30,4 @@ def worker(slot: int, listener: int, ready: int) -> None:
 async def _serve(settings: Settings, slot: int, listener: socket.socket, ready: int) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    await run_worker(settings, slot, [listener], partial(report_ready, ready), stop)
+    await run_worker(settings, slot, [listener], partial(report_ready, ready), stop, reader_command)

@@ -50,6 +50,22 @@ _DECISION = {
     "mode": "`enforce`, or `observe`: a refusal is recorded and the call goes on",
     "reason": "the reason given to the caller",
 }
+_REFUSALS = {
+    "policy": "name of the policy",
+    "mode": "`enforce`",
+    "reason": "the reason given to the caller",
+    "refused": "how many calls were refused and have no record of their own",
+    "first_at": "when the first of them was refused",
+    "last_at": "when the last of them was refused",
+    "user": "user of the keys; null: several users, see `users`",
+    "team": "team of the last key; null: several users",
+    "keys": "ids of the first few virtual keys",
+    "different_keys": "how many virtual keys; at most 32 are told apart",
+    "endpoints": "the first few endpoints",
+    "models": "the first few models",
+    "calls": "SHA-256 of the first few different calls, as `call` elsewhere",
+    "different_calls": "how many different calls; at most 32 are told apart",
+}
 _DETAILS = {"details": "facts of the policy's own; of `concern`: `approval`, the id of the approval in force"}
 _NAMESPACE = {**_BY, "namespace": "its name"}
 AUDIT_KINDS: Mapping[str, AuditKind] = {
@@ -63,7 +79,18 @@ AUDIT_KINDS: Mapping[str, AuditKind] = {
         _DECISION,
         _DETAILS,
     ),
-    "policy_refused": AuditKind("An audited policy refused a call.", _DECISION, _DETAILS),
+    "policy_refused": AuditKind(
+        "An audited policy refused a call; of the refusals of one user, the first few only.", _DECISION, _DETAILS
+    ),
+    "policy_refusals": AuditKind(
+        "More calls of a user were refused than are recorded one by one; written when the window in which they were "
+        "counted ends (after a minute; up to an hour while it goes on), and when the worker stops.",
+        _REFUSALS,
+        {
+            "users": "instead of `user`: the first few of those who were too many to be counted one by one",
+            "different_users": "how many users; at most 32 are told apart",
+        },
+    ),
     "policy_answered": AuditKind(
         "A call about which an audited policy had decided ended.",
         {**_CALL, "outcome": "`hit`, `stale`, `miss`, `collapsed`, `bypass`, or a problem type"},

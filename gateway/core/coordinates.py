@@ -30,6 +30,8 @@ def read(value: Any, at: str, atom_counts: tuple[int, ...] = ATOM_COUNTS) -> NDA
 
 
 def _array(value: Any, atom_counts: tuple[int, ...]) -> NDArray[np.float32] | None:
+    if set(map(type, value)) != {list}:
+        return None
     widths, atoms = set(map(len, value)), list(chain.from_iterable(value))
     numbers = list(chain.from_iterable(atoms))
     types = set(map(type, numbers))

@@ -14,7 +14,8 @@ import numpy as np
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from gateway.core import strict_json
+from gateway.core import body_bounds, strict_json
+from gateway.core.object_sizes import shrunk
 from gateway.core.problems import BODY_UNREADABLE, CALL_INVALID, FieldError, Problem
 from gateway.core.rules import NormalForm, RuleSet
 from gateway.core.strict_json import MAX_ERRORS, pointer
@@ -22,6 +23,10 @@ from gateway.core.types import Call, Determinism, DeterminismClass
 
 M = TypeVar("M", bound=BaseModel)
 MAX_QUERY = 65536
+ALL_FAULTS_UP_TO = 2**14
+"""Of a larger body's lists the first fault alone is told."""
+AT_ONCE_UP_TO, FAULTS_AT_ONCE_UP_TO, OBJECTS_AT_ONCE, ARRAYS_AT_ONCE = 2**15, 2**11, 500, 2000
+"""What is read within a few milliseconds, whatever is in it: bytes, bytes of a body with faults, objects, arrays."""
 NOT_MODELLED = Determinism(DeterminismClass.UNKNOWN, "the determinism of this endpoint is not modelled yet")
 
 
@@ -33,12 +38,21 @@ class Body(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class ParseConfig:
-    """The settings that parsing depends on; `rule_set` are the rules by which calls share an answer."""
+    """The settings that parsing depends on; `rule_set` are the rules by which calls share an answer.
+
+    `skipped_checks` are the names of sampler checks that are switched off. `max_answer_bytes` is the largest answer
+    that is taken from the upstream (None: any). `max_unpacked_bytes` bounds all packed alignments of a body, unpacked;
+    with `at_once_bytes`, parsing raises TakesLongError for a body that would unpack more than that.
+    """
 
     models: Mapping[str, float]
     max_tokens: int = 4096
     defaults: str = "2025-02-14"
     rule_set: RuleSet = RuleSet()
+    skipped_checks: frozenset[str] = frozenset()
+    max_answer_bytes: int | None = None
+    max_unpacked_bytes: int = 64 * 2**20
+    at_once_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +109,22 @@ class Endpoint(Generic[M]):
 
     def parse_with_body(self, raw: bytes, query: str, rules: ParseConfig) -> tuple[NormalizedBody, Call]:
         """The call and the normalised body that it is made of, for explanations; the same problems."""
-        asked = self._read(raw, self._query(query))
+        body_bounds.check_text(raw, rules.max_tokens)
+        joined = self._query(query)
+        asked = self._read_fast(raw, joined, rules)
+        return self._normalized(self._read(raw, joined, rules) if asked is None else asked, rules)
+
+    def parse_at_once(self, raw: bytes, query: str, rules: ParseConfig) -> Call | None:
+        """As `parse`, or None where that may take more than a few milliseconds: a large body, or a second, slower
+        look at one with a fault or a spelling that has to be thought about."""
+        if len(raw) <= FAULTS_AT_ONCE_UP_TO:
+            return self.parse(raw, query, rules)
+        if len(raw) > AT_ONCE_UP_TO or raw.count(b"{") > OBJECTS_AT_ONCE or raw.count(b"[") > ARRAYS_AT_ONCE:
+            return None
+        asked = self._read_fast(raw, self._query(query), rules)
+        return None if asked is None else self._normalized(asked, rules)[1]
+
+    def _normalized(self, asked: M, rules: ParseConfig) -> tuple[NormalizedBody, Call]:
         model, weight = self._model(asked, rules)
         normalized = self.normalize(asked, rules)
         shared = rules.rule_set.shares and normalized.normal_form is not None
@@ -104,7 +133,7 @@ class Endpoint(Generic[M]):
             target=self.path + normalized.query,
             model=model,
             flagged=bool(getattr(asked, "potential_sequence_of_concern", None)),
-            body=orjson.dumps(normalized.body, option=orjson.OPT_SERIALIZE_NUMPY),
+            body=shrunk(orjson.dumps(normalized.body, option=orjson.OPT_SERIALIZE_NUMPY)),
             canonical_digest=self._canonical(normalized),
             units=max(1, round(weight * normalized.units)),
             length=normalized.length,
@@ -153,18 +182,29 @@ class Endpoint(Generic[M]):
             raise Problem(CALL_INVALID, "A query parameter is repeated.")
         return dict(pairs)
 
-    def _read(self, raw: bytes, query: Mapping[str, str]) -> M:
+    def _read_fast(self, raw: bytes, query: Mapping[str, str], rules: ParseConfig) -> M | None:
+        """The body, or None for the slow reader to decide: only it reads 5.0 as 5, and it says where a fault is."""
         tree = strict_json.read_fast(raw)
-        if tree is not None:
-            try:
-                return self.model.model_validate(self._joined(tree, query))
-            except ValidationError:
-                pass  # the slow reader decides, because only it reads 5.0 as 5, and it says where
-        tree = self._joined(strict_json.read_slow(raw), query)
+        if tree is None:
+            return None
+        tree = self._joined(tree, query)
+        body_bounds.check_lengths(tree, rules.max_tokens)
         try:
-            return self.model.model_validate(tree)
+            return self._first_faults(tree)
+        except ValidationError:
+            return None
+
+    def _read(self, raw: bytes, query: Mapping[str, str], rules: ParseConfig) -> M:
+        tree = self._joined(strict_json.read_slow(raw), query)
+        body_bounds.check_lengths(tree, rules.max_tokens)
+        try:
+            return self._first_faults(tree) if len(raw) > ALL_FAULTS_UP_TO else self.model.model_validate(tree)
         except ValidationError as error:
             raise Problem(CALL_INVALID, errors=field_errors(error, tree)) from None
+
+    def _first_faults(self, tree: Any) -> M:
+        asked: M = body_bounds.first_faults(self.model).validate_python(tree)
+        return asked
 
     def _joined(self, tree: Any, query: Mapping[str, str]) -> Any:
         if not isinstance(tree, dict):

@@ -7,6 +7,7 @@ from functools import cache
 import zstandard
 
 from gateway.core import sealing
+from gateway.core.object_sizes import shrunk
 from gateway.core.types import Answer, DeterminismClass
 
 FORMAT_VERSION = 2
@@ -45,7 +46,7 @@ def compress(answer: Answer) -> Answer:
     """The answer with its compressed body beside it, where compressing is worth it."""
     if answer.compressed is not None or len(answer.body) < COMPRESS_FROM_BYTES:
         return answer
-    return replace(answer, compressed=_compressor().compress(answer.body))
+    return replace(answer, compressed=shrunk(_compressor().compress(answer.body)))
 
 
 def to_bytes(answer: Answer) -> bytes:

@@ -57,7 +57,20 @@ def explanation(
     in_full: bool,
 ) -> dict[str, Any]:
     """The members of the JSON answer. Coordinates are shown as shape and digest, unless `in_full`."""
-    call, normalized = what.call, what.normalized
+    of_body = told_of_body(what.normalized, rule_set, in_full=in_full)
+    return explanation_of(what.call, of_body, who, plan, cache_config, rule_set, max_bytes)
+
+
+def explanation_of(
+    call: Call,
+    of_body: Mapping[str, Any],
+    who: Principal,
+    plan: CachePlan,
+    cache_config: CacheConfig,
+    rule_set: RuleSet,
+    max_bytes: int,
+) -> dict[str, Any]:
+    """The same from the call and what `told_of_body` says."""
     determined = call.determinism
     return {
         "endpoint": call.endpoint,
@@ -68,11 +81,20 @@ def explanation(
         "class": determined.cls.value,
         "reason": determined.reason,
         "remedy": determined.remedy,
-        "determinism": list(_conditions(normalized.normal_form)),
+        "determinism": of_body["determinism"],
         **_storing(call, who, plan, cache_config, max_bytes),
         "call_sha256": call.canonical_digest.hex(),
         "shared_sha256": (call.canonical_digest if plan.namespace is not None else call.cache_digest).hex(),
         "rule_set": rule_set.name,
+        "rules": of_body["rules"],
+        "canonical": of_body["canonical"],
+    }
+
+
+def told_of_body(normalized: NormalizedBody, rule_set: RuleSet, *, in_full: bool) -> dict[str, Any]:
+    """The members of an explanation that follow from the body and the rules alone."""
+    return {
+        "determinism": list(_conditions(normalized.normal_form)),
         "rules": list(_rules(normalized.normal_form, rule_set)),
         "canonical": _shown(_form(normalized, rule_set), in_full),
     }

@@ -8,7 +8,11 @@ V = TypeVar("V")
 
 
 class Lru(Generic[V]):
-    """Values by key; the caller says the size of each, and 512 bytes are added, which bounds their number too."""
+    """Values by key; the caller says the size of each, key included.
+
+    To each, 512 bytes are added: the entry itself takes about half of them (a node, a pair, a share of a table that is
+    partly empty), and the rest makes up for what the heap loses between values of different sizes.
+    """
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes

@@ -133,7 +133,7 @@ UPSTREAM_REQUESTS = Metric(
     "esmgw_upstream_requests_total",
     "counter",
     ("endpoint", "outcome"),
-    "Upstream attempts: ok, cooling_down, disabled, failed, timeout, lost, refused, bad_answer or pool_full.",
+    "Upstream attempts: ok, cooling_down, disabled, failed, timeout, lost, refused, bad_answer, too_large or not_sent.",
 )
 UPSTREAM_KEYS = Metric(
     "esmgw_upstream_keys",
@@ -147,7 +147,48 @@ BREAKER = Metric(
     (),
     "Upstream circuit breaker: 0 closed, 0.5 half-open, 1 open (the worst worker's).",
 )
+BREAKER_CALLERS = Metric(
+    "esmgw_breaker_callers",
+    "gauge",
+    (),
+    "Callers whose own circuit is open because their calls alone failed, workers added up.",
+)
+CRASHES_REMEMBERED = Metric(
+    "esmgw_upstream_crashes_remembered",
+    "gauge",
+    (),
+    "Calls that failed upstream within the last minute and are remembered.",
+)
+UPSTREAM_WAITING = Metric("esmgw_upstream_waiting", "gauge", (), "Calls that wait for a place at the upstream.")
+UPSTREAM_WINDOW = Metric(
+    "esmgw_upstream_window",
+    "gauge",
+    (),
+    "How many calls may be in flight with all upstream keys; refusals lower it, successes raise it.",
+)
+WAITING = Metric("esmgw_waiting", "gauge", (), "Requests that wait for a limit or for the upstream.")
 IN_FLIGHT = Metric("esmgw_in_flight", "gauge", ("what",), "In-flight requests and upstream calls.")
+CONNECTIONS = Metric("esmgw_connections", "gauge", (), "Open connections of callers.")
+CONNECTIONS_CLOSED = Metric(
+    "esmgw_connections_closed_total",
+    "counter",
+    ("reason",),
+    "Connections closed before their time; reason is room (descriptors ran short) or address (its ceiling).",
+)
+BODY_BYTES = Metric(
+    "esmgw_request_body_bytes", "gauge", (), "Bytes reserved for bodies of requests that are not answered yet."
+)
+BODY_WAITS = Metric("esmgw_request_bodies_waiting", "gauge", (), "Bodies that wait to be read (request.bodies_bytes).")
+READER_JOBS = Metric(
+    "esmgw_reader_jobs_total",
+    "counter",
+    ("kind", "outcome"),
+    "Large bodies and answers that the worker's reader process was given; kind is body, explanation or answer, outcome "
+    "is done, refused (a problem), stopped (it took too much time or memory) or lost (the process ended).",
+)
+READER_WAITING = Metric(
+    "esmgw_reader_waiting", "gauge", (), "Large bodies and answers that wait for the worker's reader process."
+)
 STORE_ERRORS = Metric(
     "esmgw_store_errors_total",
     "counter",
@@ -156,6 +197,12 @@ STORE_ERRORS = Metric(
 )
 AUDIT_RECORDS = Metric("esmgw_audit_records_total", "counter", ("kind",), "Audit records written to disk.")
 AUDIT_FAILURES = Metric("esmgw_audit_failures_total", "counter", (), "Audit records that could not be written.")
+AUDIT_COUNTED = Metric(
+    "esmgw_audit_refusals_counted_total",
+    "counter",
+    ("policy",),
+    "Refusals that are counted in a summarising audit record because one user had too many for a record each.",
+)
 AUTH_FAILURES = Metric(
     "esmgw_auth_failures_total",
     "counter",
@@ -163,7 +210,36 @@ AUTH_FAILURES = Metric(
     "Rejected virtual keys; reason is missing, malformed, unknown, expired or revoked.",
 )
 LOCAL_CACHE_BYTES = Metric(
-    "esmgw_local_cache_bytes", "gauge", ("layer",), "Size of the in-process cache; layer is calls or answers."
+    "esmgw_local_cache_bytes",
+    "gauge",
+    ("layer",),
+    "Memory of the in-process caches; layer is calls, plans, answers, keys (known virtual keys), warnings (who was "
+    "warned) or spot_checks (what was checked).",
+)
+HELD = Metric(
+    "esmgw_held",
+    "gauge",
+    ("what",),
+    "What is in memory while it lasts; what is flights (computations that equal calls share), allowances (keys with "
+    "requests charged in advance), tasks (work behind requests) or refused_users (their refused calls are counted).",
+)
+WORKERS = Metric(
+    "esmgw_workers",
+    "gauge",
+    ("state",),
+    "Workers by state: running, stalled (no heartbeat for two seconds) or down (starting, or exited).",
+)
+WORKER_RESTARTS = Metric(
+    "esmgw_worker_restarts_total",
+    "counter",
+    ("reason",),
+    "Workers started again; reason is exited, stood_still (killed for it) or not_started (the last start failed).",
+)
+LOOP_FAILURES = Metric(
+    "esmgw_loop_failures_total",
+    "counter",
+    ("loop",),
+    "Background loops of a worker that failed and were started again; loop is the part of the flow that it keeps up.",
 )
 BUILD_INFO = Metric("esmgw_build_info", "gauge", ("version",), "Always 1; the running version.")
 

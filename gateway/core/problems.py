@@ -49,6 +49,11 @@ BODY_TOO_SLOW = ProblemType("body-too-slow", 408, "The body did not arrive in ti
     "Send it again over a faster connection.")
 BODY_TOO_LARGE = ProblemType("body-too-large", 413, "The body is larger than this endpoint accepts.",
     "Send less; see [endpoints](endpoints.md) for the limits.")
+BODY_TOO_COMPLEX = ProblemType("body-too-complex", 422,
+    "Reading the body takes more time or memory than any call needs.",
+    "Send plain JSON: no blanks between numbers, no escapes, whole numbers without a fraction.")
+READER_UNAVAILABLE = ProblemType("reader-unavailable", 503, "The gateway cannot read large bodies at the moment.",
+    "Retry; tell the operator if it persists: the worker cannot start its reader process.")
 MEDIA_TYPE_REFUSED = ProblemType("media-type-refused", 415,
     "The body must be application/json without a content coding.",
     "Send `Content-Type: application/json`, uncompressed.")
@@ -82,14 +87,19 @@ UPSTREAM_UNAVAILABLE = ProblemType("upstream-unavailable", 503,
     "The upstream fails for everybody; the gateway probes it again after `Retry-After`.", upstream_down=True)
 NO_UPSTREAM_KEY = ProblemType("no-upstream-key", 503, "No upstream key is available for this call.",
     "The upstream rejects the operator's keys, or none is marked for such calls.", upstream_down=True)
-UPSTREAM_BUSY = ProblemType("upstream-busy", 429, "The upstream's own rate limit is reached.",
+UPSTREAM_BUSY = ProblemType("upstream-busy", 429, "The upstream takes no more calls for now.",
     "Retry after `Retry-After`.", upstream_down=True)
 UPSTREAM_FAILED = ProblemType("upstream-failed", 502, "The upstream failed on this call.",
     "Retry; you are charged only if the upstream may have done the work.", upstream_down=True)
 UPSTREAM_REFUSED = ProblemType("upstream-refused", 422, "The upstream rejected this call.",
-    "The upstream does not accept this call; `detail` has its status.")
+    "The upstream does not accept this call; `detail` has its status and its reason.")
+UPSTREAM_CRASHED = ProblemType("upstream-crashed", 422,
+    "The upstream fails on this very call while it answers others.",
+    "Change the call: `detail` has the upstream's reason. The same call is sent again after a minute.")
+ANSWER_TOO_LARGE = ProblemType("answer-too-large", 422, "The answer is larger than this gateway passes on.",
+    "Ask for less: fewer layers, means instead of all positions, or a shorter protein. It was computed and charged.")
 UPSTREAM_ANSWER_BAD = ProblemType("upstream-answer-bad", 502,
-    "The upstream's response was incomplete, too large or not JSON.",
+    "The upstream's response was incomplete or not JSON.",
     "Retry; tell the operator if it persists.", upstream_down=True)
 UPSTREAM_TIMEOUT = ProblemType("upstream-timeout", 504, "The upstream did not respond in time.",
     "Retry later, with fewer steps or a shorter protein.", upstream_down=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gateway.core.problems import (
+    ANSWER_TOO_LARGE,
     UPSTREAM_BUSY,
     UPSTREAM_FAILED,
     UPSTREAM_REFUSED,
@@ -16,48 +17,82 @@ from gateway.core.problems import (
 )
 
 OutcomeName = Literal[
-    "ok", "cooling_down", "disabled", "failed", "timeout", "lost", "refused", "bad_answer", "pool_full"
+    "ok",
+    "cooling_down",
+    "disabled",
+    "failed",
+    "timeout",
+    "lost",
+    "refused",
+    "bad_answer",
+    "too_large",
+    "not_sent",
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class UpstreamOutcome:
-    """`name` is the label in metrics; `kind` is the problem that the caller gets."""
+    """`name` is the label in metrics; `problem_type` what the caller gets.
+
+    `key_refusal`: it is about the upstream key, which may rest for it, and the call goes back into the queue.
+    `counts_as_failure`: it is about the upstream's health, or this call's. Our own limits are neither.
+    """
 
     name: OutcomeName
     retry: bool
     may_have_worked: bool
     counts_as_failure: bool
     problem_type: ProblemType = UPSTREAM_FAILED
+    key_refusal: Literal["cooling_down", "disabled"] | None = None
 
 
 OK = UpstreamOutcome("ok", retry=False, may_have_worked=True, counts_as_failure=False)
-KEY_DISABLED = UpstreamOutcome("disabled", retry=True, may_have_worked=False, counts_as_failure=False)
+KEY_DISABLED = UpstreamOutcome(
+    "disabled",
+    retry=True,
+    may_have_worked=False,
+    counts_as_failure=False,
+    problem_type=UPSTREAM_BUSY,
+    key_refusal="disabled",
+)
 KEY_COOLING_DOWN = UpstreamOutcome(
-    "cooling_down", retry=True, may_have_worked=False, counts_as_failure=False, problem_type=UPSTREAM_BUSY
+    "cooling_down",
+    retry=True,
+    may_have_worked=False,
+    counts_as_failure=False,
+    problem_type=UPSTREAM_BUSY,
+    key_refusal="cooling_down",
 )
 REFUSED = UpstreamOutcome(
     "refused", retry=False, may_have_worked=False, counts_as_failure=False, problem_type=UPSTREAM_REFUSED
 )
 UNAVAILABLE = UpstreamOutcome("failed", retry=True, may_have_worked=False, counts_as_failure=True)
-CRASHED = UpstreamOutcome("failed", retry=False, may_have_worked=False, counts_as_failure=True)
-NOT_SENT = UpstreamOutcome("lost", retry=True, may_have_worked=False, counts_as_failure=True)
+# A 500 says something about the call first. It is looked at a second time before it is told (core/crash_memory.py).
+CRASHED = UpstreamOutcome("failed", retry=True, may_have_worked=False, counts_as_failure=True)
+FAILED = UpstreamOutcome("failed", retry=False, may_have_worked=False, counts_as_failure=True)
+NOT_CONNECTED = UpstreamOutcome("lost", retry=True, may_have_worked=False, counts_as_failure=True)
 LOST = UpstreamOutcome("lost", retry=False, may_have_worked=True, counts_as_failure=True)
 TIMED_OUT = UpstreamOutcome(
     "timeout", retry=False, may_have_worked=True, counts_as_failure=True, problem_type=UPSTREAM_TIMEOUT
 )
-POOL_FULL = UpstreamOutcome(
-    "pool_full", retry=False, may_have_worked=False, counts_as_failure=False, problem_type=UPSTREAM_BUSY
-)
 BAD_ANSWER = UpstreamOutcome("bad_answer", retry=False, may_have_worked=True, counts_as_failure=True)
+TOO_LARGE = UpstreamOutcome(
+    "too_large", retry=False, may_have_worked=True, counts_as_failure=False, problem_type=ANSWER_TOO_LARGE
+)
+# No descriptor or no memory here: nothing was sent, and it says nothing about the upstream.
+NOT_SENT = UpstreamOutcome(
+    "not_sent", retry=True, may_have_worked=False, counts_as_failure=False, problem_type=UPSTREAM_BUSY
+)
 
 _BY_STATUS = {
     401: KEY_DISABLED,
     402: KEY_COOLING_DOWN,
     429: KEY_COOLING_DOWN,
+    500: CRASHED,
     503: UNAVAILABLE,
     504: TIMED_OUT,
 }
+_BY_REASON = {"too_large": TOO_LARGE, "own_limit": NOT_SENT}
 
 
 def of_status(status: int) -> UpstreamOutcome:
@@ -66,13 +101,13 @@ def of_status(status: int) -> UpstreamOutcome:
         return OK
     if status in _BY_STATUS:
         return _BY_STATUS[status]
-    return REFUSED if 400 <= status < 500 else CRASHED
+    return REFUSED if 400 <= status < 500 else FAILED
 
 
 def of_loss(sent: bool, timed_out: bool, reason: str = "") -> UpstreamOutcome:
-    """The outcome without a complete reply; with reason `pool_full` no connection was free, and nothing was sent."""
-    if reason == "pool_full":
-        return POOL_FULL
+    """The outcome without a complete reply. Reasons of our own: `too_large` (the answer), `own_limit` (descriptors)."""
+    if reason in _BY_REASON:
+        return _BY_REASON[reason]
     if not sent:
-        return NOT_SENT
+        return NOT_CONNECTED
     return TIMED_OUT if timed_out else LOST

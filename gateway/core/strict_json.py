@@ -9,7 +9,10 @@ marks for each name and string value found. Otherwise the slow parser decides, a
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -17,6 +20,9 @@ import orjson
 from gateway.core.problems import BODY_UNREADABLE, FieldError, Problem
 
 MAX_ERRORS = 20
+# The largest float64 has 309 digits. Only where there are so many in a row is each integer looked at; as a digit of a
+# longer run is none that begins one, the text is read once.
+_LONG_NUMBER = re.compile(rb"(?<![0-9])[0-9]{309}")
 
 
 def read_fast(raw: bytes) -> Any | None:
@@ -30,26 +36,28 @@ def read_fast(raw: bytes) -> Any | None:
 
 def read_slow(raw: bytes) -> Any:
     """The value with whole floats as integers; raises a 400 problem that names repeated members by pointer."""
+    repeating: list[_WithRepeats] = []
     try:
         tree = json.loads(
             raw.decode("utf-8"),
-            object_pairs_hook=_object,
+            object_pairs_hook=partial(_object, repeating),
             parse_float=_number,
-            parse_int=_integer,
+            parse_int=_integer if _LONG_NUMBER.search(raw) else None,
             parse_constant=_no_constant,
         )
-        errors = [FieldError(where, "this member name is repeated in its object") for where in _repeats(tree, "")]
+        where = list(islice(_repeats(tree, ()), MAX_ERRORS)) if repeating else []
     except UnicodeDecodeError:
         raise Problem(BODY_UNREADABLE, "The body is not UTF-8.") from None
     except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        raise Problem(BODY_UNREADABLE, f"Not well-formed JSON at {where}.") from None
+        place = f"line {error.lineno}, column {error.colno}"
+        raise Problem(BODY_UNREADABLE, f"Not well-formed JSON at {place}.") from None
     except _Unacceptable as error:
         raise Problem(BODY_UNREADABLE, str(error)) from None
     except RecursionError:
         raise Problem(BODY_UNREADABLE, "The body is nested too deeply.") from None
-    if errors:
-        raise Problem(BODY_UNREADABLE, "A member name is repeated.", errors[:MAX_ERRORS])
+    if repeating:
+        errors = [FieldError(pointer(path), "this member name is repeated in its object") for path in where]
+        raise Problem(BODY_UNREADABLE, "A member name is repeated.", errors)
     return tree
 
 
@@ -73,37 +81,45 @@ def _quotes(tree: Any) -> int:
         leaf = tree
         while isinstance(leaf, list) and leaf:
             leaf = leaf[0]
+        if isinstance(leaf, str) and set(map(type, tree)) == {str}:
+            return 2 * len(tree)
         # An array that starts with a number is assumed to have no strings; if it has, the counts differ: slow parser.
         return sum(map(_quotes, tree)) if isinstance(leaf, (str, dict)) else 0
     return 0
 
 
 class _WithRepeats(dict[str, Any]):
-    """An object with repeated names; `names` are those."""
+    """An object with repeated names; `names` are the first of those."""
 
     names: tuple[str, ...] = ()
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object(repeating: list[_WithRepeats], pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     tree = dict(pairs)
     if len(tree) == len(pairs):
         return tree
     result = _WithRepeats(tree)
-    seen: set[str] = set()
-    for name, _ in pairs:
-        if name in seen:
-            result.names += (name,)
-        seen.add(name)
+    result.names = tuple(islice(_repeated([name for name, _ in pairs]), MAX_ERRORS))
+    repeating.append(result)
     return result
 
 
-def _repeats(tree: Any, at: str) -> Iterator[str]:
+def _repeated(names: list[str]) -> Iterator[str]:
+    """Each name that is there more than once, at its second place."""
+    seen: dict[str, int] = {}
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        if seen[name] == 2:
+            yield name
+
+
+def _repeats(tree: Any, at: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
     if isinstance(tree, _WithRepeats):
-        yield from (at + pointer([name]) for name in dict.fromkeys(tree.names))
+        yield from ((*at, name) for name in tree.names)
     steps = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
     for step, value in steps:
         if isinstance(value, (dict, list)):
-            yield from _repeats(value, at + pointer([step]))
+            yield from _repeats(value, (*at, step))
 
 
 class _Unacceptable(ValueError):

@@ -5,12 +5,14 @@ track (esm/utils/decoding.py, decode_sasa).
 """
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Annotated
 
 from pydantic import Field
 
 from gateway.core.endpoint import Endpoint, NormalizedBody, ParseConfig
 from gateway.core.problems import FieldError
+from gateway.core.strict_json import MAX_ERRORS
 from gateway.core.tracks import SASA
 from gateway.endpoints._tokens import TokensBody
 from gateway.endpoints._tokens import normalize as normalize_tokens
@@ -36,13 +38,9 @@ def normalize(asked: Decode, rules: ParseConfig) -> NormalizedBody:
     """As for all tokens; surface areas in whole numbers throughout are ids, and must exist."""
     sasa: Sequence[int | float | None] = asked.inputs.sasa or ()
     if all(type(value) is int for value in sasa):
-        refuse(
-            [
-                FieldError(f"/inputs/sasa/{i}", f"should be an id from {SASA.lowest} to {SASA.highest}")
-                for i, value in enumerate(sasa)
-                if value not in range(SASA.lowest, SASA.highest + 1)
-            ]
-        )
+        unknown = (i for i, value in enumerate(sasa) if value not in range(SASA.lowest, SASA.highest + 1))
+        detail = f"should be an id from {SASA.lowest} to {SASA.highest}"
+        refuse([FieldError(f"/inputs/sasa/{i}", detail) for i in islice(unknown, MAX_ERRORS)])
     return normalize_tokens(asked, rules)
 
 

@@ -1,4 +1,4 @@
-"""Request rates: admit a request, let it wait a moment in a fair queue, or refuse it.
+"""Request rates: admit a request, let it wait a moment in a fair queue, or refuse it. Its body is not read before.
 
 Where a holder is far from a limit, a worker charges a few requests in advance and serves the next ones from that
 allowance without a store call; what it does not use within a quarter of a second it gives back. An admitted request
@@ -8,12 +8,14 @@ has always been charged before, so the limit holds exactly over any number of pr
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import floor
 
 from gateway.core.metrics import QUOTA_REFUSALS, STORE_ERRORS
 from gateway.core.problems import RATE_EXCEEDED, STATE_UNAVAILABLE, Problem
 from gateway.core.quota import Limit, LimitConfig, Verdict, ratelimit_fields
 from gateway.core.types import Principal
 from gateway.flow.context import RequestContext
+from gateway.flow.rate_refusals import RateRefusals
 from gateway.flow.runtime import Runtime
 from gateway.flow.wait_queue import WaitQueue
 from gateway.ports import Ledger, StoreUnavailable
@@ -30,20 +32,36 @@ class _Allowance:
     subject: str
     limits: tuple[Limit, ...]
     left: int = 0
+    charged: float = 0.0
     until: float = 0.0
     fetched: float = float("-inf")
     batch: int = 0
     charging: "asyncio.Future[bool] | None" = None
     fields: Mapping[str, str] = field(default_factory=dict)
 
+    def take(self, now: float) -> int:
+        """What is to be given back: what is left, less what has become free by itself since it was charged."""
+        left, self.left = self.left, 0
+        fastest = max(limit.amount / limit.window_s for limit in self.limits)
+        return left - floor((now - self.charged) * fastest)
+
 
 class Admission:
-    """Admission of requests to one worker."""
+    """Admission of requests to one worker; `max_wait_s` is what the queue grants."""
 
-    def __init__(self, ledger: Ledger, limits: LimitConfig, queue: WaitQueue, runtime: Runtime) -> None:
-        self._ledger, self._limits, self._queue = ledger, limits, queue
-        self._clock, self._meter = runtime.clock, runtime.meter
+    def __init__(
+        self, ledger: Ledger, limits: LimitConfig, queue: WaitQueue, runtime: Runtime, max_wait_s: float
+    ) -> None:
+        self._ledger, self._limits, self._queue, self._max_wait_s = ledger, limits, queue, max_wait_s
+        self._clock, self._tasks, self._meter = runtime.clock, runtime.tasks, runtime.meter
+        self._refusals = RateRefusals(runtime)
         self._allowances: dict[str, _Allowance] = {}
+        self._charged = asyncio.Event()
+
+    @property
+    def held(self) -> int:
+        """For how many keys requests are charged in advance: those used within the last half second."""
+        return len(self._allowances)
 
     async def admit(self, who: Principal, context: RequestContext) -> Mapping[str, str]:
         """Charge one request; returns the RateLimit fields.
@@ -56,10 +74,20 @@ class Admission:
         limits = self._limits.rate_limits(who)
         if not limits:
             return NO_LIMITS
-        fields = await self._join_charge(who)
-        if fields is not None:
-            return fields
-        verdict = await self._queue.acquire(f"rate {who.user}", lambda: self._charge(who, limits))
+        started, queued = context.elapsed_s(), context.queue_s
+        try:
+            return await self._join_charge(who) or await self._charge_or_refuse(who, limits, context)
+        finally:
+            context.store_s += context.elapsed_s() - started - (context.queue_s - queued)
+
+    async def _charge_or_refuse(
+        self, who: Principal, limits: tuple[Limit, ...], context: RequestContext
+    ) -> Mapping[str, str]:
+        verdict = self._refusals.standing(limits)
+        if verdict is None or verdict.retry_after_s <= self._max_wait_s:
+            verdict = await self._queue.acquire("rate", who.user, lambda: self._charge(who, limits))
+        if verdict.refused_by is not None and not verdict.waited_s:
+            verdict = await self._refusals.hold(who.user, verdict)
         context.queue_s += verdict.waited_s
         if verdict.refused_by is not None:
             raise self._refused(who, verdict, verdict.refused_by)
@@ -84,8 +112,15 @@ class Admission:
         return None
 
     async def _charge(self, who: Principal, limits: tuple[Limit, ...]) -> Verdict:
+        standing = self._refusals.standing(limits)
+        if standing is not None:
+            return standing
         now = self._clock.monotonic()
         held = self._allowances.setdefault(who.key.public_id, _Allowance(who.user, limits))
+        self._charged.set()
+        if held.left > 0 and now >= held.until:
+            # Rather than add it to the next charge: an allowance that is kept alive could all be used in one instant.
+            self._tasks.start(self._give_back(held.subject, held.limits, held.take(now)))
         busy = now - held.fetched < ALLOWANCE_S
         held.batch = min(MAX_IN_ADVANCE, 2 * held.batch + 1) if busy else 0
         held.fetched = now
@@ -95,11 +130,15 @@ class Admission:
         try:
             verdict = await self._ledger.charge_rate(who.user, limits, held.batch)
             if verdict.admitted:
+                if held.left <= 0:
+                    held.charged = now
                 held.left += verdict.granted - 1
                 held.until = self._clock.monotonic() + ALLOWANCE_S
                 more = held.left > 0
                 if more:
                     held.fields = self._fields(who, verdict)
+            else:
+                self._refusals.remember(limits, verdict)
         except StoreUnavailable:
             self._meter.count(STORE_ERRORS, "state", "charge_rate")
             raise Problem(STATE_UNAVAILABLE, headers={"Retry-After": "2"}) from None
@@ -116,28 +155,33 @@ class Admission:
         """Give back what was charged in advance and not used in time, and forget idle allowances."""
         now = self._clock.monotonic()
         for key_id, held in list(self._allowances.items()):
-            if now < held.until or now - held.fetched < ALLOWANCE_S:
-                continue
+            if now < held.until or now - held.fetched < ALLOWANCE_S or held.charging is not None:
+                continue  # also where the store is slow: what it grants would land on an allowance nobody knows
             del self._allowances[key_id]
-            await self._give_back(held)
+            await self._give_back(held.subject, held.limits, held.take(now))
 
     async def close(self) -> None:
         """Give everything back, because the worker stops."""
         while self._allowances:
-            await self._give_back(self._allowances.popitem()[1])
+            held = self._allowances.popitem()[1]
+            await self._give_back(held.subject, held.limits, held.take(self._clock.monotonic()))
 
-    async def _give_back(self, held: _Allowance) -> None:
-        if held.left > 0:
+    async def _give_back(self, subject: str, limits: tuple[Limit, ...], count: int) -> None:
+        if count > 0:
             try:
-                await self._ledger.return_rate(held.subject, held.limits, held.left)
+                await self._ledger.return_rate(subject, limits, count)
+                self._refusals.forget(limits)
             except StoreUnavailable:
                 # This only delays requests: they become free again with time.
                 self._meter.count(STORE_ERRORS, "state", "return_rate")
 
     async def forever(self) -> None:
-        while True:
+        """Sweep for as long as anything is charged in advance; an idle worker sleeps."""
+        while await self._charged.wait():
             await self._clock.sleep(ALLOWANCE_S)
             await self.sweep()
+            if not self._allowances:
+                self._charged.clear()
 
     def _refused(self, who: Principal, verdict: Verdict, limit: Limit) -> Problem:
         self._meter.count(QUOTA_REFUSALS, limit.name)

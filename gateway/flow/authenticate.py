@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from gateway.core import credentials
 from gateway.core.lru import Lru
 from gateway.core.metrics import AUTH_FAILURES, STORE_ERRORS
+from gateway.core.object_sizes import size_of
 from gateway.core.problems import KEY_REFUSED, STATE_UNAVAILABLE, Problem
 from gateway.core.types import Principal
 from gateway.flow.runtime import Runtime
 from gateway.ports import Directory, StoreUnavailable
 
 KNOWN_S, UNKNOWN_S = 60.0, 5.0
+KNOWN_BYTES = 7 * 2**20
+UNKNOWN_BYTES = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +33,20 @@ class Authenticator:
     def __init__(self, directory: Directory, runtime: Runtime, key_pepper: bytes) -> None:
         self._directory, self._pepper = directory, key_pepper
         self._clock, self._meter = runtime.clock, runtime.meter
-        self._known: Lru[_Known] = Lru(8 * 2**20)
+        self._known: Lru[_Known] = Lru(KNOWN_BYTES)
+        # Apart, so that a stranger's made-up keys push no known one out.
+        self._unknown: Lru[_Known] = Lru(UNKNOWN_BYTES)
         self._generation = 0
+
+    @property
+    def bytes(self) -> int:
+        """What the cached keys take."""
+        return self._known.bytes + self._unknown.bytes
 
     def forget(self) -> None:
         """Drop all cached keys; a look-up that is under way will not be cached either."""
         self._known.clear()
+        self._unknown.clear()
         self._generation += 1
 
     async def authenticate(self, authorization: str | None) -> Principal:
@@ -53,6 +64,9 @@ class Authenticator:
         return known.principal
 
     async def _look_up(self, authorization: str | None) -> _Known:
+        unknown = self._unknown.get(authorization)
+        if unknown is not None and unknown.until >= self._clock.monotonic():
+            return unknown
         key = self._parsed(authorization)
         generation = self._generation
         try:
@@ -66,7 +80,8 @@ class Authenticator:
         lifetime = UNKNOWN_S if principal is None else KNOWN_S
         known = _Known(principal, self._clock.monotonic() + lifetime)
         if generation == self._generation:
-            self._known.put(authorization, known, 2048)
+            memory = self._unknown if principal is None else self._known
+            memory.put(authorization, known, size_of(authorization) + size_of(known))
         return known
 
     def _parsed(self, authorization: str | None) -> credentials.VirtualKey:

@@ -28,6 +28,11 @@ class CallerWarnings:
         self._throttle, self._clock, self._meter = throttle, runtime.clock, runtime.meter
         self._quiet_until: Lru[float] = Lru(REMEMBERED_BYTES)
 
+    @property
+    def bytes(self) -> int:
+        """What this takes."""
+        return self._quiet_until.bytes
+
     async def add(self, answer: Answer, plan: CachePlan, call: Call, who: Principal, *, cached: bool) -> Answer:
         """The answer, with a warning in it where one is due; `cached` is whether the answer is one from before."""
         topic = warning_topic(plan, call, from_cache=cached)

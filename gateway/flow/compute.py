@@ -1,10 +1,13 @@
 """What happens on a miss: one flight for equal calls, in which the leader reserves, asks the upstream, and stores."""
 
+import asyncio
+from dataclasses import dataclass
 from functools import partial
 
 from gateway.core import echo_template
 from gateway.core.cache_plan import CachePlan
 from gateway.core.metrics import CACHE
+from gateway.core.problems import Problem
 from gateway.core.types import Answer, Call, Principal
 from gateway.flow.answer_stores import AnswerStores
 from gateway.flow.cache_stats import CacheStats
@@ -13,6 +16,10 @@ from gateway.flow.dispatch import Dispatcher
 from gateway.flow.reserve import Reserver
 from gateway.flow.runtime import Runtime
 from gateway.flow.single_flight import COMPUTED, FlightResult, FlightSource, SingleFlight
+from gateway.flow.turns import Turns
+from gateway.flow.upstream_queue import UpstreamQueue
+
+HOLD_S = 0.5
 
 
 class Computation:
@@ -22,41 +29,62 @@ class Computation:
         self,
         single_flight: SingleFlight,
         reserver: Reserver,
+        queue: UpstreamQueue,
         dispatcher: Dispatcher,
         stores: AnswerStores,
         stats: CacheStats,
         runtime: Runtime,
     ) -> None:
         self._single_flight, self._reserver, self._dispatcher = single_flight, reserver, dispatcher
+        self._queue = queue
         self._stores, self._stats = stores, stats
         self._clock, self._tasks, self._meter = runtime.clock, runtime.tasks, runtime.meter
 
     async def answer(
         self, plan: CachePlan, call: Call, who: Principal, context: RequestContext
     ) -> tuple[Answer, FlightSource, bool]:
-        """The answer, who computed it, and whether it is stored. Raises refusals and failures of the upstream."""
+        """The answer, who computed it, and whether it is stored. Raises refusals and failures of the upstream.
+
+        A failure that may pass is told no sooner than half a second after the request came: clients that try again at
+        once would use up their tries.
+        """
+        try:
+            return await self._answer(plan, call, who, context)
+        except Problem as problem:
+            if problem.type.upstream_down and context.patient:
+                await self._clock.sleep(max(0.0, HOLD_S - context.elapsed_s()))
+            raise
+
+    async def _answer(
+        self, plan: CachePlan, call: Call, who: Principal, context: RequestContext
+    ) -> tuple[Answer, FlightSource, bool]:
         result = "miss" if plan.storable else "bypass"
         self._meter.count(CACHE, call.endpoint, result, "no-cache" if plan.directives.no_cache else plan.reason)
-        if plan.cache_key is None or plan.directives.no_cache:
-            return await self._alone(plan, call, who, context)
         owner = self._clock.token(8).hex()  # the name under which the lease is held; it ends as the answer is stored
+        flight = Flight(plan, call, who, context, owner)
+        if plan.cache_key is None or plan.directives.no_cache:
+            return await self._alone(flight)
         started = self._clock.monotonic()
         answer, source, stored = await self._single_flight.run(
             plan.cache_key,
-            partial(self._lead, plan, call, who, context, owner),
+            partial(self._lead, flight),
             distributed=plan.store_reachable and plan.namespace is None,
             fits=partial(self._fits, plan, call, self._clock.now()),
             owner=owner,
+            abandon=flight.abandon,
         )
         if source != COMPUTED:
             context.upstream_s = self._clock.monotonic() - started  # the upstream worked, for another caller
         return answer, source, stored
 
-    async def _alone(
-        self, plan: CachePlan, call: Call, who: Principal, context: RequestContext
-    ) -> tuple[Answer, FlightSource, bool]:
+    async def _alone(self, flight: "Flight") -> tuple[Answer, FlightSource, bool]:
         """A call whose answer is shared with nobody."""
-        result = await self._tasks.run(self._lead(plan, call, who, context, None))
+        flight.owner = None
+        try:
+            result = await self._tasks.run(self._lead(flight))
+        except asyncio.CancelledError:
+            flight.abandon()
+            raise
         if result.answer is None:
             raise result.failure or AssertionError("a flight ends with an answer or a failure")
         return result.answer, COMPUTED, result.stored
@@ -66,22 +94,51 @@ class Computation:
         fresh = answer.created >= asked_at or plan.satisfies(answer, self._clock.now())
         return fresh and echo_template.fits(call, answer)
 
-    async def _lead(
-        self, plan: CachePlan, call: Call, who: Principal, context: RequestContext, owner: str | None
-    ) -> FlightResult:
+    async def _lead(self, flight: "Flight") -> FlightResult:
         """Reserve, compute, settle, store. The computation itself does not know who pays."""
-        held = await self._reserver.reserve(who, call, context)
+        call, context = flight.call, flight.context
+        held = await self._reserver.reserve(flight.who, call, context)
         may_have_worked = True  # whatever interrupts the computation, the upstream may have worked: the charge stands
         started = self._clock.monotonic()
+        turns = flight.turns = self._turns(flight)
         try:
-            computed = await self._dispatcher.compute(call)
+            computed = await self._dispatcher.compute(call, turns)
             may_have_worked = computed.may_have_worked
         finally:
             self._reserver.settle(held, may_have_worked)
-            context.upstream_s = self._clock.monotonic() - started
+            context.queue_s += turns.waited_s
+            context.upstream_s = self._clock.monotonic() - started - turns.waited_s
+        context.upstream_reason = computed.reason
         if computed.answer is None:
             return FlightResult(failure=computed.problem)
-        stored = await self._stores.put(plan, call, computed.answer, owner)
-        if plan.storable:
+        stored = await self._stores.put(flight.plan, call, computed.answer, flight.owner)
+        if flight.plan.storable:
             self._stats.record_write(stored.answer, stored=stored.stored)
         return FlightResult(stored.answer, stored=stored.stored)
+
+    def _turns(self, flight: "Flight") -> Turns:
+        context = flight.context
+        request = self._queue.request_for(flight.who.user, flight.call, context.queue_s, patient=context.patient)
+        turns = Turns(self._queue, request, self._clock)
+        if flight.abandoned:
+            turns.abandon()
+        return turns
+
+
+@dataclass(slots=True)
+class Flight:
+    """One computation: for which call, for whom, and its turns at the upstream once it has any."""
+
+    plan: CachePlan
+    call: Call
+    who: Principal
+    context: RequestContext
+    owner: str | None
+    turns: Turns | None = None
+    abandoned: bool = False
+
+    def abandon(self) -> None:
+        """Nobody waits for it any more: what has not been sent is not sent."""
+        self.abandoned = True
+        if self.turns is not None:
+            self.turns.abandon()

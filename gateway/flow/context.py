@@ -17,11 +17,13 @@ class RequestContext:
         "endpoint",
         "if_none_match",
         "outcome",
+        "patient",
         "problem",
         "queue_s",
         "request_id",
         "store_s",
         "takes_zstd",
+        "upstream_reason",
         "upstream_s",
         "who",
     )
@@ -39,6 +41,9 @@ class RequestContext:
         self.store_s = 0.0
         self.upstream_s = 0.0
         self.queue_s = 0.0
+        self.patient = True
+        """Whether the caller may be kept waiting for an upstream that is down: not where a stale answer is at hand."""
+        self.upstream_reason = ""
         self.takes_zstd = False
         self.if_none_match: str | None = None
 

@@ -1,17 +1,19 @@
 """What the gateway tells any key holder about itself: why a call is treated as it is, and what a receipt says.
 
-Nothing is sent upstream, charged, counted against a rate, or looked up in the cache, so an explanation never reveals
-what others have asked. A declared sequence of concern is only parsed here: it needs no approval and no audit record,
-because nothing happens that one would be about.
+Each is one request of its user's rate. Nothing is sent upstream, charged in units, or looked up in the cache, so an
+explanation never reveals what others have asked. A declared sequence of concern is only parsed here: it needs no
+approval and no audit record, because nothing happens that one would be about.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway import endpoints
-from gateway.core.explanation import ExplainedCall, explanation
+from gateway.core.explanation import explanation_of
 from gateway.core.policy import Policy
 from gateway.core.problems import CALL_INVALID, UNKNOWN_RECEIPT, FieldError, Problem
+from gateway.core.types import Principal
+from gateway.flow.admission import Admission
 from gateway.flow.authenticate import Authenticator
 from gateway.flow.context import RequestContext
 from gateway.flow.planner import Planner
@@ -30,6 +32,7 @@ class Explainer:
     def __init__(
         self,
         authenticator: Authenticator,
+        admission: Admission,
         parser: RequestParser,
         policies: Sequence[Policy],
         planner: Planner,
@@ -37,33 +40,38 @@ class Explainer:
         max_entry_bytes: int,
         runtime: Runtime,
     ) -> None:
-        self._authenticator, self._parser, self._planner, self._renderer = authenticator, parser, planner, renderer
+        self._authenticator, self._admission, self._parser = authenticator, admission, parser
+        self._planner, self._renderer = planner, renderer
         self._policies = tuple(policy for policy in policies if not policy.audited)
         self._max_entry_bytes, self._clock = max_entry_bytes, runtime.clock
 
-    async def call(self, raw: RawRequest, context: RequestContext) -> Mapping[str, Any]:
+    async def admit(self, raw: RawRequest, context: RequestContext) -> tuple[Principal, Mapping[str, str]]:
+        """Authenticate and charge a request before it is read; returns its caller and RateLimit fields."""
+        context.who = who = await self._authenticator.authenticate(raw.header("Authorization"))
+        return who, await self._admission.admit(who, context)
+
+    async def call(self, raw: RawRequest, who: Principal, context: RequestContext) -> Mapping[str, Any]:
         """The explanation of the body; raises the problems that the same body would get at its endpoint.
 
         The query names the endpoint and whether coordinates are shown in full; the rest belongs to the call.
         """
         context.endpoint = "explain"
-        context.who = who = await self._authenticator.authenticate(raw.header("Authorization"))
         endpoint, in_full, query = _read_query(raw.query)
         config = self._parser.config
-        explained = ExplainedCall.of(endpoint, await self._parser.body(endpoint, raw), query, config)
-        for policy in self._policies:
-            decision = policy.decide(explained.call, who, self._clock.now())
-            if decision is not None and not decision.permitted and policy.mode == "enforce":
-                raise Problem(decision.problem_type, decision.reason)
-        plan = self._planner.explain(endpoint, explained.call, who, raw.header("Cache-Control"))
-        context.outcome = "answered"
-        limit, rules = self._max_entry_bytes, config.rule_set
-        return explanation(explained, who, plan, self._planner.config, rules, limit, in_full=in_full)
+        with self._parser.reservation(who.user) as room:
+            call, of_body = await self._parser.explained(endpoint, raw, query, room, who.user, in_full=in_full)
+            for policy in self._policies:
+                decision = policy.decide(call, who, self._clock.now())
+                if decision is not None and not decision.permitted and policy.mode == "enforce":
+                    raise Problem(decision.problem_type, decision.reason)
+            plan = self._planner.explain(endpoint, call, who, raw.header("Cache-Control"))
+            context.outcome = "answered"
+            limit, rules = self._max_entry_bytes, config.rule_set
+            return explanation_of(call, of_body, who, plan, self._planner.config, rules, limit)
 
-    async def receipt(self, raw: RawRequest, context: RequestContext, identifier: str) -> Mapping[str, Any]:
+    def receipt(self, identifier: str, context: RequestContext) -> Mapping[str, Any]:
         """What a receipt says; any key holder may read any receipt: it holds nothing of call or answer."""
         context.endpoint = "receipts"
-        context.who = await self._authenticator.authenticate(raw.header("Authorization"))
         found = self._renderer.receipt(identifier)
         if found is None:
             raise Problem(UNKNOWN_RECEIPT)

@@ -4,7 +4,7 @@ Bodies are found by a fast fingerprint and then compared byte by byte, so no col
 another call's answer. Every layer is bounded in bytes.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 
 import xxhash
 
@@ -15,6 +15,8 @@ from gateway.core.types import Answer, Call
 from gateway.ports import Meter
 
 PLANS_BYTES = 4 * 2**20
+# What an entry takes beside its bytes: the objects around them, measured (tests/flow/test_real_sizes.py).
+CALL_OVERHEAD, ANSWER_OVERHEAD, PLAN_OVERHEAD = 600, 1000, 480
 
 
 class LocalCache:
@@ -28,6 +30,10 @@ class LocalCache:
         self.generation = 0
         """How often it was cleared: what was looked up in an earlier generation must not be put."""
 
+    def sizes(self) -> Mapping[str, int]:
+        """What each layer takes."""
+        return {"calls": self._calls.bytes, "plans": self._plans.bytes, "answers": self._answers.bytes}
+
     def call(self, endpoint: str, query: str, raw: bytes) -> Call | None:
         """The call that exactly these bytes were, if they arrived recently."""
         found = self._calls.get((endpoint, query, xxhash.xxh3_64_intdigest(raw)))
@@ -35,7 +41,8 @@ class LocalCache:
 
     def put_call(self, endpoint: str, query: str, raw: bytes, call: Call) -> None:
         key = (endpoint, query, xxhash.xxh3_64_intdigest(raw))
-        self._calls.put(key, (raw, call), len(raw) + len(call.body) + len(query))
+        size = len(raw) + len(call.body) + len(call.target) + len(query) + CALL_OVERHEAD
+        self._calls.put(key, (raw, call), size)
         self._meter.gauge(LOCAL_CACHE_BYTES, self._calls.bytes, "calls")
 
     def plan(self, call: Call, scope: Hashable) -> CachePlan | None:
@@ -43,14 +50,14 @@ class LocalCache:
         return self._plans.get((call.canonical_digest, call.endpoint, call.model, call.flagged, scope))
 
     def put_plan(self, call: Call, scope: Hashable, plan: CachePlan) -> None:
-        self._plans.put((call.canonical_digest, call.endpoint, call.model, call.flagged, scope), plan, 768)
+        self._plans.put((call.canonical_digest, call.endpoint, call.model, call.flagged, scope), plan, PLAN_OVERHEAD)
 
     def answer(self, cache_key: str, call: Call) -> tuple[Answer, float] | None:
         """An answer as this call's caller gets it, and until when it is fresh (seconds since the epoch)."""
         return self._answers.get((cache_key, call.canonical_digest))
 
     def put_answer(self, cache_key: str, call: Call, answer: Answer, fresh_until: float) -> None:
-        size = len(answer.body) + len(answer.compressed or b"")
+        size = len(answer.body) + len(answer.compressed or b"") + ANSWER_OVERHEAD
         self._answers.put((cache_key, call.canonical_digest), (answer, fresh_until), size)
         self._meter.gauge(LOCAL_CACHE_BYTES, self._answers.bytes, "answers")
 

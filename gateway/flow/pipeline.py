@@ -1,6 +1,5 @@
 """A request from top to bottom. Nothing else knows the order."""
 
-import asyncio
 import re
 from collections.abc import Mapping
 
@@ -18,6 +17,9 @@ from gateway.flow.policy import PolicyEnforcer
 from gateway.flow.request_parser import RequestParser
 from gateway.flow.respond import Responder
 from gateway.ports import RawRequest
+
+# A revocation is obeyed within two seconds, so who took longer than this to send a body is looked at again.
+RECHECK_S = 1.0
 
 
 class Pipeline:
@@ -40,63 +42,59 @@ class Pipeline:
 
     async def handle(self, raw: RawRequest, context: RequestContext) -> Response:
         """The response to a request; raises a Problem for what is refused."""
-        endpoint = _find(raw, context)  # 404 405
+        endpoint = endpoints.find(raw.path)
+        if endpoint is None or raw.method != endpoint.method:
+            raise await self._no_endpoint(raw, context)  # 404 405
+        context.endpoint = endpoint.name
         context.who = who = await self._authenticator.authenticate(raw.header("Authorization"))  # 401
-        context.call = call = await self._parser.parse(endpoint, raw)  # 400 413 415 422: parsed once, normalised
-        context.audited = await self._policy.check(call, who, context.request_id)  # 403: before the cache
-        context.if_none_match = raw.header("If-None-Match")
-        context.takes_zstd = _takes_zstd(raw.header("Accept-Encoding"))
-        plan = await self._planner.plan(endpoint, call, who, raw.header("Cache-Control"))  # 400 403 404 409
-        rate, found, satisfies = await self._admit_and_look_up(plan, call, who, context)  # 429: rate, wait queue
-        if found is not None and satisfies:
-            return await self._hit(found, plan, call, who, rate, context)
-        if plan.frozen:
-            raise Problem(NOT_RECORDED)
-        if plan.directives.only_if_cached:
-            raise Problem(NOT_IN_CACHE)
-        try:
-            answer, source, stored = await self._computation.answer(plan, call, who, context)  # 403 429 502 503 504
-        except Problem as problem:
-            if found is None or not problem.type.upstream_down or not self._lookup.usable_if_error(plan, found):
-                raise
-            return self._stale(found, plan, call, rate, context)
-        answer = self._lookup.render(plan, call, answer, remember=stored)
-        answer = await self._responder.with_warning(answer, plan, call, who, cached=False)
-        return self._responder.computed(answer, source, stored, plan, rate, context)
+        # 429: charged before the body is read, whatever comes of it.
+        rate = self._admission.in_advance(who) or await self._admission.admit(who, context)
+        with self._parser.reservation(who.user) as room:
+            context.call = call = await self._parser.parse(endpoint, raw, room, who.user)  # 400 408 413 415 422
+            if context.elapsed_s() > RECHECK_S:
+                context.who = who = await self._authenticator.authenticate(raw.header("Authorization"))  # 401
+            context.audited = await self._policy.check(call, who, context.request_id)  # 403: before the cache
+            context.if_none_match = raw.header("If-None-Match")
+            context.takes_zstd = _takes_zstd(raw.header("Accept-Encoding"))
+            plan = await self._planner.plan(endpoint, call, who, raw.header("Cache-Control"))  # 400 403 404 409
+            found, satisfies = await self._look_up(plan, call, context)
+            if found is not None and satisfies:
+                return await self._hit(found, plan, call, who, rate, context)
+            if plan.frozen:
+                raise Problem(NOT_RECORDED)
+            if plan.directives.only_if_cached:
+                raise Problem(NOT_IN_CACHE)
+            context.patient = found is None or not self._lookup.usable_if_error(plan, found)
+            try:
+                answer, source, stored = await self._computation.answer(plan, call, who, context)  # 403 429 502 503 504
+            except Problem as problem:
+                if found is None or not problem.type.upstream_down or not self._lookup.usable_if_error(plan, found):
+                    raise
+                return self._stale(found, plan, call, rate, context)
+            answer = self._lookup.render(plan, call, answer, remember=stored)
+            answer = await self._responder.with_warning(answer, plan, call, who, cached=False)
+            return self._responder.computed(answer, source, stored, plan, rate, context)
 
-    async def _admit_and_look_up(
-        self, plan: CachePlan, call: Call, who: Principal, context: RequestContext
-    ) -> tuple[Mapping[str, str], Answer | None, bool]:
-        """Charge the rate and look into the cache: in this process if it has the answer, else both stores at once.
+    async def _no_endpoint(self, raw: RawRequest, context: RequestContext) -> Problem:
+        """What is said of another path or method; who asks with a key is charged for it."""
+        if raw.header("Authorization") is not None:
+            context.who = who = await self._authenticator.authenticate(raw.header("Authorization"))
+            await self._admission.admit(who, context)
+        endpoint = endpoints.find(raw.path)
+        if endpoint is None:
+            return Problem(UNKNOWN_PATH, "See GET / for what is here.")
+        context.endpoint = endpoint.name
+        return Problem(WRONG_METHOD, headers={"Allow": endpoint.method})
 
-        Returns the RateLimit fields, what was found, and whether it satisfies the request.
-        """
-        found, rate = self._lookup.local(plan, call), self._admission.in_advance(who)
-        if rate is not None and (found is not None or not plan.readable):
-            return rate, found, found is not None
-        started = context.elapsed_s()
+    async def _look_up(self, plan: CachePlan, call: Call, context: RequestContext) -> tuple[Answer | None, bool]:
+        """What is in this process or in the store, and whether it satisfies the request."""
+        found = self._lookup.local(plan, call)
         if found is not None or not plan.readable:
-            rate = await self._admission.admit(who, context)
-        elif rate is not None:
-            found = await self._lookup.stored(plan, call)
-        else:
-            rate, found = await self._both(plan, call, who, context)
-        context.store_s += context.elapsed_s() - started - context.queue_s
-        return rate, found, found is not None and self._lookup.satisfies(plan, found)
-
-    async def _both(
-        self, plan: CachePlan, call: Call, who: Principal, context: RequestContext
-    ) -> tuple[Mapping[str, str], Answer | None]:
-        """Both side by side; where one fails the other is cancelled, and the error raised."""
-        admitting = asyncio.ensure_future(self._admission.admit(who, context))
-        looking = asyncio.ensure_future(self._lookup.stored(plan, call))
-        try:
-            return await asyncio.gather(admitting, looking)
-        except BaseException:
-            admitting.cancel()
-            looking.cancel()
-            await asyncio.gather(admitting, looking, return_exceptions=True)
-            raise
+            return found, found is not None
+        started = context.elapsed_s()
+        found = await self._lookup.stored(plan, call)
+        context.store_s += context.elapsed_s() - started
+        return found, found is not None and self._lookup.satisfies(plan, found)
 
     async def _hit(
         self,
@@ -119,16 +117,6 @@ class Pipeline:
         """The upstream is down: a stale answer is better than none, and is marked."""
         self._lookup.record_stale(plan, call, found)
         return self._responder.stale(found, plan, rate, context)
-
-
-def _find(raw: RawRequest, context: RequestContext) -> endpoints.AnyEndpoint:
-    endpoint = endpoints.find(raw.path)
-    if endpoint is None:
-        raise Problem(UNKNOWN_PATH, "See GET / for what is here.")
-    context.endpoint = endpoint.name
-    if raw.method != endpoint.method:
-        raise Problem(WRONG_METHOD, headers={"Allow": endpoint.method})
-    return endpoint
 
 
 _ZERO_WEIGHT = re.compile(r"q=0(\.0{0,3})?")

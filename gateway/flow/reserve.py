@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from gateway.core.metrics import QUOTA_REFUSALS, STORE_ERRORS, UNITS
 from gateway.core.problems import CONCURRENCY_EXCEEDED, QUOTA_EXHAUSTED, STATE_UNAVAILABLE, Problem
 from gateway.core.quota import Limit, LimitConfig, Reservation, Verdict, ratelimit_policy, ratelimit_state
+from gateway.core.retry_after import retry_after, try_again
 from gateway.core.types import Call, Principal
 from gateway.flow.context import RequestContext
 from gateway.flow.runtime import Runtime
@@ -42,7 +43,11 @@ class Reserver:
         if not limits:
             return HeldReservation(call, reservation, Verdict(None, 0.0, ()))
         verdict = await self._queue.acquire(
-            f"work {who.user}", lambda: self._attempt(reservation), waits_for=_is_concurrency
+            "work",
+            who.user,
+            lambda: self._attempt(reservation),
+            waits_for=_is_concurrency,
+            waited_s=context.queue_s,
         )
         context.queue_s += verdict.waited_s
         if verdict.refused_by is not None:
@@ -83,12 +88,13 @@ class Reserver:
     def _refused(self, who: Principal, call: Call, verdict: Verdict, limit: Limit) -> Problem:
         self._meter.count(QUOTA_REFUSALS, limit.name)
         headers = {
-            "Retry-After": str(max(1, round(verdict.retry_after_s + 0.499))),
+            **retry_after(verdict.retry_after_s),
             "RateLimit-Policy": ratelimit_policy(self._limits.all(who)),
             "RateLimit": ratelimit_state(verdict.statuses),
         }
         if limit.kind == "concurrency":
-            return Problem(CONCURRENCY_EXCEEDED, f"{limit.amount} calls at once are allowed.", (), headers)
+            detail = f"{limit.amount} calls at once are allowed; {try_again(verdict.retry_after_s)}."
+            return Problem(CONCURRENCY_EXCEEDED, detail, (), headers)
         left = next((status.remaining for status in verdict.statuses if status.limit == limit), 0)
         detail = f"The call costs {call.units} units; {left} of {limit.amount} are left until midnight UTC."
         return Problem(QUOTA_EXHAUSTED, detail, (), headers)

@@ -131,6 +131,8 @@ class Responder:
             line["flagged"] = call.flagged
         if context.upstream_s:
             line["upstream_ms"] = round(context.upstream_s * 1000, 3)
+        if context.upstream_reason:
+            line["upstream_reason"] = context.upstream_reason
         return line
 
 

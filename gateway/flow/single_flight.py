@@ -6,7 +6,8 @@ Followers share the answer, or the upstream's failure; never a leader's refusal.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,6 +29,26 @@ class FlightResult:
 
 
 NO_RESULT = FlightResult()
+
+
+class Landing:
+    """The result of a flight to come, and how many callers wait for it."""
+
+    def __init__(self, result: "asyncio.Future[FlightResult]", abandon: Callable[[], None] | None) -> None:
+        self.result, self._abandon, self._waiting = result, abandon, 0
+
+    @contextmanager
+    def interest(self) -> Iterator[None]:
+        """One caller, for as long as they wait. When the last one goes away before it has landed, it is abandoned."""
+        self._waiting += 1
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+            if self._waiting == 0 and self._abandon is not None and not self.result.done():
+                self._abandon()
+
+
 Lead = Callable[[], Awaitable[FlightResult]]
 FlightSource = Literal["computed", "process", "distributed"]
 COMPUTED: FlightSource = "computed"
@@ -46,7 +67,12 @@ class SingleFlight:
         self._clock, self._tasks, self._meter = runtime.clock, runtime.tasks, runtime.meter
         self._max_wait_s = max_wait_s
         self._distributed = DistributedFlight(cache, runtime, check, lease_s)
-        self._flights: dict[str, asyncio.Future[FlightResult]] = {}
+        self._flights: dict[str, Landing] = {}
+
+    @property
+    def held(self) -> int:
+        """How many computations are under way."""
+        return len(self._flights)
 
     async def run(
         self,
@@ -56,27 +82,31 @@ class SingleFlight:
         distributed: bool,
         fits: Fits = anything,
         owner: str | None = None,
+        abandon: Callable[[], None] | None = None,
     ) -> tuple[Answer, FlightSource, bool]:
-        """The answer for this cache key , its source, and whether it is stored.
+        """The answer for this cache key, its source, and whether it is stored.
 
         `lead` computes it for exactly one of the callers who ask at the same time, and runs to its end even if that
         caller goes away. Raises the caller's own refusal, the upstream's failure, or 504 where the answer took longer
         than any upstream call may. An answer that does not fit a caller is not shared with them. Without
-        `distributed`, other processes are not asked.
+        `distributed`, other processes are not asked. `abandon` is called when the last caller has gone away.
 
         `owner` is a fresh name under which `lead` puts the answer into the store (CacheStore.put); that ends the lease
         and notifies the others in the same round trip. Without it, another one is needed.
         """
         deadline = self._clock.monotonic() + self._max_wait_s
-        while (flight := self._flights.get(cache_key)) is not None:
-            result = await self._follow(flight, deadline)
+        while (landing := self._flights.get(cache_key)) is not None:
+            with landing.interest():
+                result = await self._follow(landing.result, deadline)
             if result.failure is not None:
                 raise result.failure.with_traceback(None)
             if result.answer is not None and fits(result.answer):
                 self._meter.count(COLLAPSED, "process")
                 return result.answer, "process", result.stored
-        flight = self._flights[cache_key] = asyncio.get_running_loop().create_future()
-        return await self._tasks.run(self._fly(cache_key, lead, flight, fits if distributed else None, owner))
+        landing = self._flights[cache_key] = Landing(asyncio.get_running_loop().create_future(), abandon)
+        with landing.interest():
+            fits_others = fits if distributed else None
+            return await self._tasks.run(self._fly(cache_key, lead, landing.result, fits_others, owner))
 
     async def _follow(self, flight: "asyncio.Future[FlightResult]", deadline: float) -> FlightResult:
         try:

@@ -8,7 +8,6 @@ while; the few calls that everybody makes would otherwise use up the budget.
 """
 
 from gateway.core import spot_check
-from gateway.core.breaker import Breaker
 from gateway.core.cache_plan import CachePlan
 from gateway.core.lru import Lru
 from gateway.core.metrics import DIVERGENCE, SPOT_CHECKS, STORE_ERRORS, UNITS
@@ -20,6 +19,8 @@ from gateway.flow.local_cache import LocalCache
 from gateway.flow.reserve import HeldReservation, Reserver
 from gateway.flow.runtime import Runtime
 from gateway.flow.shared_cache import SharedCache
+from gateway.flow.turns import Turns
+from gateway.flow.upstream_queue import UpstreamQueue
 from gateway.ports import Ledger, PurgeStore, StoreUnavailable
 
 MAX_CONCURRENT = 2
@@ -76,13 +77,13 @@ class SpotChecker:
         local_cache: LocalCache,
         purge_store: PurgeStore,
         dispatcher: Dispatcher,
-        breaker: Breaker,
+        queue: UpstreamQueue,
         budget: SpotCheckBudget,
         config: SpotCheckConfig,
         runtime: Runtime,
     ) -> None:
         self._cache, self._local_cache, self._purge_store = cache, local_cache, purge_store
-        self._dispatcher, self._breaker, self._budget, self._config = dispatcher, breaker, budget, config
+        self._dispatcher, self._queue, self._budget, self._config = dispatcher, queue, budget, config
         self._clock, self._tasks, self._meter = runtime.clock, runtime.tasks, runtime.meter
         self._running: set[str] = set()
         self._confirmed: Lru[float] = Lru(CONFIRMED_BYTES)
@@ -90,6 +91,11 @@ class SpotChecker:
         self._hits_left = spot_check.NEVER
         self._choose_next()
         self._create_series()
+
+    @property
+    def bytes(self) -> int:
+        """What is remembered of earlier checks takes this."""
+        return self._confirmed.bytes
 
     def consider(self, plan: CachePlan, call: Call, hit: Answer) -> None:
         """One hit, as its caller gets it. Costs a subtraction, but for the few that are chosen."""
@@ -103,7 +109,7 @@ class SpotChecker:
         if now < (self._confirmed.get((cache_key, call.canonical_digest)) or now):
             self._meter.count(SPOT_CHECKS, "recent")
             return
-        if len(self._running) >= MAX_CONCURRENT or self._breaker.state() != "closed":
+        if len(self._running) >= MAX_CONCURRENT or not self._queue.is_healthy():
             self._meter.count(SPOT_CHECKS, "busy")
             return
         self._running.add(cache_key)
@@ -157,7 +163,8 @@ class SpotChecker:
     async def _compute(self, held: HeldReservation) -> Answer | None:
         may_have_worked = True  # as for a caller: whatever interrupts the computation, the upstream may have worked
         try:
-            computed = await self._dispatcher.compute(held.call)
+            request = self._queue.request_for(BUDGET_HOLDER, held.call, 0.0, patient=False)
+            computed = await self._dispatcher.compute(held.call, Turns(self._queue, request, self._clock))
             may_have_worked = computed.may_have_worked
         finally:
             self._budget.settle(held, may_have_worked)

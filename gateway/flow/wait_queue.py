@@ -12,6 +12,7 @@ from dataclasses import replace
 from gateway.core.metrics import QUEUE_WAITS
 from gateway.core.quota import Verdict
 from gateway.flow.runtime import Runtime
+from gateway.flow.waiting_limit import WaitingLimit
 
 Attempt = Callable[[], Awaitable[Verdict]]
 Turn = asyncio.Future[None]
@@ -19,43 +20,60 @@ POLL_S = 0.05
 
 
 class WaitQueue:
-    """Queues by name. `max_waiting` bounds all of them together; beyond it a refusal is passed on at once."""
+    """Queues by name. `limit` bounds who waits, here and elsewhere; beyond it a refusal is passed on at once."""
 
-    def __init__(self, runtime: Runtime, max_wait_s: float, max_waiting: int) -> None:
+    def __init__(self, runtime: Runtime, max_wait_s: float, limit: WaitingLimit) -> None:
         self._clock, self._meter = runtime.clock, runtime.meter
-        self._max_wait_s, self._max_waiting = max_wait_s, max_waiting
+        self._max_wait_s, self._limit = max_wait_s, limit
         self._queues: dict[str, deque[Turn]] = {}
-        self._waiting = 0
 
-    async def acquire(self, name: str, attempt: Attempt, waits_for: Callable[[Verdict], bool] | None = None) -> Verdict:
-        """The verdict of `attempt`, repeated while it refuses for a reason that passes soon enough."""
+    async def acquire(
+        self,
+        what: str,
+        user: str,
+        attempt: Attempt,
+        *,
+        waits_for: Callable[[Verdict], bool] | None = None,
+        waited_s: float = 0.0,
+    ) -> Verdict:
+        """The verdict of `attempt`, repeated while it refuses for a reason that passes soon enough.
+
+        Each user has a queue for each `what`. `waited_s` has gone by for other limits: all waits together are bounded.
+        """
+        name = f"{what} {user}"
+        arrived = self._clock.monotonic()
+        deadline = arrived + max(0.0, self._max_wait_s - waited_s)
         if name not in self._queues:
             verdict = await attempt()
-            if verdict.admitted or not _may_wait(verdict, self._max_wait_s, waits_for) or self._is_full():
+            waits = _may_wait(verdict, deadline - self._clock.monotonic(), waits_for)
+            if verdict.admitted or not waits or self._limit.is_full(user):
                 return verdict
-        elif self._is_full():
+        elif self._limit.is_full(user) or deadline <= arrived:
             return await attempt()
-        return await self._wait(name, attempt, waits_for)
-
-    async def _wait(self, name: str, attempt: Attempt, waits_for: Callable[[Verdict], bool] | None) -> Verdict:
-        arrived = self._clock.monotonic()
-        queue = self._queues.setdefault(name, deque())
-        turn: Turn = asyncio.get_running_loop().create_future()
-        queue.append(turn)
-        self._waiting += 1
+        self._limit.enter(user)
         try:
-            if queue[0] is turn:
-                turn.set_result(None)
-            await self._await_turn(turn, arrived)
-            verdict = await self._try_until(attempt, arrived + self._max_wait_s, waits_for)
+            verdict = await self._wait(name, attempt, deadline, waits_for)
         finally:
-            self._waiting -= 1
-            self._leave(name, queue, turn)
+            self._limit.leave(user)
         self._meter.count(QUEUE_WAITS, "admitted" if verdict.admitted else "refused")
         return replace(verdict, waited_s=self._clock.monotonic() - arrived)
 
-    async def _await_turn(self, turn: Turn, arrived: float) -> None:
-        left = arrived + self._max_wait_s - self._clock.monotonic()
+    async def _wait(
+        self, name: str, attempt: Attempt, deadline: float, waits_for: Callable[[Verdict], bool] | None
+    ) -> Verdict:
+        queue = self._queues.setdefault(name, deque())
+        turn: Turn = asyncio.get_running_loop().create_future()
+        queue.append(turn)
+        try:
+            if queue[0] is turn:
+                turn.set_result(None)
+            await self._await_turn(turn, deadline)
+            return await self._try_until(attempt, deadline, waits_for)
+        finally:
+            self._leave(name, queue, turn)
+
+    async def _await_turn(self, turn: Turn, deadline: float) -> None:
+        left = deadline - self._clock.monotonic()
         try:
             async with asyncio.timeout(max(0.0, left)):
                 await turn
@@ -71,10 +89,6 @@ class WaitQueue:
             if verdict.admitted or not _may_wait(verdict, left, waits_for):
                 return verdict
             await self._clock.sleep(min(left, max(0.005, verdict.retry_after_s)))
-
-    def _is_full(self) -> bool:
-        # Asked of newcomers only: a caller who waits has their place.
-        return self._waiting >= self._max_waiting
 
     def _leave(self, name: str, queue: deque[Turn], turn: Turn) -> None:
         first = queue[0] is turn

@@ -5,7 +5,8 @@ lost store is `StoreUnavailable`, a lost audit file `AuditUnavailable`.
 """
 
 from gateway.ports.cache_stores import CacheStore, LeaseClaim, NamespaceContents, NamespaceStore, NotStored, PurgeStore
-from gateway.ports.process import AccessLog, Clock, Meter, RawRequest
+from gateway.ports.process import AccessLog, BodyRoom, Clock, Meter, RawRequest
+from gateway.ports.reader import Reader
 from gateway.ports.state_stores import AuditLog, AuditUnavailable, Directory, Ledger, StoreUnavailable, Throttle, Usage
 from gateway.ports.upstream import Upstream, UpstreamLoss, UpstreamReply, UpstreamRequest
 
@@ -13,6 +14,7 @@ __all__ = [
     "AccessLog",
     "AuditLog",
     "AuditUnavailable",
+    "BodyRoom",
     "CacheStore",
     "Clock",
     "Directory",
@@ -24,6 +26,7 @@ __all__ = [
     "NotStored",
     "PurgeStore",
     "RawRequest",
+    "Reader",
     "StoreUnavailable",
     "Throttle",
     "Upstream",

@@ -6,6 +6,22 @@ from typing import Any, Protocol
 from gateway.core.metrics import Metric
 
 
+class BodyRoom(Protocol):
+    """Room for one body, to be taken before it is read."""
+
+    def try_take(self, size: int) -> bool:
+        """Whether there was room for this many bytes at once."""
+        ...
+
+    async def take(self, size: int) -> None:
+        """Wait for room. Asked once a body: who holds some must not wait for more."""
+        ...
+
+    def keep(self, size: int) -> None:
+        """The body was smaller than what was taken."""
+        ...
+
+
 class RawRequest(Protocol):
     """What arrived, untrusted. Header names are case-insensitive; the query is undecoded."""
 
@@ -16,8 +32,8 @@ class RawRequest(Protocol):
     @property
     def query(self) -> str: ...
     def header(self, name: str) -> str | None: ...
-    async def read(self, max_bytes: int) -> bytes | None:
-        """The whole body, or None where it is larger than `max_bytes`."""
+    async def read(self, max_bytes: int, room: BodyRoom) -> bytes | None:
+        """The whole body, or None where it is larger than `max_bytes`; nothing is read on without room for it."""
         ...
 
 

@@ -6,12 +6,13 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class UpstreamRequest:
-    """One attempt. `secret` is the upstream key; it appears in no repr."""
+    """One attempt of at most `timeout_s`. `secret` is the upstream key; it appears in no repr."""
 
     target: str
     body: bytes = field(repr=False)
     secret: str = field(repr=False)
     max_answer_bytes: int
+    timeout_s: float = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,10 @@ class UpstreamReply:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamLoss:
-    """No complete reply. `sent` is False only if the upstream provably did not get the whole request."""
+    """No complete reply. `sent` is False only if the upstream provably did not get the whole request.
+
+    The reasons `too_large` (the answer) and `own_limit` (descriptors, memory) are this side's, not the upstream's.
+    """
 
     reason: str
     sent: bool

@@ -11,17 +11,9 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from gateway.core import tracks
-from gateway.core.tracks import FUNCTION, SASA, SECONDARY_STRUCTURE, SEQUENCE, STRUCTURE
+from gateway.core.tracks import FUNCTION, MASK_LETTER, SASA, SASA_EDGES, SECONDARY_STRUCTURE, SEQUENCE, STRUCTURE
 from gateway.sandbox import draws
 from gateway.sandbox.bodies import Inputs, RefusedError
-
-MASK_LETTER: Final = "_"
-# Square ångström; esm/utils/constants/esm3.py, SASA_DISCRETIZATION_BOUNDARIES
-_SASA_EDGES: Final = (
-    *(0.8, 4.0, 9.6, 16.4, 24.5, 32.9, 42.0, 51.5),
-    *(61.2, 70.9, 81.6, 93.3, 107.2, 125.4, 151.4),
-)
-_SASA_WORDS: Final = ("<pad>", "<motif>", "<unk>")
 
 
 def _letters(letters: str, first: int, mask: int) -> Mapping[str, int]:
@@ -81,10 +73,10 @@ def _sasa_id(area: float | str | None) -> int:
     if area is None:
         return SASA.mask
     if isinstance(area, str):
-        if area not in _SASA_WORDS:
+        if area not in tracks.SASA_WORDS:
             raise RefusedError(500, "sasa: not a token")
-        return _SASA_WORDS.index(area)
-    return SASA.ordinary.start + bisect_left(_SASA_EDGES, area)
+        return tracks.SASA_WORDS.index(area)
+    return SASA.ordinary.start + bisect_left(SASA_EDGES, area)
 
 
 def _structure_tokens(coordinates: list[Any]) -> list[int]:
@@ -118,7 +110,7 @@ def _decode_ss8(tokens: list[int]) -> str | None:
 
 def _decode_sasa(tokens: list[int]) -> list[float | None] | None:
     """The middle of each bin, as the real tokenizer answers; the last bin ends at twice its lower edge."""
-    edges = (0.0, *_SASA_EDGES, 2 * _SASA_EDGES[-1])
+    edges = (0.0, *SASA_EDGES, 2 * SASA_EDGES[-1])
     first = SASA.ordinary.start
     areas = [
         round((edges[token - first] + edges[token - first + 1]) / 2, 4) if token >= first else None

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 from gateway.core.rules import unknown_rules
+from gateway.core.sampler_checks import unknown_checks
 from gateway.settings.errors import SettingError
 from gateway.settings.limits import HolderLimits
 from gateway.settings.model import Settings
@@ -30,6 +31,11 @@ def _connect(settings: Settings) -> str | None:
 
 def _first_byte(settings: Settings) -> str | None:
     return "is longer than upstream.total_s" if settings.upstream.first_byte_s > settings.upstream.total_s else None
+
+
+def _user_bodies(settings: Settings) -> str | None:
+    request = settings.request
+    return "is more than request.bodies_bytes" if request.user_bodies_bytes > request.bodies_bytes else None
 
 
 def _ports(settings: Settings) -> str | None:
@@ -79,6 +85,11 @@ def _rules(settings: Settings) -> str | None:
     return f"unknown rules: {', '.join(strange)}" if strange else None
 
 
+def _checks(settings: Settings) -> str | None:
+    strange = unknown_checks(settings.request.checks)
+    return f"unknown checks: {', '.join(strange)}" if strange else None
+
+
 def _state_url(settings: Settings) -> str | None:
     return _store(settings.stores.state_url)
 
@@ -105,6 +116,7 @@ RULES: tuple[Rule, ...] = (
     (("admission.reservation_lease_s", "upstream.total_s"), _lease),
     (("upstream.connect_s", "upstream.total_s"), _connect),
     (("upstream.first_byte_s", "upstream.total_s"), _first_byte),
+    (("request.user_bodies_bytes", "request.bodies_bytes"), _user_bodies),
     (("listen.metrics_port", "listen.port", "listen.host", "listen.metrics_host"), _ports),
     (("secrets.master_file", "stores.state_url"), _master),
     (("upstream.ask_pickle",), _pickle),
@@ -113,6 +125,7 @@ RULES: tuple[Rule, ...] = (
     (("upstream.keys",), _key_names),
     (("cache.classes", "cache.enabled"), _classes),
     (("cache.rules",), _rules),
+    (("request.checks",), _checks),
     (("stores.state_url",), _state_url),
     (("stores.cache_url",), _cache_url),
 )

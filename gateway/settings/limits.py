@@ -54,13 +54,23 @@ class LimitsSettings(SettingsTable):
 
 
 class AdmissionSettings(SettingsTable):
-    """How long a request may wait for a rate or concurrency limit, and what becomes of a crashed reservation."""
+    """How long a request may wait, how places at the upstream are shared, and what a crashed reservation holds."""
 
     max_wait_s: Annotated[float, Field(ge=0, le=60)] = Field(
-        2.0, description="Longest wait for a rate limit, and again for a concurrency limit, before a 429."
+        2.0,
+        description="Longest wait before a 429, for rate, concurrency, resting upstream keys and an open circuit "
+        "breaker together. Waiting for a place at the upstream counts in upstream.total_s instead.",
     )
     max_waiting: Annotated[int, Field(ge=0)] = Field(
-        1000, description="Requests that may wait at the same time, per worker."
+        4096, description="Requests that may wait at the same time, per worker."
+    )
+    max_waiting_per_user: Annotated[int, Field(ge=0)] = Field(
+        1024, description="Requests of one user that may wait at the same time, per worker."
+    )
+    weights: Mapping[str, Annotated[float, Field(ge=0.01, le=100)]] = Field(
+        default_factory=dict,
+        description="Shares of the places at the upstream, by user, while there are more calls than places; others "
+        "have 1.0, and 2.0 is twice as many units.",
     )
     reservation_lease_s: Seconds = Field(
         660.0,

@@ -1,6 +1,7 @@
 """The gateway's own API, `/gateway/v1/*`: explanations and receipts as JSON.
 
-Like every other request they need a virtual key. There is no administration here.
+Like every other request they need a virtual key, and are charged to its user's rate before they are read. There is no
+administration here.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -9,14 +10,14 @@ from typing import Any
 import orjson
 
 from gateway.core.problems import UNKNOWN_PATH, WRONG_METHOD, Problem
-from gateway.core.types import Response
+from gateway.core.types import Principal, Response
 from gateway.flow.context import RequestContext
 from gateway.flow.explain import Explainer
 from gateway.ports import RawRequest
 
 PREFIX = "/gateway/v1/"
 ROUTES = ("POST /gateway/v1/explain", "GET /gateway/v1/receipts/{id}")
-_Handler = Callable[[RawRequest, RequestContext, str], Awaitable[Mapping[str, Any]]]
+_Handler = Callable[[RawRequest, Principal, RequestContext, str], Awaitable[Mapping[str, Any]]]
 
 
 class GatewayApi:
@@ -32,17 +33,33 @@ class GatewayApi:
     async def handle(self, raw: RawRequest, context: RequestContext) -> Response:
         """The response to a request under `PREFIX`; raises a Problem."""
         context.endpoint = "gateway"
+        try:
+            handler, rest = self._find(raw)
+        except Problem:
+            if raw.header("Authorization") is not None:
+                await self._explain.admit(raw, context)
+            raise
+        who, rate = await self._explain.admit(raw, context)
+        content = orjson.dumps(await handler(raw, who, context, rest))
+        fields = {"Cache-Control": "private, no-store", "X-Request-Id": context.request_id, **rate}
+        return Response(200, content, fields)
+
+    def _find(self, raw: RawRequest) -> tuple[_Handler, str]:
+        """The handler and the rest of the path; a 404 or 405 problem."""
         name, _, rest = raw.path.removeprefix(PREFIX).partition("/")
         if name not in self._routes or (name == "receipts") != bool(rest):
             raise Problem(UNKNOWN_PATH, "GET / lists the endpoints.")
         methods, handler = self._routes[name]
         if raw.method not in methods:
             raise Problem(WRONG_METHOD, headers={"Allow": ", ".join(methods)})
-        content = orjson.dumps(await handler(raw, context, rest))
-        return Response(200, content, {"Cache-Control": "private, no-store", "X-Request-Id": context.request_id})
+        return handler, rest
 
-    async def _explain_call(self, raw: RawRequest, context: RequestContext, _: str) -> Mapping[str, Any]:
-        return await self._explain.call(raw, context)
+    async def _explain_call(
+        self, raw: RawRequest, who: Principal, context: RequestContext, _: str
+    ) -> Mapping[str, Any]:
+        return await self._explain.call(raw, who, context)
 
-    async def _read_receipt(self, raw: RawRequest, context: RequestContext, identifier: str) -> Mapping[str, Any]:
-        return await self._explain.receipt(raw, context, identifier)
+    async def _read_receipt(
+        self, _: RawRequest, who: Principal, context: RequestContext, identifier: str
+    ) -> Mapping[str, Any]:
+        return self._explain.receipt(identifier, context)

@@ -1,5 +1,6 @@
 """`GET /` lists the endpoints; `/livez` and `/readyz` are health checks."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 import orjson
@@ -28,8 +29,14 @@ def pages(ready: Readiness) -> dict[str, Callable[[web.BaseRequest], Awaitable[w
     async def livez(_: web.BaseRequest) -> web.StreamResponse:
         return _json(200, {"alive": True})
 
+    looking: asyncio.Future[Mapping[str, bool]] | None = None
+
     async def readyz(_: web.BaseRequest) -> web.StreamResponse:
-        parts = await ready()
+        # Anybody may ask, and many at once are answered by one look at the stores.
+        nonlocal looking
+        if looking is None or looking.done():
+            looking = asyncio.ensure_future(ready())
+        parts = await asyncio.shield(looking)
         is_ready = all(ok for part, ok in parts.items() if part != "cache")
         return _json(200 if is_ready else 503, {"ready": is_ready, **parts})
 

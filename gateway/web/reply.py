@@ -25,11 +25,16 @@ SERVER = "esm-gateway"
 
 def reply(request: web.BaseRequest, response: Response) -> web.StreamResponse:
     """The response for aiohttp to send to this request."""
-    if request.method == "POST" and request.version == HttpVersion11 and request.keep_alive:
+    # Who expects 100 Continue and is refused may send the body or not; what follows cannot be told from it.
+    unsure = not request.content.is_eof() and "Expect" in request.headers
+    if request.method == "POST" and request.version == HttpVersion11 and request.keep_alive and not unsure:
         return DirectResponse(response)
-    return web.Response(
+    plain = web.Response(
         status=response.status, reason=REASONS[response.status], body=response.body, headers=_headers(response)
     )
+    if unsure:
+        plain.force_close()
+    return plain
 
 
 class DirectResponse(web.StreamResponse):

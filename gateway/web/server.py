@@ -16,7 +16,11 @@ from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
 
 from gateway.core.problems import INTERNAL, NOT_HTTP
+from gateway.web.connections import ConnectionTable, address_of
+from gateway.web.request import READ_BUFFER
 
+# For how long the rest of a refused body is read and dropped, so that its sender gets to see the refusal.
+LINGER_S = 2.0
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
@@ -25,13 +29,32 @@ class QuietConnection(RequestHandler):
 
     def __init__(self, manager: "Server", *, header_s: float, **options: Any) -> None:
         super().__init__(manager, **options)
-        self._header_s = header_s
+        self._header_s, self._table = header_s, manager.table
+        self.key_accepted, self.address = False, ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # The first request has a timeout of its own; aiohttp has one for all (web_protocol.py, 3.14).
         keepalive_timeout, self._keepalive_timeout = self._keepalive_timeout, self._header_s
+        self.address = address_of(transport)
         super().connection_made(transport)
         self._keepalive_timeout = keepalive_timeout
+
+    def drop(self) -> None:
+        """Close it now, even where the other end does not read what is left to send."""
+        transport = self.transport
+        if transport is not None and transport.get_write_buffer_size():
+            transport.abort()
+        self.force_close()
+
+    async def _handle_request(
+        self, request: web.BaseRequest, start_time: float | None, request_handler: Handler
+    ) -> tuple[web.StreamResponse, bool]:
+        # aiohttp's step from a parsed head to a sent answer: a request in progress (web_protocol.py, 3.14).
+        self._table.begin(self)
+        try:
+            return await super()._handle_request(request, start_time, request_handler)
+        finally:
+            self._table.end(self)
 
     def handle_error(
         self,
@@ -59,11 +82,37 @@ class QuietConnection(RequestHandler):
 
 
 class Server(web.Server):
-    """One handler for every request; bodies up to `max_body_bytes`."""
+    """One handler for every request; bodies up to `max_body_bytes`, connections as many as `table` has room for."""
 
-    def __init__(self, handler: Handler, *, max_body_bytes: int, keepalive_s: float, header_s: float) -> None:
-        super().__init__(handler, request_factory=self._request, access_log=None, keepalive_timeout=keepalive_s)
-        self._max_body_bytes, self._header_s = max_body_bytes, header_s
+    def __init__(
+        self,
+        handler: Handler,
+        *,
+        table: ConnectionTable,
+        max_body_bytes: int,
+        keepalive_s: float,
+        header_s: float,
+        linger_s: float = LINGER_S,
+    ) -> None:
+        super().__init__(
+            handler,
+            request_factory=self._request,
+            access_log=None,
+            keepalive_timeout=keepalive_s,
+            read_bufsize=READ_BUFFER,
+            lingering_time=linger_s,
+        )
+        self.table, self._max_body_bytes, self._header_s = table, max_body_bytes, header_s
+
+    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
+        super().connection_made(handler, transport)
+        if isinstance(handler, QuietConnection):
+            self.table.opened(handler)
+
+    def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
+        super().connection_lost(handler, exc)
+        if isinstance(handler, QuietConnection):
+            self.table.closed(handler)
 
     def _request(
         self,

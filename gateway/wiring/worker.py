@@ -13,7 +13,9 @@ from aiohttp import web
 from gateway import __version__
 from gateway.adapters.access_log import NoAccessLog, StreamAccessLog
 from gateway.adapters.clock import SystemClock
+from gateway.adapters.descriptors import left_for_callers, none_left, raise_soft_limit
 from gateway.adapters.prometheus import PrometheusMeter
+from gateway.adapters.reader_process import Command as ReaderCommand
 from gateway.adapters.redis_audit_head import RedisAuditHead
 from gateway.adapters.redis_cache import RedisCache
 from gateway.adapters.redis_directory import RedisDirectory
@@ -23,27 +25,39 @@ from gateway.adapters.redis_purges import RedisPurges
 from gateway.adapters.redis_throttle import RedisThrottle
 from gateway.adapters.upstream_http import HttpUpstream
 from gateway.core import sealing
-from gateway.flow.dispatch import UpstreamKey
+from gateway.core.upstream_key import UpstreamKey
 from gateway.flow.runtime import BackgroundTasks, Runtime
-from gateway.ports import StoreUnavailable
+from gateway.ports import Clock, Meter, StoreUnavailable
 from gateway.settings import Settings, master_secret, read_secret
+from gateway.web.connections import ConnectionTable
 from gateway.web.gateway_api import GatewayApi
 from gateway.web.health import pages
 from gateway.web.proxy import Proxy
 from gateway.web.server import Server
 from gateway.wiring.assembly import Adapters, Flow, assemble
+from gateway.wiring.reader import reader_process
 from gateway.wiring.stores import clients, open_audit
 
 log = logging.getLogger(__name__)
 BACKLOG = 1024
+ACCEPTED_AT_ONCE = 8
+ROOM_CHECK_S = 1.0
+# For stores, audit, logs and listeners, and for callers who were accepted and are not counted yet.
+OWN_DESCRIPTORS = 64
 # Objects that may be there more than at the last collection; a large body is about 10,000.
 COLLECT_AFTER = 100_000
 
 
 async def run_worker(
-    settings: Settings, slot: int, sockets: list[socket.socket], on_ready: Callable[[], None], stop: asyncio.Event
+    settings: Settings,
+    slot: int,
+    sockets: list[socket.socket],
+    on_ready: Callable[[], None],
+    stop: asyncio.Event,
+    reader_command: ReaderCommand,
 ) -> None:
     """One worker, from start to drained: serves on these sockets until `stop`. The stores' URLs must be set."""
+    raise_soft_limit()
     master = master_secret(settings)
     tasks, clock = BackgroundTasks(log.error), SystemClock()
     async with AsyncExitStack() as stack:
@@ -52,6 +66,8 @@ async def run_worker(
         state, cache = await clients(settings, stack)
         upstream = _upstream(settings)
         stack.push_async_callback(upstream.close)
+        reader = reader_process(reader_command, settings, meter, log.warning)
+        stack.push_async_callback(reader.close)
         access_log = StreamAccessLog(1) if settings.log.access else NoAccessLog()
         stack.callback(access_log.close)
         sealing_key = sealing.derive_key(master, "directory")
@@ -66,6 +82,7 @@ async def run_worker(
             upstream=upstream,
             audit=await open_audit(settings, master, head, clock),
             access_log=access_log,
+            reader=reader,
             runtime=Runtime(clock, meter, tasks),
         )
         keys = [UpstreamKey(key.id, read_secret(key.file).decode(), key.concern) for key in settings.upstream.keys]
@@ -84,29 +101,41 @@ async def _serve(
     await flow.poller.poll()
     clock, meter, tasks = adapters.runtime.clock, adapters.runtime.meter, adapters.runtime.tasks
     loops = [
-        asyncio.ensure_future(part.forever()) for part in (flow.poller, flow.admission, flow.dispatcher, flow.stats)
+        asyncio.ensure_future(part.forever())
+        for part in (flow.poller, flow.admission, flow.places, flow.stats, flow.policy, flow.holdings)
     ]
     ready = pages(partial(_ready, adapters))
-    proxy = Proxy(flow.pipeline, GatewayApi(flow.explainer), flow.responder, ready, clock, meter)
-    listen = settings.listen
-    server = Server(
-        proxy,
-        max_body_bytes=settings.request.max_body_bytes,
-        keepalive_s=listen.keepalive_s,
-        header_s=listen.header_timeout_s,
-    )
-    runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=listen.drain_s)
+    api, pace = GatewayApi(flow.explainer), settings.request.body_pace
+    proxy = Proxy(flow.pipeline, api, flow.responder, ready, clock, meter, pace)
+    server = _server(settings, proxy, meter)
+    runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=settings.listen.drain_s)
     await runner.setup()
     for listener in sockets:
-        await web.SockSite(runner, listener, backlog=BACKLOG).start()
+        # asyncio accepts as many at once as its backlog says, before any of them counts; the kernel's own is set after.
+        await web.SockSite(runner, listener, backlog=ACCEPTED_AT_ONCE).start()
+        listener.listen(BACKLOG)
+    loops.append(asyncio.ensure_future(_keep_room(server.table, clock)))
     _collect_less()
     on_ready()
     await stop.wait()
-    await _finish(runner, server, tasks, listen.drain_s)
+    await _finish(runner, server, tasks, settings.listen.drain_s)
     for loop in loops:
         loop.cancel()
     await asyncio.gather(*loops, return_exceptions=True)
     await flow.admission.close()
+    await flow.policy.close()
+
+
+def _server(settings: Settings, proxy: Proxy, meter: Meter) -> Server:
+    listen = settings.listen
+    room = partial(left_for_callers, settings.upstream.max_concurrent + OWN_DESCRIPTORS)
+    return Server(
+        proxy,
+        table=ConnectionTable(room, listen.connections_per_address, meter),
+        max_body_bytes=settings.request.max_body_bytes,
+        keepalive_s=listen.keepalive_s,
+        header_s=listen.header_timeout_s,
+    )
 
 
 async def _finish(runner: web.ServerRunner, server: Server, tasks: BackgroundTasks, drain_s: float) -> None:
@@ -124,6 +153,19 @@ async def _finish(runner: web.ServerRunner, server: Server, tasks: BackgroundTas
         for connection in server.connections:
             connection.force_close()
     await tasks.drain(max(0.0, deadline - loop.time()))
+
+
+async def _keep_room(table: ConnectionTable, clock: Clock) -> None:
+    """Close idle connections where the limit was lowered, or where descriptors ran out in spite of the reserve.
+
+    Nobody says so: without a descriptor libuv accepts newcomers and closes them at once (uv__emfile_trick).
+    """
+    while True:
+        await clock.sleep(ROOM_CHECK_S)
+        table.trim()
+        if none_left():
+            log.error("out of file descriptors; idle connections are closed")
+            table.make_room(ACCEPTED_AT_ONCE)
 
 
 def _collect_less() -> None:
@@ -160,6 +202,5 @@ def _upstream(settings: Settings) -> HttpUpstream:
         connect_s=part.connect_s,
         first_byte_s=part.first_byte_s,
         total_s=part.total_s,
-        max_concurrent=part.max_concurrent,
         keepalive_s=part.keepalive_s,
     )

@@ -1,8 +1,12 @@
 """The way to the upstream, against the sandbox's faults and a raw server: what comes back, and what was sent."""
 
 import asyncio
+import errno
+import socket
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any
+from unittest.mock import Mock
 
 import aiohttp
 import orjson
@@ -29,9 +33,9 @@ def asked(**changes: Any) -> UpstreamRequest:
     return UpstreamRequest("/api/v1/generate_tensor", **{**values, **changes})
 
 
-def client(url: str, *, max_concurrent: int = 8, **deadlines: float) -> HttpUpstream:
+def client(url: str, **deadlines: float) -> HttpUpstream:
     times = {"connect_s": 2.0, "first_byte_s": 2.0, "total_s": 4.0, "keepalive_s": 5.0, **deadlines}
-    return HttpUpstream(url, max_concurrent=max_concurrent, **times)
+    return HttpUpstream(url, **times)
 
 
 def beside_the_sandbox(play: Play, fault: Mapping[str, Any] | None = None, **options: Any) -> None:
@@ -194,13 +198,19 @@ def test_the_key_is_in_no_repr() -> None:
     assert "sequence" not in repr(asked())
 
 
-def test_no_more_calls_than_the_cap_are_under_way_and_who_waits_too_long_was_never_sent() -> None:
-    async def play(upstream: HttpUpstream, url: str) -> None:
-        replies = await asyncio.gather(*(upstream.send(asked()) for _ in range(5)))
-        crowded = UpstreamLoss("pool_full", sent=False, timed_out=True)
-        assert [reply == crowded for reply in replies] == [False] * 4 + [True]
-        async with aiohttp.ClientSession() as session, session.get(f"{url}/__sandbox/calls") as response:
-            assert (await response.json())["total"] == 4
+def test_a_call_gets_no_more_time_than_it_has_left() -> None:
+    async def play(upstream: HttpUpstream, _: str) -> None:
+        late = replace(asked(), timeout_s=0.2)
+        assert await upstream.send(late) == UpstreamLoss("no answer in time", sent=True, timed_out=True)
 
-    # Two places, each call takes 0.4 s: the fifth would have to wait for 0.8 s.
-    beside_the_sandbox(play, {"latency_s": 0.4}, first_byte_s=0.6, max_concurrent=2)
+    beside_the_sandbox(play, {"latency_s": 3.0})
+
+
+def test_without_a_descriptor_nothing_was_sent_and_it_is_our_own_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def play(upstream: HttpUpstream, _: str) -> None:
+        for number in (errno.EMFILE, errno.ENFILE):
+            monkeypatch.setattr(socket, "socket", Mock(side_effect=OSError(number, "no descriptor")))
+            assert await upstream.send(asked()) == UpstreamLoss("own_limit", sent=False, timed_out=False)
+            monkeypatch.undo()
+
+    beside_the_sandbox(play)

@@ -22,14 +22,16 @@ from gateway.core.types import (
     Principal,
     Response,
 )
+from gateway.core.upstream_key import UpstreamKey
 from gateway.flow.context import RequestContext
-from gateway.flow.dispatch import UpstreamKey
 from gateway.flow.runtime import BackgroundTasks, Runtime
-from gateway.ports import UpstreamReply, UpstreamRequest
+from gateway.ports import BodyRoom, UpstreamReply, UpstreamRequest
 from gateway.settings import Settings
 from gateway.wiring.assembly import Adapters, assemble, key_pepper
+from gateway.wiring.cache_config import parse_config
 from tests.fakes.cache import FakeCache
 from tests.fakes.namespaces import FakePurges
+from tests.fakes.reader import FakeReader
 from tests.fakes.stores import FakeLedger, Journal
 from tests.fakes.world import FakeClock
 from tests.fakes.world import FakeWorld as FakeWorld
@@ -65,9 +67,13 @@ class Raw:
     def header(self, name: str) -> str | None:
         return self.headers.get(name.lower())
 
-    async def read(self, max_bytes: int) -> bytes | None:
+    async def read(self, max_bytes: int, room: BodyRoom) -> bytes | None:
+        if len(self.body) > max_bytes:
+            return None
+        if not room.try_take(len(self.body)):
+            await room.take(len(self.body))
         self.was_read = True
-        return self.body if len(self.body) <= max_bytes else None
+        return self.body
 
 
 def answering(request: UpstreamRequest) -> UpstreamReply:
@@ -105,6 +111,7 @@ class Harness:
         self.add_key(limits or Limits())
         self.upstream_keys = [UpstreamKey("plain", "up-plain"), UpstreamKey("marked", "up-marked", concern=True)]
         m = self.memory
+        self.reader = FakeReader(parse_config(self.settings))
         adapters = Adapters(
             directory=m.directory,
             ledger=m.ledger,
@@ -115,6 +122,7 @@ class Harness:
             upstream=m.upstream,
             audit=m.audit,
             access_log=m.access,
+            reader=self.reader,
             runtime=Runtime(m.clock, m.meter, self.tasks),
         )
         self.flow = assemble(adapters, self.settings, MASTER, self.upstream_keys)

@@ -14,15 +14,18 @@ from gateway.flow.admission import ALLOWANCE_S, MAX_IN_ADVANCE, Admission
 from gateway.flow.context import RequestContext
 from gateway.flow.runtime import BackgroundTasks
 from gateway.flow.wait_queue import WaitQueue
+from gateway.flow.waiting_limit import WaitingLimit
 from tests.fakes.stores import FakeLedger
 from tests.flow.harness import Parts, a_principal
 
 WIDE = Limits(requests_per_minute=6000, burst=3000)
 
 
-def a_desk(parts: Parts, tasks: BackgroundTasks, max_wait_s: float = 0.0) -> Admission:
-    queue = WaitQueue(parts.runtime(tasks), max_wait_s, 100)
-    return Admission(parts.ledger, LimitConfig(), queue, parts.runtime(tasks))
+def a_desk(
+    parts: Parts, tasks: BackgroundTasks, max_wait_s: float = 0.0, config: LimitConfig | None = None
+) -> Admission:
+    queue = WaitQueue(parts.runtime(tasks), max_wait_s, WaitingLimit(parts.meter, 100, 100))
+    return Admission(parts.ledger, config or LimitConfig(), queue, parts.runtime(tasks), max_wait_s)
 
 
 async def admit(desk: Admission, who: Principal) -> Mapping[str, str]:
@@ -166,7 +169,9 @@ def test_a_refusal_says_which_limit_and_never_a_time_that_is_too_early() -> None
         with pytest.raises(Problem) as refused:
             await admit(desk, who)
         assert (refused.value.type.slug, refused.value.type.status) == ("rate-exceeded", 429)
-        assert refused.value.headers == {**shown, "Retry-After": "2"}
+        # It was held for half a second, and says what is left then.
+        assert refused.value.headers == {**shown, "RateLimit": '"key-requests";r=0;t=1', "Retry-After": "1"}
+        assert "frees up in 1 s" in refused.value.detail
         await parts.clock.sleep(float(refused.value.headers["Retry-After"]))
         await admit(desk, who)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from hashlib import sha512
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from gateway.core.problems import Problem
 from gateway.core.types import Approval, KeyRecord, Principal
 from gateway.flow.authenticate import Authenticator
 from gateway.flow.runtime import BackgroundTasks
-from tests.flow.harness import KEY, Parts, turns
+from tests.flow.harness import KEY, Harness, Parts, turns
 
 PEPPER = b"p" * 32
 BEARER = f"Bearer {KEY.text}"
@@ -202,3 +203,24 @@ def test_the_memory_of_keys_is_bounded_and_never_shown() -> None:
     gate.parts.play(act)
     assert len(gate.authenticator._known) < 4000
     assert keys[-1] not in repr(gate.authenticator)
+
+
+def test_a_long_spelling_of_a_key_counts_with_its_length() -> None:
+    plain, long = Gate(), Gate()
+    plain.ask()
+    long.ask(BEARER.replace(" ", " " * 4000))
+    assert long.authenticator.bytes >= plain.authenticator.bytes + 3900 > 3900
+
+
+def test_a_flood_of_made_up_keys_pushes_no_known_key_out() -> None:
+    async def act() -> None:
+        harness = await Harness().opened()
+        assert (await harness.ask()).status == 200
+        for n in range(4000):
+            made_up = credentials.mint(sha512(b"%d" % n).digest())
+            assert (await harness.ask(authorization=f"Bearer {made_up.text}")).status == 401
+        harness.memory.journal.clear()
+        assert (await harness.ask()).status == 200
+        assert "directory.find" not in harness.memory.effects()
+
+    asyncio.run(act())

@@ -172,7 +172,7 @@ ALL = {
 
 
 @pytest.mark.parametrize("name", DIRECTIVES)
-def test_a_directive_outside_the_key_s_scope_is_refused_by_its_name_before_anything_is_charged(name: str) -> None:
+def test_a_directive_outside_the_key_s_scope_is_refused_by_its_name_and_costs_a_request_alone(name: str) -> None:
     async def play(harness: Harness) -> None:
         harness.add_key(Limits(requests_per_minute=100), cache=CacheScope(directives=tuple(set(DIRECTIVES) - {name})))
         await harness.namespace("paper")
@@ -181,7 +181,8 @@ def test_a_directive_outside_the_key_s_scope_is_refused_by_its_name_before_anyth
         response = await harness.ask(cache_control=ALL[name])
         assert (response.status, slug(response)) == (403, "cache-control-refused")
         assert orjson.loads(response.body)["detail"] == f"This key may not use: {name}."
-        assert not [effect for effect in await harness.settled() if effect.startswith(("ledger", "upstream"))]
+        effects = [effect for effect in await harness.settled() if effect.startswith(("ledger", "upstream"))]
+        assert effects == ["ledger.charge_rate"]
         assert serial(await harness.ask(cache_control="private"))
 
     run(play)

@@ -38,7 +38,9 @@ def asking(harness: Harness, body: Mapping[str, Any] | bytes | None = None, quer
 async def explained(
     harness: Harness, body: Mapping[str, Any] | bytes | None = None, query: str = "", **headers: str
 ) -> Mapping[str, Any]:
-    return await harness.flow.explainer.call(asking(harness, body, query, **headers), RequestContext("r1", lambda: 0.0))
+    raw, context = asking(harness, body, query, **headers), RequestContext("r1", lambda: 0.0)
+    who, _ = await harness.flow.explainer.admit(raw, context)
+    return await harness.flow.explainer.call(raw, who, context)
 
 
 async def refused(
@@ -49,15 +51,16 @@ async def refused(
     return caught.value
 
 
-def test_an_explanation_costs_nothing_and_touches_nothing_but_the_directory() -> None:
+def test_an_explanation_costs_a_request_alone_and_touches_nothing_but_directory_and_rate() -> None:
     async def act(harness: Harness) -> None:
         for body in (None, {"potential_sequence_of_concern": True}, {"temperature": 1}):
             for _ in range(5):
                 await explained(harness, body)
-        assert {name for name in await harness.settled() if not name.startswith("meter.")} == {"directory.find"}
+        assert set(await harness.settled()) == {"directory.find", "ledger.charge_rate"}
         assert (await harness.ask()).status == 200
+        assert (await harness.ask()).status == 429
 
-    play(act, limits=Limits(requests_per_minute=1, units_per_day=10))
+    play(act, limits=Limits(requests_per_minute=16, units_per_day=10))
 
 
 @pytest.mark.parametrize(
@@ -170,7 +173,7 @@ def test_a_receipt_says_the_same_for_the_miss_and_for_every_hit_and_names_the_ca
         answers = [await harness.ask(), await harness.ask()]
         assert len({answer.headers["X-Gateway-Receipt"] for answer in answers}) == 1
         identifier = answers[0].headers["X-Gateway-Receipt"]
-        told = await harness.flow.explainer.receipt(asking(harness), RequestContext("r1", lambda: 0.0), identifier)
+        told = harness.flow.explainer.receipt(identifier, RequestContext("r1", lambda: 0.0))
         about = await explained(harness)
         assert told["call_sha256"] == about["call_sha256"]
         assert (told["receipt"], told["determinism"], told["model"]) == (identifier, "exact", BODY["model"])
@@ -180,15 +183,18 @@ def test_a_receipt_says_the_same_for_the_miss_and_for_every_hit_and_names_the_ca
 
 def test_receipts_need_a_key_and_unknown_ones_are_unknown() -> None:
     async def act(harness: Harness) -> None:
+        async def read_receipt(raw: Raw, identifier: str) -> None:
+            context = RequestContext("r1", lambda: 0.0)
+            await harness.flow.explainer.admit(raw, context)
+            harness.flow.explainer.receipt(identifier, context)
+
         for headers, identifier, slug in (
             ({}, "nothing", "unknown-receipt"),
             ({}, "", "unknown-receipt"),
             ({"authorization": ""}, (await harness.ask()).headers["X-Gateway-Receipt"], "key-refused"),
         ):
             with pytest.raises(Problem) as caught:
-                await harness.flow.explainer.receipt(
-                    asking(harness, None, "", **headers), RequestContext("r1", lambda: 0.0), identifier
-                )
+                await read_receipt(asking(harness, None, "", **headers), identifier)
             assert caught.value.type.slug == slug
 
     play(act)

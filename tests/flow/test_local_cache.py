@@ -90,6 +90,22 @@ def test_both_forms_of_an_answer_count() -> None:
     assert meter.gauges[("esmgw_local_cache_bytes", "answers")] >= 1500
 
 
+def test_a_call_counts_with_its_body_its_target_and_its_query() -> None:
+    sizes = []
+    for call, raw, query in [
+        (a_call(), b"body", ""),
+        (replace(a_call(), body=b"b" * 1000), b"body", ""),
+        (replace(a_call(), target="t" * 1000), b"body", ""),
+        (a_call(), b"r" * 1004, ""),
+        (a_call(), b"body", "q" * 1000),
+    ]:
+        memory = a_memory()
+        memory.put_call("logits", query, raw, call)
+        sizes.append(memory.sizes()["calls"])
+    assert sizes[0] > 500
+    assert all(size >= sizes[0] + 900 for size in sizes[1:])
+
+
 def test_forgetting_leaves_nothing_and_is_told() -> None:
     memory, plan = a_memory(), CachePlan("a", "exact", NO_DIRECTIVES, 1.0, first_write_wins=False)
     memory.put_answer("a", a_call(), an_answer(), 9e9)

@@ -138,12 +138,13 @@ def test_a_live_record_stays_as_it_is_when_somebody_has_a_call_computed_anew() -
     run(play)
 
 
-def test_an_unknown_namespace_is_a_404_that_costs_nothing() -> None:
+def test_an_unknown_namespace_is_a_404_that_costs_a_request_alone() -> None:
     async def play(harness: Harness) -> None:
         response = await harness.ask(**PAPER)
         assert (response.status, slug(response)) == (404, "unknown-namespace")
-        # Nothing but one more look at the names.
-        assert await harness.settled() == ["directory.find", "directory.epoch", "namespace_store.namespaces"]
+        # One request of the rate and one more look at the names.
+        effects = ["directory.find", "ledger.charge_rate", "namespace_store.namespaces"]
+        assert await harness.settled() == effects
 
     run(play, limits=Limits(requests_per_minute=100))
 

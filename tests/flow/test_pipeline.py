@@ -89,7 +89,7 @@ def test_equal_calls_at_once_are_one_upstream_call_and_one_charge() -> None:
 
 def test_a_flight_without_an_entry_lets_go_of_its_lease() -> None:
     async def play(harness: Harness) -> None:
-        harness.memory.upstream.replies.append(UpstreamReply(500, "application/json", None, b"{}"))
+        harness.memory.upstream.replies.append(UpstreamReply(502, "application/json", None, b"{}"))
         await harness.ask()
         assert "cache.release" in await harness.settled()
         assert not harness.memory.cache.leases
@@ -126,7 +126,7 @@ def test_spent_units_are_a_403_that_costs_nothing_upstream() -> None:
 @pytest.mark.parametrize(
     "reply, status, settled",
     [
-        (UpstreamReply(500, "application/json", None, b"{}"), 502, "0"),
+        (UpstreamReply(502, "application/json", None, b"{}"), 502, "0"),
         (UpstreamReply(400, "application/json", None, b"{}"), 422, "0"),
         (UpstreamReply(200, "text/html", None, b"<html>"), 502, "10"),
         (UpstreamReply(200, "application/json", None, b'{"outputs": {'), 502, "10"),
@@ -150,7 +150,10 @@ def test_the_charge_stands_exactly_where_the_upstream_may_have_worked(reply: Any
 
 def test_an_upstream_401_kills_its_key_and_never_reaches_the_caller() -> None:
     async def play(harness: Harness) -> None:
-        harness.memory.upstream.replies.append(UpstreamReply(401, "application/json", None, b"{}"))
+        harness.memory.upstream.answer = lambda _: UpstreamReply(401, "application/json", None, b"{}")
+        response = await harness.ask()
+        assert (response.status, problem(response)) == (429, "upstream-busy")
+        await harness.later(16.0)
         response = await harness.ask()
         assert (response.status, problem(response)) == (503, "no-upstream-key")
         assert harness.upstream_keys[0].state(harness.memory.clock.monotonic()) == "disabled"
@@ -191,12 +194,12 @@ def test_a_wrong_key_is_refused_before_the_body_is_read() -> None:
     run(play)
 
 
-def test_bad_input_costs_nothing() -> None:
+def test_bad_input_costs_a_request_and_no_units() -> None:
     async def play(harness: Harness) -> None:
         response = await harness.ask({"inputs": {"sequence": [0, 99, 32, 2]}})
         assert (response.status, problem(response)) == (422, "call-invalid")
         assert orjson.loads(response.body)["errors"][0]["pointer"] == "/inputs/sequence/1"
-        assert await harness.settled() == ["directory.find"]
+        assert await harness.settled() == ["directory.find", "ledger.charge_rate"]
 
     run(play, limits=LIMITS)
 
@@ -205,7 +208,7 @@ def test_an_unapproved_flag_is_recorded_and_meets_neither_cache_nor_upstream() -
     async def play(harness: Harness) -> None:
         response = await harness.ask({"potential_sequence_of_concern": True})
         assert (response.status, problem(response)) == (403, "concern-refused")
-        assert await harness.settled() == ["directory.find", "audit.append"]
+        assert await harness.settled() == ["directory.find", "ledger.charge_rate", "audit.append"]
         assert harness.memory.audit.events[0].kind == "policy_refused"
 
     run(play, limits=LIMITS)
@@ -230,7 +233,7 @@ def test_without_the_record_a_flagged_call_does_not_happen() -> None:
         harness.memory.audit.lost.add("*")
         response = await harness.ask({"potential_sequence_of_concern": True})
         assert (response.status, problem(response)) == (503, "audit-unavailable")
-        assert await harness.settled() == ["directory.find", "audit.append"]
+        assert await harness.settled() == ["directory.find", "ledger.charge_rate", "audit.append"]
 
     run(play, limits=LIMITS)
 

@@ -61,7 +61,7 @@ def test_of_two_processes_that_draw_the_same_sample_the_first_stored_stands_for_
     async def play(harness: Harness) -> None:
         other = Harness()
         other.memory.cache.entries, other.memory.upstream = harness.memory.cache.entries, harness.memory.upstream
-        other.flow.dispatcher._upstream = harness.memory.upstream
+        other.flow.pipeline._computation._dispatcher._upstream = harness.memory.upstream
         await other.opened()
         gate = asyncio.Event()
         quick = harness.memory.upstream.answer

@@ -12,6 +12,7 @@ from gateway.flow.context import RequestContext
 from gateway.flow.reserve import SETTLE_ATTEMPTS, HeldReservation, Reserver
 from gateway.flow.runtime import BackgroundTasks
 from gateway.flow.wait_queue import WaitQueue
+from gateway.flow.waiting_limit import WaitingLimit
 from tests.flow.harness import Parts, a_call, a_principal, turns
 
 LIMITS = Limits(concurrent=1, units_per_day=25)
@@ -19,7 +20,7 @@ LEASE_S = 600.0
 
 
 def a_reserver(parts: Parts, tasks: BackgroundTasks, max_wait_s: float = 2.0) -> Reserver:
-    queue = WaitQueue(parts.runtime(tasks), max_wait_s, 100)
+    queue = WaitQueue(parts.runtime(tasks), max_wait_s, WaitingLimit(parts.meter, 100, 100))
     return Reserver(parts.ledger, LimitConfig(), queue, parts.runtime(tasks), LEASE_S)
 
 
@@ -165,7 +166,7 @@ def test_too_many_at_once_for_too_long_are_a_429_that_has_charged_nothing() -> N
         with pytest.raises(Problem) as refused:
             await reserve(reserver, who)
         assert (refused.value.type.status, refused.value.type.slug) == (429, "concurrency-exceeded")
-        assert refused.value.detail == "1 calls at once are allowed."
+        assert refused.value.detail == "1 calls at once are allowed; try again in 1 s."
         assert refused.value.headers["Retry-After"] == "1"
         assert 1.9 <= parts.clock.monotonic() - began <= 2.01
         assert used(parts, who) == {"concurrency": 1, "units": 10}

@@ -8,6 +8,7 @@ import pytest
 from gateway.core.quota import Limit, Verdict
 from gateway.flow.runtime import BackgroundTasks
 from gateway.flow.wait_queue import WaitQueue
+from gateway.flow.waiting_limit import WaitingLimit
 from tests.flow.harness import Parts, turns
 
 RATE = Limit("user-requests", "rate", "u:ada", 60, 60, 1)
@@ -45,7 +46,7 @@ class LazyGroup:
 
 
 def the_line(parts: Parts, tasks: BackgroundTasks, max_wait_s: float = 1.0, max_waiting: int = 10) -> WaitQueue:
-    return WaitQueue(parts.runtime(tasks), max_wait_s, max_waiting)
+    return WaitQueue(parts.runtime(tasks), max_wait_s, WaitingLimit(parts.meter, max_waiting, max_waiting))
 
 
 def waits(parts: Parts, result: str) -> float:
@@ -53,7 +54,7 @@ def waits(parts: Parts, result: str) -> float:
 
 
 def nobody_waits(line: WaitQueue) -> bool:
-    return not line._queues and line._waiting == 0
+    return not line._queues and len(line._limit) == 0
 
 
 def test_an_open_door_costs_one_try_and_no_wait() -> None:
@@ -61,7 +62,7 @@ def test_an_open_door_costs_one_try_and_no_wait() -> None:
 
     async def act(tasks: BackgroundTasks) -> None:
         line, door = the_line(parts, tasks), LazyGroup(parts, 0.0)
-        assert await line.acquire("ada", door.attempt("a")) == ADMITTED
+        assert await line.acquire("rate", "ada", door.attempt("a")) == ADMITTED
         assert (door.tried, parts.effects()) == (["a"], [])
 
     parts.play(act)
@@ -73,7 +74,7 @@ def test_who_came_first_gets_in_first() -> None:
 
     async def act(tasks: BackgroundTasks) -> None:
         line, door = the_line(parts, tasks), LazyGroup(parts, 0.1, 0.2, 0.3, 0.4)
-        going = [asyncio.ensure_future(line.acquire("ada", door.attempt(who))) for who in "abcd"]
+        going = [asyncio.ensure_future(line.acquire("rate", "ada", door.attempt(who))) for who in "abcd"]
         verdicts = await asyncio.gather(*going)
         assert door.entered == [("a", 0.1), ("b", 0.2), ("c", 0.3), ("d", 0.4)]
         assert [round(verdict.waited_s, 3) for verdict in verdicts] == [0.1, 0.2, 0.3, 0.4]
@@ -88,9 +89,9 @@ def test_a_newcomer_does_not_even_try_while_others_stand_in_line() -> None:
 
     async def act(tasks: BackgroundTasks) -> None:
         line, door = the_line(parts, tasks), LazyGroup(parts, 0.05, 0.2, again_s=0.1)
-        first = asyncio.ensure_future(line.acquire("ada", door.attempt("first")))
+        first = asyncio.ensure_future(line.acquire("rate", "ada", door.attempt("first")))
         await parts.clock.sleep(0.06)  # the door is open now, and the first in line sleeps for another 0.04 s
-        late = asyncio.ensure_future(line.acquire("ada", door.attempt("late")))
+        late = asyncio.ensure_future(line.acquire("rate", "ada", door.attempt("late")))
         await turns()
         assert "late" not in door.tried
         await asyncio.gather(first, late)
@@ -104,9 +105,9 @@ def test_lines_of_two_users_do_not_hold_each_other_up() -> None:
 
     async def act(tasks: BackgroundTasks) -> None:
         line, shut, open_door = the_line(parts, tasks), LazyGroup(parts), LazyGroup(parts, 0.0)
-        ada = asyncio.ensure_future(line.acquire("ada", shut.attempt("ada")))
+        ada = asyncio.ensure_future(line.acquire("rate", "ada", shut.attempt("ada")))
         await turns()
-        assert await line.acquire("bob", open_door.attempt("bob")) == ADMITTED
+        assert await line.acquire("rate", "bob", open_door.attempt("bob")) == ADMITTED
         assert not (await ada).admitted
 
     parts.play(act)
@@ -117,7 +118,7 @@ def test_nobody_waits_longer_than_the_settings_say() -> None:
 
     async def act(tasks: BackgroundTasks) -> None:
         line, door = the_line(parts, tasks, max_wait_s=0.5), LazyGroup(parts)
-        going = [asyncio.ensure_future(line.acquire("ada", door.attempt(str(i)))) for i in range(5)]
+        going = [asyncio.ensure_future(line.acquire("rate", "ada", door.attempt(str(i)))) for i in range(5)]
         verdicts = await asyncio.gather(*going)
         assert not any(verdict.admitted for verdict in verdicts)
         assert all(verdict.waited_s <= 0.501 for verdict in verdicts)
@@ -133,7 +134,7 @@ def test_a_wait_that_would_be_too_long_is_not_begun() -> None:
 
     async def act(tasks: BackgroundTasks) -> None:
         line, door = the_line(parts, tasks), LazyGroup(parts, again_s=1.5)
-        assert await line.acquire("ada", door.attempt("a")) == Verdict(RATE, 1.5, ())
+        assert await line.acquire("rate", "ada", door.attempt("a")) == Verdict(RATE, 1.5, ())
         assert (door.tried, door.seconds()) == (["a"], 0.0)
 
     parts.play(act)
@@ -145,7 +146,7 @@ def test_no_more_wait_than_the_settings_say_and_they_are_those_who_came_first(mo
 
     async def act(tasks: BackgroundTasks) -> None:
         line, door = the_line(parts, tasks, max_waiting=most), LazyGroup(parts, 0.1, 0.2, 0.3)
-        going = [asyncio.ensure_future(line.acquire("ada", door.attempt(str(i)))) for i in range(most + 2)]
+        going = [asyncio.ensure_future(line.acquire("rate", "ada", door.attempt(str(i)))) for i in range(most + 2)]
         verdicts = await asyncio.gather(*going)
         assert [verdict.admitted for verdict in verdicts] == [True] * most + [False] * 2
         assert [verdict.waited_s for verdict in verdicts[most:]] == [0.0, 0.0]
@@ -159,9 +160,9 @@ def test_where_the_line_is_full_one_try_is_made_and_its_refusal_passed_on() -> N
 
     async def act(tasks: BackgroundTasks) -> None:
         line, door = the_line(parts, tasks, max_waiting=1), LazyGroup(parts, 0.5)
-        first = asyncio.ensure_future(line.acquire("ada", door.attempt("first")))
+        first = asyncio.ensure_future(line.acquire("rate", "ada", door.attempt("first")))
         await turns()
-        refused = await line.acquire("ada", door.attempt("late"))
+        refused = await line.acquire("rate", "ada", door.attempt("late"))
         assert (refused.admitted, refused.waited_s, door.tried.count("late")) == (False, 0.0, 1)
         assert (await first).admitted
 
@@ -177,7 +178,7 @@ def test_a_refusal_that_time_does_not_mend_never_waits() -> None:
             return spent
 
         line = the_line(parts, tasks)
-        verdict = await line.acquire("ada", attempt, waits_for=lambda verdict: verdict.refused_by != UNITS)
+        verdict = await line.acquire("rate", "ada", attempt, waits_for=lambda verdict: verdict.refused_by != UNITS)
         assert verdict == spent
 
     parts.play(act)
@@ -190,7 +191,7 @@ def test_one_who_goes_away_lets_the_next_through_and_leaves_no_line_behind(who_l
 
     async def act(tasks: BackgroundTasks) -> None:
         line, door = the_line(parts, tasks), LazyGroup(parts, 0.3, 0.4)
-        going = [asyncio.ensure_future(line.acquire("ada", door.attempt(who))) for who in "abc"]
+        going = [asyncio.ensure_future(line.acquire("rate", "ada", door.attempt(who))) for who in "abc"]
         await turns()
         going[who_leaves].cancel()
         await asyncio.gather(*going, return_exceptions=True)
@@ -215,9 +216,9 @@ def test_a_try_that_fails_is_its_caller_s_alone() -> None:
                 raise ValueError
             return Verdict(RATE, 0.1, ())
 
-        one = asyncio.ensure_future(line.acquire("ada", failing))
+        one = asyncio.ensure_future(line.acquire("rate", "ada", failing))
         await turns()
-        two = asyncio.ensure_future(line.acquire("ada", door.attempt("two")))
+        two = asyncio.ensure_future(line.acquire("rate", "ada", door.attempt("two")))
         outcomes = await asyncio.gather(one, two, return_exceptions=True)
         assert isinstance(outcomes[0], ValueError)
         assert door.who_entered() == ["two"]
@@ -239,9 +240,9 @@ def test_a_first_in_line_whose_store_hangs_does_not_hold_the_others_beyond_their
             await parts.clock.sleep(0.0 if tries == 1 else 30.0)
             return Verdict(RATE, 0.1, ())
 
-        first = asyncio.ensure_future(line.acquire("ada", hanging))
+        first = asyncio.ensure_future(line.acquire("rate", "ada", hanging))
         await turns()
-        verdict = await line.acquire("ada", door.attempt("second"))
+        verdict = await line.acquire("rate", "ada", door.attempt("second"))
         assert (verdict.admitted, round(verdict.waited_s, 2)) == (True, 1.0)
         assert not (await first).admitted
         assert nobody_waits(line)

@@ -85,6 +85,12 @@ def test_all_faults_of_all_kinds_are_told_at_once(tmp_path: Path, key: Path) -> 
     }
 
 
+def test_one_users_bodies_get_no_more_room_than_all_users_have(tmp_path: Path, key: Path) -> None:
+    assert set(errors(file(tmp_path, "[request]\nbodies_bytes = 1000"), {})) == {"request.user_bodies_bytes"}
+    equal = load(file(tmp_path, "[request]\nbodies_bytes = 1000\nuser_bodies_bytes = 1000"), {})
+    assert equal.request.user_bodies_bytes == 1000
+
+
 def test_a_fault_never_repeats_what_was_given(tmp_path: Path, key: Path) -> None:
     text = (
         f'[upstream]\nurl = "http://{SECRET}@host"\nretries = "{SECRET}"\n[stores]\nstate_url = "redis://:{SECRET}@h"'

@@ -7,8 +7,10 @@ import pytest
 from aiohttp import web
 
 from gateway.core.types import Response
+from gateway.web.connections import ConnectionTable
 from gateway.web.reply import reply
 from gateway.web.server import Server
+from tests.fakes.world import FakeMeter
 
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n"
 
@@ -20,7 +22,9 @@ def answered(response: Response, *requests: bytes) -> bytes:
         return reply(request, response)
 
     async def whole() -> bytes:
-        runner = web.ServerRunner(Server(handler, max_body_bytes=1000, keepalive_s=0.05, header_s=0.05))
+        table = ConnectionTable(lambda: 100, None, FakeMeter())
+        server = Server(handler, table=table, max_body_bytes=1000, keepalive_s=0.05, header_s=0.05)
+        runner = web.ServerRunner(server)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         reader, writer = await asyncio.open_connection(*runner.addresses[0][:2])

@@ -9,18 +9,29 @@ import orjson
 from aiohttp import web
 
 from gateway.core.types import Limits
+from gateway.web.connections import ConnectionTable
 from gateway.web.gateway_api import GatewayApi
 from gateway.web.health import pages
 from gateway.web.proxy import Proxy
 from gateway.web.server import Server
 from tests.flow.harness import BODY, KEY, Harness
 
+PACE = 1000
 LIMITS = Limits(requests_per_minute=1000, concurrent=8, units_per_day=100_000)
 AUTH = {"Authorization": f"Bearer {KEY.text}"}
 Play = Callable[[Harness, aiohttp.ClientSession, str], Awaitable[None]]
 
 
-def run(play: Play, *, ready: bool = True, keepalive_s: float = 75.0, header_s: float = 15.0, **harness: Any) -> None:
+def run(
+    play: Play,
+    *,
+    ready: bool = True,
+    keepalive_s: float = 75.0,
+    header_s: float = 15.0,
+    room: int = 1000,
+    per_address: int | None = None,
+    **harness: Any,
+) -> None:
     async def checks() -> dict[str, bool]:
         return {"state": ready, "cache": False}
 
@@ -33,9 +44,13 @@ def run(play: Play, *, ready: bool = True, keepalive_s: float = 75.0, header_s: 
             pages(checks),
             h.memory.clock,
             h.memory.meter,
+            body_pace=h.settings.request.body_pace if "settings" in harness else PACE,
         )
         limit = h.settings.request.max_body_bytes
-        server = Server(proxy, max_body_bytes=limit, keepalive_s=keepalive_s, header_s=header_s)
+        table = ConnectionTable(lambda: room, per_address, h.memory.meter)
+        server = Server(
+            proxy, table=table, max_body_bytes=limit, keepalive_s=keepalive_s, header_s=header_s, linger_s=0.05
+        )
         runner = web.ServerRunner(server)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -151,7 +166,7 @@ def test_idle_connections_are_closed_after_their_answer() -> None:
 
 
 def test_a_body_that_never_ends_is_given_up(monkeypatch: Any) -> None:
-    monkeypatch.setattr("gateway.web.proxy.BODY_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("gateway.web.request.PACE_WINDOW_S", 0.1)
 
     async def play(harness: Harness, session: aiohttp.ClientSession, url: str) -> None:
         head = f"POST /api/v1/generate_tensor HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY.text}\r\n"
@@ -176,6 +191,30 @@ def test_health_pages_say_which_part_is_missing() -> None:
     run(play, ready=False)
 
 
+def test_many_who_ask_whether_it_is_ready_cost_one_look_at_the_stores() -> None:
+    looks = 0
+
+    async def look() -> dict[str, bool]:
+        nonlocal looks
+        looks += 1
+        await asyncio.sleep(0.01)
+        return {"state": True, "cache": True}
+
+    async def whole() -> None:
+        readyz = pages(look)["/readyz"]
+        request: Any = None
+        hung_up = asyncio.ensure_future(readyz(request))
+        await asyncio.sleep(0)
+        hung_up.cancel()
+        answers = await asyncio.gather(*(readyz(request) for _ in range(50)))
+        assert {answer.status for answer in answers} == {200}
+        assert looks == 1
+        await readyz(request)
+        assert looks == 2
+
+    asyncio.run(whole())
+
+
 def test_a_fault_of_our_own_is_a_500_without_its_text(caplog: Any) -> None:
     async def play(harness: Harness, session: aiohttp.ClientSession, url: str) -> None:
         def burst(_: Any) -> Any:
@@ -196,6 +235,12 @@ def test_one_users_cookie_reaches_nobody() -> None:
         headers = {**AUTH, "Cookie": "a=b", "X-Forwarded-For": "1.2.3.4"}
         async with session.post(f"{url}/api/v1/generate_tensor", json=BODY, headers=headers) as response:
             assert "Set-Cookie" not in response.headers
-        assert set(harness.memory.upstream.requests[0].__slots__) == {"body", "max_answer_bytes", "secret", "target"}
+        assert set(harness.memory.upstream.requests[0].__slots__) == {
+            "body",
+            "max_answer_bytes",
+            "secret",
+            "target",
+            "timeout_s",
+        }
 
     run(play)

@@ -7,7 +7,11 @@ from gateway.core.policy import Decision, Policy
 from gateway.core.problems import CONCERN_REFUSED
 from gateway.core.types import Approval, Call, Principal
 
-_REMEDY = "ask an administrator for an approval, or send potential_sequence_of_concern: false"
+# The approval comes first: whoever declares honestly must not read here that it is quicker not to.
+_REMEDY = (
+    "Ask an administrator for an approval; only if the declaration was a mistake, send the call again without "
+    "potential_sequence_of_concern."
+)
 
 
 def from_settings(settings: Mapping[str, Any]) -> Policy:

@@ -1,0 +1,62 @@
+"""Whether an upstream's answer is one whole JSON object, found without making anything of its contents.
+
+An answer of 60 MB of numbers becomes 950 MiB of Python objects if it is parsed. Here its members are validated where
+they lie and skipped (msgspec's `Raw`); what that does not look at, texts that are not UTF-8 and numbers beyond float64,
+is looked for in the text.
+"""
+
+import codecs
+import re
+from typing import Any
+
+import msgspec
+import orjson
+
+_SLICE = 2**20
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+# Numbers that may be too large for float64, or digits in a text: rare, and left to a parser that reads them.
+_HUGE = re.compile(rb"(?<![0-9])[0-9]{309}|[0-9][eE]\+?[0-9]{3}")
+
+
+def is_whole(endpoint: str, body: bytes | memoryview) -> bool:
+    """Whether these bytes are one whole JSON object, and for generate_tensor one that holds outputs."""
+    members = _members(body)
+    if members is None or not _is_utf8(body):
+        return False
+    if _HUGE.search(body) is not None and not _is_json(body):
+        return False
+    if endpoint != "generate_tensor":
+        return True
+    # Older front ends wrap the answer in "data"; the SDK reads both.
+    inner = members if "outputs" in members else _members(members.get("data", b""))
+    return inner is not None and _is_object(inner.get("outputs", b""))
+
+
+def _members(body: bytes | memoryview) -> dict[str, msgspec.Raw] | None:
+    """The members of a JSON object, unread; None for anything else."""
+    try:
+        return _MEMBERS.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _is_object(value: Any) -> bool:
+    return bytes(memoryview(value)[:1]) == b"{"
+
+
+def _is_utf8(body: bytes | memoryview) -> bool:
+    decoder, view = codecs.getincrementaldecoder("utf-8")(), memoryview(body)
+    try:
+        for at in range(0, len(view), _SLICE):
+            decoder.decode(view[at : at + _SLICE], at + _SLICE >= len(view))
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _is_json(body: bytes | memoryview) -> bool:
+    try:
+        orjson.loads(memoryview(body))
+    except orjson.JSONDecodeError:
+        return False
+    return True
