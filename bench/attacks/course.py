@@ -83,6 +83,10 @@ class Actor:
         assert self._process.stdin is not None
         self._process.stdin.write(orjson.dumps(order) + b"\n")
 
+    def kill(self) -> None:
+        """Without a goodbye: the kernel ends its connections."""
+        self._process.kill()
+
     async def hear(self, within_s: float = REPLY_S) -> dict[str, Any]:
         assert self._process.stdout is not None
         line = await asyncio.wait_for(self._process.stdout.readline(), within_s)
@@ -117,10 +121,12 @@ class Stage:
         path = self.directory / "data" / "audit" / "audit.jsonl"
         return path.stat().st_size if path.exists() else 0
 
-    async def misbehave(self, rules: Sequence[Mapping[str, Any]]) -> None:
-        """Faults of the upstream from now on."""
+    async def misbehave(self, rules: Sequence[Mapping[str, Any]], *, instead: bool = False) -> None:
+        """Faults of the upstream from now on, beside or `instead` of those that it has."""
         body = orjson.dumps({"rules": [dict(rule) for rule in rules]})
         line = await Line.open(address_of(self.upstream.url))
+        if instead:
+            await line.ask(request(self.upstream.url, "/__sandbox/faults", method="DELETE"))
         reply = await line.ask(request(self.upstream.url, "/__sandbox/faults", body=body))
         line.close()
         if reply is None or reply.status != 200:
