@@ -114,12 +114,16 @@ class Stage:
         order = {"attack": attack.name, "url": self.gateway.url, "keys": keys, "workers": workers}
         return Actor.started("bench.attacks.attacker", order)
 
-    def watcher(self) -> Any:
-        return Actor.started("bench.attacks.watcher", {"url": self.gateway.url, "key": self.key(WATCHER)})
+    def watcher(self, user: str = WATCHER, *, declared: bool = False) -> Any:
+        order = {"url": self.gateway.url, "key": self.key(user), "declared": declared}
+        return Actor.started("bench.attacks.watcher", order)
+
+    @property
+    def audit_file(self) -> Path:
+        return self.directory / "data" / "audit" / "audit.jsonl"
 
     def audit_bytes(self) -> int:
-        path = self.directory / "data" / "audit" / "audit.jsonl"
-        return path.stat().st_size if path.exists() else 0
+        return self.audit_file.stat().st_size if self.audit_file.exists() else 0
 
     async def misbehave(self, rules: Sequence[Mapping[str, Any]], *, instead: bool = False) -> None:
         """Faults of the upstream from now on, beside or `instead` of those that it has."""
