@@ -70,7 +70,8 @@ def _write_config(directory: Path, upstream_url: str, settings: Mapping[str, Any
     config = directory / "gateway.toml"
     config.write_text(
         f'data_dir = "{directory / "data"}"\nupstream.url = "{upstream_url}"\n'
-        f'upstream.keys = [{{id = "bench", file = "{key_file}"}}]\n' + "\n".join(lines) + "\n"
+        f'upstream.keys = [{{id = "bench", file = "{key_file}"}}, '
+        f'{{id = "bench-concern", file = "{key_file}", concern = true}}]\n' + "\n".join(lines) + "\n"
     )
     return config
 

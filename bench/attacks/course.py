@@ -83,6 +83,10 @@ class Actor:
         assert self._process.stdin is not None
         self._process.stdin.write(orjson.dumps(order) + b"\n")
 
+    def kill(self) -> None:
+        """Without a goodbye: the kernel ends its connections."""
+        self._process.kill()
+
     async def hear(self, within_s: float = REPLY_S) -> dict[str, Any]:
         assert self._process.stdout is not None
         line = await asyncio.wait_for(self._process.stdout.readline(), within_s)
@@ -110,17 +114,23 @@ class Stage:
         order = {"attack": attack.name, "url": self.gateway.url, "keys": keys, "workers": workers}
         return Actor.started("bench.attacks.attacker", order)
 
-    def watcher(self) -> Any:
-        return Actor.started("bench.attacks.watcher", {"url": self.gateway.url, "key": self.key(WATCHER)})
+    def watcher(self, user: str = WATCHER, *, declared: bool = False) -> Any:
+        order = {"url": self.gateway.url, "key": self.key(user), "declared": declared}
+        return Actor.started("bench.attacks.watcher", order)
+
+    @property
+    def audit_file(self) -> Path:
+        return self.directory / "data" / "audit" / "audit.jsonl"
 
     def audit_bytes(self) -> int:
-        path = self.directory / "data" / "audit" / "audit.jsonl"
-        return path.stat().st_size if path.exists() else 0
+        return self.audit_file.stat().st_size if self.audit_file.exists() else 0
 
-    async def misbehave(self, rules: Sequence[Mapping[str, Any]]) -> None:
-        """Faults of the upstream from now on."""
+    async def misbehave(self, rules: Sequence[Mapping[str, Any]], *, instead: bool = False) -> None:
+        """Faults of the upstream from now on, beside or `instead` of those that it has."""
         body = orjson.dumps({"rules": [dict(rule) for rule in rules]})
         line = await Line.open(address_of(self.upstream.url))
+        if instead:
+            await line.ask(request(self.upstream.url, "/__sandbox/faults", method="DELETE"))
         reply = await line.ask(request(self.upstream.url, "/__sandbox/faults", body=body))
         line.close()
         if reply is None or reply.status != 200:

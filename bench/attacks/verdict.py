@@ -61,12 +61,13 @@ def as_text(results: Sequence[dict[str, Any]]) -> str:
 def _line(result: dict[str, Any]) -> str:
     alone, beside, told = result["alone"], result["beside"], result["attacker"]["told"]
     last_mb = result["rss_mb_last"] / result["plan"]["workers"]
+    sent = told.get("sent") or told.get("connections", 0)
     return (
         f"{'ok  ' if result['passed'] else 'FAIL'} {result['attack']:29}"
         f"{beside['cold']['answered']:>7.1%}{beside['hits']['answered']:>7.1%}"
         f"{_ms(alone['hits']):>9}{_ms(beside['hits']):>9}{_ms(alone['cold']):>10}{_ms(beside['cold']):>9}"
         f"{beside['hits']['own_p99_ms']:>8.1f}{result['rss_mb_most_of_one']:>6.0f}{last_mb:>6.0f}"
-        f"{result['descriptors_most_of_one']:>6}{told.get('sent') or told.get('connections', 0):>8,}{result['attacker_upstream_calls']:>7,}"
+        f"{result['descriptors_most_of_one']:>6}{sent:>8,}{result['attacker_upstream_calls']:>7,}"
         f"{result['audit_bytes'] / 1000:>9.1f}"
     )
 

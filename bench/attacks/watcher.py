@@ -13,7 +13,7 @@ import sys
 import time
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 import orjson
@@ -131,8 +131,12 @@ def at_share(took: Sequence[float], share: float) -> float | None:
 class Watcher:
     """Both kinds of calls over any number of windows; no cold call is ever asked twice."""
 
-    def __init__(self, url: str, key: str) -> None:
-        self._url, self._key, self._body = url, key, small()
+    def __init__(self, url: str, key: str, *, declared: bool) -> None:
+        self._url, self._key = url, key
+        self._body = small()
+        if declared:
+            text = self._body.text.replace(b'_of_concern":false', b'_of_concern":true ')
+            self._body = replace(self._body, text=text)
         self._cold = HOT
         self._warm = False
 
@@ -175,7 +179,7 @@ async def main() -> None:
     lines = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     order = orjson.loads(await lines.readline())
-    watcher = Watcher(order["url"], order["key"])
+    watcher = Watcher(order["url"], order["key"], declared=order["declared"])
     gc.freeze()
     gc.disable()
     while line := await lines.readline():
