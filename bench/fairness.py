@@ -120,7 +120,7 @@ async def hanging_up(run: Run) -> list[Finding]:
         # One at each place when they hung up, and one that got it before all had.
         Finding(plan.where, "upstream calls beyond theirs", calls - crowd.answered, 0, 2 * plan.places),
         Finding(plan.where, f"of {many:,} calls made afterwards not answered 200", many - again.answered, 0, 0, note),
-        Finding(plan.where, "files left open in the workers", files_left, -many, plan.places + 8),
+        Finding(plan.where, "files left open in the workers", files_left, -many, plan.places + 8 * plan.workers),
         Finding(plan.where, "calls that still wait by the gauge", waiting, 0, 0),
     ]
 
