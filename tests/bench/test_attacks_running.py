@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from bench import mix
-from bench.attacks import audit_growth, sending
+from bench import audit_growth, mix
+from bench.attacks import sending
 from bench.attacks.attack import Attacker
 from bench.attacks.outcomes import Outcomes
 from bench.attacks.watcher import HOT, KEPT, Watcher, at_share
@@ -248,7 +248,7 @@ def test_an_hour_of_audit_is_its_first_minute_and_the_rest_as_the_rest_of_the_ru
 def test_the_audit_programs_figures_are_of_the_flood_and_of_an_approved_user(tmp_path: Path) -> None:
     words = ["--minutes", "0.04", "--baseline-s", "1", "--workers", "1", "--results", str(tmp_path)]
     run = subprocess.run(
-        [sys.executable, "-m", "bench.attacks.audit_growth", *words],
+        [sys.executable, "-m", "bench.audit_growth", *words],
         cwd=ROOT,
         capture_output=True,
         text=True,
