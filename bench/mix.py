@@ -1,6 +1,6 @@
 """`python -m bench.mix`: all attacks mixed, for ten minutes, on four workers, beside a user who is watched.
 
-Ten rounds. In each, several attackers at a time draw an attack and its length; half of them are killed half-way, so
+In each of ten rounds several attackers at a time draw an attack and its length; half of them are killed half-way, so
 that whatever they had begun is cut off. Then everybody rests, and what the workers still hold is compared from round to
 round: memory, descriptors, requests in flight. The upstream never fails on what the watched user calls, so a 5xx that
 this user gets is the gateway's. Exit status 1 where a bar was missed.
@@ -19,7 +19,7 @@ import click
 import uvloop
 
 from bench import figures
-from bench.attacks.__main__ import like_a_shell
+from bench.attacks.__main__ import chosen, like_a_shell
 from bench.attacks.attack import Attack
 from bench.attacks.catalogue import ATTACKS
 from bench.attacks.course import Actor, Stage, staged
@@ -31,7 +31,6 @@ from bench.report import machine
 from bench.served import parsed_settings
 
 SHAPE: Final = 1
-ROUNDS: Final = 10
 AT_ONCE: Final = 3
 REST: Final = 0.15
 LONGEST_REST_S: Final = 10.0
@@ -49,10 +48,12 @@ class MixPlan:
     workers: int
     rate: float
     seed: int
+    rounds: int
+    only: tuple[str, ...]
 
     @property
     def round_s(self) -> float:
-        return self.minutes * 60 / ROUNDS
+        return self.minutes * 60 / self.rounds
 
     @property
     def rest_s(self) -> float:
@@ -74,8 +75,9 @@ class Mix:
 
     async def attacking(self, until: float) -> None:
         loop = asyncio.get_running_loop()
+        names = chosen(self.plan.only)
         while (left := until - loop.time()) > self.plan.rest_s:
-            attack = ATTACKS[self.chance.choice(sorted(ATTACKS))]
+            attack = ATTACKS[self.chance.choice(names)]
             await self._attacked(attack, min(left, self.chance.uniform(0.2, 1) * LONGEST_S), until)
 
     async def _attacked(self, attack: Attack, seconds: float, until: float) -> None:
@@ -122,7 +124,7 @@ async def measured(plan: MixPlan, settings: Mapping[str, Any]) -> dict[str, Any]
         resources = Resources(stage.gateway)
         sampling = asyncio.create_task(resources.watching())
         rounds = []
-        for number in range(ROUNDS):
+        for number in range(plan.rounds):
             rounds.append(await _round(mix, watcher))
             click.echo(f"{number + 1:2}: {_round_line(rounds[-1])}", err=True)
         sampling.cancel()
@@ -221,6 +223,8 @@ def as_text(result: Mapping[str, Any]) -> str:
 @click.option("--workers", default=4, show_default=True)
 @click.option("--rate", default=20.0, show_default=True, help="Cold calls of the watched user a second, and hits.")
 @click.option("--seed", default=1, show_default=True, help="Of what is drawn.")
+@click.option("--rounds", default=10, show_default=True, help="Of attacks, and a rest after each.")
+@click.option("--only", multiple=True, metavar="NAME", help="An attack, or the beginning of some, to draw from.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting of the gateway.")
 @click.option("--latest", is_flag=True, help="Also as mix.json and in docs/performance.md: what is committed.")
 @click.option("--results", default=figures.RESULTS, type=click.Path(path_type=Path), help="Where figures go.")

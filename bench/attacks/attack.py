@@ -6,7 +6,7 @@ What an attack sends is made before `begin`, so that making it does not fall int
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -50,7 +50,7 @@ def with_headers(data: bytes, headers: Sequence[str]) -> bytes:
     return data.replace(b"\r\nAccept: */*", b"\r\nAccept: */*" + added, 1)
 
 
-Send = Callable[[Attacker], Awaitable[None]]
+Send = Callable[[Attacker], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True, slots=True)

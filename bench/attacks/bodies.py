@@ -34,7 +34,7 @@ def track_of(item: bytes, mebibytes: int, mark: bytes = b"sequence") -> bytes:
 
 def members(name: Callable[[int], str], mebibytes: int) -> bytes:
     """A body with as many members as fit, named by their number."""
-    one = len(name(1)) + 5
+    one = len(name(10**5)) + 5
     many = ",".join(f'"{name(number)}":0' for number in range(mebibytes * MIB // one))
     return calls.generate_tensor(1)[:-1] + b"," + many.encode() + b"}"
 

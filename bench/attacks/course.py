@@ -6,11 +6,12 @@ upstream is nicer than the gateway, because in service it has a machine of its o
 
 import asyncio
 import os
+import signal
 import sys
 import tempfile
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +21,7 @@ import orjson
 from bench.asking import Line, address_of, request
 from bench.attacks.attack import ATTACKERS, SLOW, Attack
 from bench.attacks.resources import Resources
-from bench.processes import ROOT, BrokenError, end
+from bench.processes import ROOT, BrokenError, command_line, end
 from bench.served import Sandbox, Served, sandbox, serving
 
 WATCHER: Final = "watcher"
@@ -144,8 +145,22 @@ async def staged(workers: int, settings: Mapping[str, Any]) -> AsyncIterator[Sta
         upstream = await stack.enter_async_context(sandbox(directory, "--latency", str(_UPSTREAM_S)))
         os.setpriority(os.PRIO_PROCESS, upstream.pid, _UPSTREAM_NICE)
         asked_for = {"listen.workers": workers, **DEFAULT_LIMITS, **RAISED, **settings}
+        workers_left: list[int] = []
+        stack.callback(_killed, workers_left)
         gateway = await stack.enter_async_context(serving(directory, upstream.url, USERS, asked_for))
-        yield Stage(gateway, upstream, directory)
+        try:
+            yield Stage(gateway, upstream, directory)
+        finally:
+            with suppress(OSError):
+                workers_left += gateway.workers
+
+
+def _killed(workers: Sequence[int]) -> None:
+    """Those that are still there: a worker that stands still does not hear that its gateway has ended."""
+    for pid in workers:
+        with suppress(OSError):
+            if " worker " in command_line(pid):
+                os.kill(pid, signal.SIGKILL)
 
 
 async def tried(attack: Attack, plan: Plan, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import sys
 import time
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
@@ -26,6 +27,7 @@ HOT: Final = 20
 KEPT: Final = 8
 NEW_EVERY: Final = 10
 PATIENCE_S: Final = 30.0
+PRIORITY: Final = 10
 _HIT: Final = re.compile(rb"\r\nCache-Status: esm-gateway; hit")
 _PROBLEM: Final = re.compile(rb'"type": ?"([^"]*)"')
 
@@ -189,4 +191,7 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
+    # What other programs on the machine do to this process says nothing about the gateway.
+    with suppress(PermissionError):
+        os.nice(-PRIORITY)
     uvloop.run(main())

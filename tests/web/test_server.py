@@ -6,9 +6,11 @@ from typing import Any
 
 import aiohttp
 import orjson
+import pytest
 from aiohttp import web
 
 from gateway.core.types import Limits
+from gateway.ports import UpstreamReply, UpstreamRequest
 from gateway.web.connections import ConnectionTable
 from gateway.web.gateway_api import GatewayApi
 from gateway.web.health import pages
@@ -176,6 +178,36 @@ def test_a_body_that_never_ends_is_given_up(monkeypatch: Any) -> None:
         assert not harness.memory.upstream.requests
 
     run(play)
+
+
+def test_a_caller_who_hangs_up_is_counted_and_a_call_that_waits_is_not_sent() -> None:
+    async def play(harness: Harness, session: aiohttp.ClientSession, url: str) -> None:
+        gate = asyncio.Event()
+        answer = harness.memory.upstream.answer
+
+        async def held(request: UpstreamRequest) -> UpstreamReply:
+            await gate.wait()
+            reply = answer(request)
+            assert isinstance(reply, UpstreamReply)
+            return reply
+
+        harness.memory.upstream.answer = held
+        for number in range(2):
+            body = {**BODY, "num_steps": number + 1}
+            with pytest.raises(TimeoutError):
+                await session.post(
+                    f"{url}/api/v1/generate_tensor", json=body, headers=AUTH, timeout=aiohttp.ClientTimeout(total=0.2)
+                )
+        async with asyncio.timeout(5):
+            while len(harness.memory.access.lines) < 2:
+                await asyncio.sleep(0.01)
+        assert [(line["status"], line["outcome"]) for line in harness.memory.access.lines] == [(499, "hung_up")] * 2
+        assert harness.memory.meter.counts[("esmgw_requests_total", "generate_tensor", "hung_up")] == 2
+        gate.set()
+        await harness.tasks.drain(5.0)
+        assert harness.sent() == 1, "the second had no place at the upstream yet when its caller went away"
+
+    run(play, settings={"upstream": {"url": "http://upstream", "max_concurrent": 1}})
 
 
 def test_health_pages_say_which_part_is_missing() -> None:

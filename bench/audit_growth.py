@@ -1,4 +1,4 @@
-"""`python -m bench.attacks.audit_growth`: how fast the audit record grows while one key floods it with refused calls.
+"""`python -m bench.audit_growth`: how fast the audit record grows while one key floods it with refused calls.
 
 Declared calls without approval, as fast as they are refused. Beside it an approved user makes declared calls, each of
 which is on record before it is sent. That user's records and those of the flood are told apart by their facts. Exit
