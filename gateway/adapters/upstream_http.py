@@ -86,7 +86,7 @@ async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes | Non
         return None
     chunks: list[bytes] = []
     size = 0
-    async for chunk in response.content.iter_any():
+    async for chunk, _ in response.content.iter_chunks():  # as they came; `iter_any` would join them here
         size += len(chunk)
         if size > max_bytes:
             return None

@@ -84,7 +84,8 @@ class AiohttpRequest:
         try:
             async with asyncio.timeout(PACE_WINDOW_S) as deadline:
                 while not content.at_eof():
-                    chunk = await content.readany()
+                    # One piece as it came: `readany` would join all that has arrived, and hold everybody up.
+                    chunk, _ = await content.readchunk()
                     size += len(chunk)
                     if size > max_bytes:
                         return None
