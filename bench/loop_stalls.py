@@ -102,7 +102,7 @@ async def main(seconds: float, only: str) -> None:
 async def one(name: str, large: Large | None, gateway: Gateway, sandbox: str, seconds: float, directory: Path) -> None:
     await hits(gateway, 1.0)
     worker = gateway.pids["worker"]
-    Path(f"/proc/{worker}/clear_refs").write_text("5")
+    forget_most(worker)
     sending = None
     async with aiohttp.ClientSession() as session:
         await session.delete(f"{sandbox}/__sandbox/faults")
@@ -116,15 +116,22 @@ async def one(name: str, large: Large | None, gateway: Gateway, sandbox: str, se
         )
     took = sorted(await hits(gateway, seconds))
     sent = {"each": [], "statuses": []} if sending is None else json.loads((await sending.communicate())[0])
-    status = dict(line.split(":", 1) for line in Path(f"/proc/{worker}/status").read_text().splitlines())
     each = sum(sent["each"]) / len(sent["each"]) if sent["each"] else 0.0
     figures = (took[len(took) // 2], took[int(len(took) * 0.99)], took[-1])
-    print(
-        f"{name:32}"
-        + "".join(f"{1000 * figure:8.2f}" for figure in figures)
-        + f"{int(status['VmHWM'].split()[0]) // 1024:7}{len(sent['each']):6}{each:8.2f}  {sorted(set(sent['statuses']))}",
-        flush=True,
-    )
+    told = "".join(f"{1000 * figure:8.2f}" for figure in figures)
+    statuses = sorted(set(sent["statuses"]))
+    print(f"{name:32}{told}{most_memory(worker):7}{len(sent['each']):6}{each:8.2f}  {statuses}", flush=True)
+
+
+def forget_most(pid: int) -> None:
+    """Begin anew with the most memory that a process has had (proc(5), clear_refs)."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def most_memory(pid: int) -> int:
+    """The most memory that it has had since, in MiB."""
+    status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return int(status["VmHWM"].split()[0]) // 1024
 
 
 async def hits(gateway: Gateway, seconds: float) -> list[float]:
