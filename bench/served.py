@@ -70,7 +70,8 @@ def _write_config(directory: Path, upstream_url: str, settings: Mapping[str, Any
     config = directory / "gateway.toml"
     config.write_text(
         f'data_dir = "{directory / "data"}"\nupstream.url = "{upstream_url}"\n'
-        f'upstream.keys = [{{id = "bench", file = "{key_file}"}}]\n' + "\n".join(lines) + "\n"
+        f'upstream.keys = [{{id = "bench", file = "{key_file}"}}, '
+        f'{{id = "bench-concern", file = "{key_file}", concern = true}}]\n' + "\n".join(lines) + "\n"
     )
     return config
 
@@ -117,6 +118,10 @@ class Sandbox:
     @property
     def url(self) -> str:
         return self._child.url
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
 
     async def calls(self, since: int = 10**12) -> dict[str, Any]:
         """Its counts since the last reset, and the last calls with an index above `since`."""

@@ -6,7 +6,7 @@ keep a copy of the head where neither is reachable.
 
 import orjson
 
-from gateway.adapters.redis_connect import RedisStore, load_script
+from gateway.adapters.redis_connect import RedisStore, as_stored, load_script
 from gateway.core.audit import ChainHead
 from gateway.core.metrics import STORE_ERRORS
 from gateway.core.sealing import NONCE_BYTES, seal, unseal
@@ -40,7 +40,8 @@ class RedisAuditHead:
             return None
         seq_shown, _, blob = row.partition(b":")
         content = unseal(self._key, f"audit-head:{chain}", blob)
-        seq, mac = orjson.loads(content) if content is not None else (0, "")
+        with as_stored("get_head"):
+            seq, mac = orjson.loads(content) if content is not None else (0, "")
         if content is None or seq_shown != b"%d" % seq:
             self._meter.count(STORE_ERRORS, "state", "forged")
             return None

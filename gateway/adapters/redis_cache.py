@@ -11,7 +11,7 @@ from hashlib import sha1
 from typing import Any, TypeVar
 
 from gateway.adapters.redis_breaker import StoreBreaker
-from gateway.adapters.redis_connect import RedisStore, load_script
+from gateway.adapters.redis_connect import RedisStore, as_stored, load_script
 from gateway.ports import Clock, LeaseClaim, StoreUnavailable
 
 T = TypeVar("T")
@@ -79,9 +79,10 @@ class RedisCache:
         row: list[Any] = await self._guarded(
             "claim", self._store.run("claim", self._claim, keys, words, self._patient_s)
         )
-        # Below 0: the lease has just expired.
-        expires_in_s = row[1] / 1000 if row[1] >= 0 else lease_s
-        return LeaseClaim(row[0] == 1, row[2] if len(row) > 2 else None, expires_in_s)
+        with as_stored("claim"):
+            # Below 0: the lease has just expired.
+            expires_in_s = row[1] / 1000 if row[1] >= 0 else lease_s
+            return LeaseClaim(row[0] == 1, row[2] if len(row) > 2 else None, expires_in_s)
 
     async def renew(self, cache_key: str, owner: str, lease_s: float) -> bool:
         words = (owner, max(1, round(lease_s * 1000)), "")
@@ -104,8 +105,9 @@ class RedisCache:
     async def stats(self) -> Mapping[str, int]:
         """Of the whole server: the cache store serves nothing but the gateway."""
         nodes = await self._guarded("stats", self._store.info(STATS_S))
-        sums = {name: sum(int(node.get(field, 0)) for node in nodes) for name, field in FIELDS.items()}
-        return {"entries": sum(node.get("db0", {}).get("keys", 0) for node in nodes), **sums}
+        with as_stored("stats"):
+            sums = {name: sum(int(node.get(field, 0)) for node in nodes) for name, field in FIELDS.items()}
+            return {"entries": sum(int(node.get("db0", {}).get("keys", 0)) for node in nodes), **sums}
 
     async def _guarded(self, operation: str, call: Coroutine[Any, Any, T]) -> T:
         if not self._breaker.admits():

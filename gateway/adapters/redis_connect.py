@@ -7,7 +7,8 @@ decided elsewhere.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha1
 from importlib import resources
@@ -64,6 +65,18 @@ def connect(
     host, port = address.hosts[0]
     client = Redis(host=host, port=port, db=address.db, ssl=address.tls, **options)
     return RedisStore(client, timeout_s, max_connections)
+
+
+@contextmanager
+def as_stored(operation: str) -> Iterator[None]:
+    """For the reading of what a store holds: what is not of the form that we write is StoreUnavailable.
+
+    Somebody else wrote it, or a script met it. Its text is dropped with the error: it is not ours to log.
+    """
+    try:
+        yield
+    except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError):
+        raise StoreUnavailable(operation) from None
 
 
 class RedisStore:

@@ -7,7 +7,7 @@ genuine record was restored (a revocation undone); the audit record of the revoc
 from collections.abc import Sequence
 
 from gateway.adapters.directory_codec import decode_approvals, decode_key, encode_approvals, encode_key
-from gateway.adapters.redis_connect import RedisStore, load_script
+from gateway.adapters.redis_connect import RedisStore, as_stored, load_script
 from gateway.core.metrics import STORE_ERRORS
 from gateway.core.sealing import NONCE_BYTES, seal, unseal
 from gateway.core.types import Approval, KeyRecord
@@ -39,7 +39,8 @@ class RedisDirectory:
 
     async def epoch(self) -> int:
         number: bytes | None = await self._store.call("epoch", "GET", self._epoch)
-        return int(number or 0)
+        with as_stored("epoch"):
+            return int(number or 0)
 
     async def put_key(self, record: KeyRecord) -> None:
         blob = self._seal(f"key:{record.public_id}", encode_key(record))

@@ -7,7 +7,7 @@ store is `StoreUnavailable`: nothing here guesses what it would have decided.
 
 from collections.abc import Callable, Sequence
 
-from gateway.adapters.redis_connect import RedisStore, Word, load_script
+from gateway.adapters.redis_connect import RedisStore, Word, as_stored, load_script
 from gateway.core.quota import Limit, LimitStatus, Reservation, Verdict
 from gateway.ports import Usage
 
@@ -38,8 +38,10 @@ class RedisLedger:
             words += _interval(limit), _burst(limit)
         keys = self._keys(subject, limits)
         row: list[int] = await self._store.run("charge_rate", self._charge_rate, keys, words)
-        statuses = _statuses(limits, row[3:], US)
-        return Verdict(limits[row[0] - 1] if row[0] else None, row[1] / US, statuses, row[2])
+        with as_stored("charge_rate"):
+            _check(row)
+            statuses = _statuses(limits, row[3:], US)
+            return Verdict(limits[row[0] - 1] if row[0] else None, row[1] / US, statuses, row[2])
 
     async def return_rate(self, subject: str, limits: tuple[Limit, ...], count: int) -> None:
         if not limits or count <= 0:
@@ -56,8 +58,10 @@ class RedisLedger:
         for limit in limits:
             words += limit.kind[0], limit.amount, limit.window_s * 1000
         row: list[int] = await self._store.run("reserve", self._reserve, self._record_keys(reservation), words)
-        refused = limits[row[0] - 1] if row[0] else None
-        return Verdict(refused, row[1] / 1000, _statuses(limits, row[2:], 1000), 0 if row[0] else 1)
+        with as_stored("reserve"):
+            _check(row)
+            refused = limits[row[0] - 1] if row[0] else None
+            return Verdict(refused, row[1] / 1000, _statuses(limits, row[2:], 1000), 0 if row[0] else 1)
 
     async def settle(self, reservation: Reservation, units: int) -> None:
         if not reservation.limits:
@@ -75,7 +79,9 @@ class RedisLedger:
             words += limit.kind[0], _interval(limit) if rate else limit.window_s * 1000
             words.append(_burst(limit) if rate else limit.amount)
         row: list[int] = await self._store.run("usage", self._usage, self._keys(subject, limits), words)
-        return tuple(Usage(limit, used) for limit, used in zip(limits, row, strict=True))
+        with as_stored("usage"):
+            _check(row)
+            return tuple(Usage(limit, used) for limit, used in zip(limits, row, strict=True))
 
     def _time(self) -> Word:
         return "" if self._now is None else round(self._now() * 1000)
@@ -91,6 +97,12 @@ class RedisLedger:
     def _record_keys(self, reservation: Reservation) -> list[str]:
         record = f"{self._tag(reservation.subject)}reservation:{reservation.reservation_id}"
         return [record, *self._keys(reservation.subject, reservation.limits)]
+
+
+def _check(row: Sequence[int]) -> None:
+    """ValueError for a number below 0, as a script answers that was given no number that fits (infinity, 1e300)."""
+    if min(row) < 0:
+        raise ValueError
 
 
 def _interval(limit: Limit) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from gateway.adapters.redis_connect import RedisStore, Word, load_script
+from gateway.adapters.redis_connect import RedisStore, Word, as_stored, load_script
 from gateway.core.metrics import STORE_ERRORS
 from gateway.core.sealing import NONCE_BYTES, seal, unseal
 from gateway.core.types import Namespace
@@ -66,7 +66,9 @@ class RedisNamespaces:
         if since is None or known is None:
             return False
         if known.frozen is None:
-            await self._describe("update", replace(known, frozen=float(since)))
+            with as_stored("freeze"):
+                frozen = float(since)
+            await self._describe("update", replace(known, frozen=frozen))
         return True
 
     async def drop(self, name: str) -> int:
@@ -89,9 +91,11 @@ class RedisNamespaces:
         deadline = self._store.timeout_s * max(1.0, len(blob) / BYTES_PER_DEADLINE)
         words = ("put", cache_key, blob, self._max_bytes)
         answer: list[bytes] = await self._run("namespace", name, *words, timeout_s=deadline)
-        if answer[0] == b"refused":
-            raise NotStored(answer[1].decode())
-        return answer[1] if answer[0] == b"exists" else None
+        with as_stored("namespace"):
+            verdict, *more = answer
+            if verdict == b"refused":
+                raise NotStored(more[0].decode())
+            return more[0] if verdict == b"exists" else None
 
     async def remove(self, name: str, cache_key: str) -> bool:
         return bool(await self._run("namespace", name, "remove", cache_key))
@@ -101,18 +105,19 @@ class RedisNamespaces:
         rows: list[tuple[bytes, float]] = await self._store.call(
             "namespace", "ZRANGEBYSCORE", *words, withscores=True, score_cast_func=float
         )
-        return [(int(number), cache_key.decode()) for cache_key, number in rows]
+        with as_stored("namespace"):
+            return [(int(number), cache_key.decode()) for cache_key, number in rows]
 
     async def contents(self, name: str) -> NamespaceContents:
         hash_key, _ = self._keys(name)
         fields: Any = await self._store.call("namespace", "HMGET", hash_key, *METADATA_FIELDS)
         length: int = await self._store.call("namespace", "HLEN", hash_key)
-        opened, frozen, size, _ = fields
-        if opened is None:
-            return NamespaceContents(0, 0, closed=True)
-        return NamespaceContents(
-            length - sum(field is not None for field in fields), int(size or 0), closed=frozen is not None
-        )
+        with as_stored("namespace"):
+            opened, frozen, size, _ = fields
+            if opened is None:
+                return NamespaceContents(0, 0, closed=True)
+            entries = length - sum(field is not None for field in fields)
+            return NamespaceContents(entries, int(size or 0), closed=frozen is not None)
 
     async def _run(self, operation: str, name: str, *words: Word, timeout_s: float | None = None) -> Any:
         return await self._store.run(operation, self._entries, self._keys(name), words, timeout_s)
@@ -129,7 +134,11 @@ class RedisNamespaces:
         if content is None:
             self._meter.count(STORE_ERRORS, "state", "forged")
             return None
-        return Namespace(name, **orjson.loads(content))
+        try:
+            return Namespace(name, **orjson.loads(content))
+        except (ValueError, TypeError):
+            self._meter.count(STORE_ERRORS, "state", "unreadable")
+            return None
 
     def _keys(self, name: str) -> tuple[str, str]:
         return f"{self._prefix}namespace:{{{name}}}", f"{self._prefix}namespace:{{{name}}}:order"

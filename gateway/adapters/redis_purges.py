@@ -6,8 +6,9 @@ that had not received a purge, that purge is lost; then purge again.
 """
 
 from collections.abc import Mapping
+from math import isfinite
 
-from gateway.adapters.redis_connect import RedisStore, Word, load_script
+from gateway.adapters.redis_connect import RedisStore, Word, as_stored, load_script
 from gateway.core.purge_state import Purge, PurgeState
 
 # A purge that fails is worse than a short wait for a busy store.
@@ -38,14 +39,23 @@ class RedisPurges:
 
     async def _run(self, operation: str, *words: Word) -> PurgeState:
         flat: list[bytes] = await self._store.run(operation, self._script, (self._key,), words, self._patient_s)
-        fields = {name.decode(): float(value) for name, value in zip(flat[::2], flat[1::2], strict=True)}
-        return PurgeState(
-            epoch=int(fields["epoch"]),
-            serial=int(fields["serial"]),
-            models={model: int(number) for model, number in _with_prefix(fields, "model ").items()},
-            purged_before=fields.get("purged_before", 0.0),
-            stale=_with_prefix(fields, "stale "),
-        )
+        with as_stored(operation):
+            fields = {name.decode(): _number(value) for name, value in zip(flat[::2], flat[1::2], strict=True)}
+            return PurgeState(
+                epoch=int(fields["epoch"]),
+                serial=int(fields["serial"]),
+                models={model: int(number) for model, number in _with_prefix(fields, "model ").items()},
+                purged_before=fields.get("purged_before", 0.0),
+                stale=_with_prefix(fields, "stale "),
+            )
+
+
+def _number(text: bytes) -> float:
+    """A finite one: NaN differs from itself, so the state would seem to change with every poll."""
+    number = float(text)
+    if not isfinite(number):
+        raise ValueError
+    return number
 
 
 def _with_prefix(fields: Mapping[str, float], prefix: str) -> dict[str, float]:

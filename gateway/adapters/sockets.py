@@ -28,10 +28,12 @@ async def open_sockets(host: str, port: int, count: int) -> list[socket.socket]:
     await wait_until_free(host, port)
     sockets: list[socket.socket] = []
     try:
-        for _ in range(count):
-            sockets.append(_bind(family, address))
-            sockets[-1].listen(BACKLOG)
-            address = (address[0], sockets[0].getsockname()[1])
+        # A port that Linux chose is let go of when the socket stops listening (SOCK_BINDPORT_LOCK), so it is named.
+        with _bind(family, address) as chosen:
+            address = (address[0], chosen.getsockname()[1])
+            for _ in range(count):
+                sockets.append(_bind(family, address))
+                sockets[-1].listen(BACKLOG)
     except OSError as error:
         close_all(sockets)
         raise ListenError(_message(address, error)) from None
@@ -90,11 +92,32 @@ async def free_port(host: str, preferred: int) -> int:
     raise ListenError(f"No free port was found on {host}.")
 
 
-def rebind(listener: socket.socket) -> socket.socket:
-    """Replace a socket by one on the same port that gets no connections until a process listens on it."""
-    fresh = _bind(listener.family, listener.getsockname())
-    listener.close()
-    return fresh
+def turn_away(listener: socket.socket) -> None:
+    """Take a socket out of its port, also for the processes that share it; connections in its backlog are reset.
+
+    Closing it here would change nothing for them. Linux takes a listening socket out of service by shutdown(2) and
+    leaves it bound; other systems refuse (ENOTCONN, an OSError).
+    """
+    # Once only: a socket that is shut down while it does not listen stays so, and with it every connection that it
+    # accepts later (inet_shutdown in net/ipv4/af_inet.c).
+    if listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        listener.shutdown(socket.SHUT_RD)
+
+
+def listen_again(listener: socket.socket) -> None:
+    """Undo `turn_away`."""
+    listener.listen(BACKLOG)
+
+
+def without_listening(listener: socket.socket) -> socket.socket:
+    """A socket on the same port that gets no connections until a process listens on it; the given one, if possible."""
+    try:
+        turn_away(listener)
+        return listener
+    except OSError:
+        fresh = _bind(listener.family, listener.getsockname())
+        listener.close()
+        return fresh
 
 
 def _bind(family: int, address: tuple[str, int]) -> socket.socket:

@@ -41,6 +41,11 @@ class DemoUpstream:
             raise CommandError("The sandbox upstream did not start.")
         return True
 
+    async def wait_exited(self) -> None:
+        """Return when it has exited."""
+        if self._process is not None:
+            await self._process.wait()
+
     async def end(self) -> None:
         if self._process is None or self._process.returncode is not None:
             return

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from gateway.core.sampler_checks import CHECKS
 from gateway.endpoints import ENDPOINTS, AnyEndpoint
 
 FLAG = "potential_sequence_of_concern"
@@ -20,13 +21,27 @@ hits cost nothing. Tokens include the start and end tokens: a protein of L resid
 `request.max_tokens` of them (4096 by default). `esm-gateway cache explain` shows the price of a body.
 
 Every answer can be recorded in a [namespace](caching.md), whether or not its endpoint is cached.
+
+What the sampler is known to fail on is refused before the call: see [sampler checks](#sampler-checks).
 """
+CHECKS_HEAD = """## Sampler checks
+
+What the published sampler is known to crash on, refused with 422 and its reason instead of a 500 of the upstream, which
+SDKs try again. The hosted service is closed and may differ, so each check has a switch in the settings: for example
+`nothing_masked = false` in the table `[request.checks]`. Letters that no sequence has (lower case, `J`) are no such
+case: the tokenizer reads each as one unknown residue.
+
+| check | refused | endpoints | source |
+|---|---|---|---|"""
 CACHED = "yes, by [determinism class](caching.md): `exact` and `pinned` by default, `sampled` in pools and namespaces"
 
 
 def as_markdown() -> str:
     """docs/endpoints.md"""
-    return "\n".join([HEAD, *(_section(endpoint) for endpoint in ENDPOINTS)])
+    checks = (
+        f"| `{check.name}` | {check.refuses} | {', '.join(check.endpoints)} | {check.source} |" for check in CHECKS
+    )
+    return "\n".join([HEAD, *(_section(endpoint) for endpoint in ENDPOINTS), CHECKS_HEAD, *checks, ""])
 
 
 def _section(endpoint: AnyEndpoint) -> str:

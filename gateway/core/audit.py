@@ -93,7 +93,7 @@ AUDIT_KINDS: Mapping[str, AuditKind] = {
     ),
     "policy_answered": AuditKind(
         "A call about which an audited policy had decided ended.",
-        {**_CALL, "outcome": "`hit`, `stale`, `miss`, `collapsed`, `bypass`, or a problem type"},
+        {**_CALL, "outcome": "`hit`, `stale`, `miss`, `collapsed`, `bypass`, `hung_up` (the caller) or a problem type"},
     ),
     "key_created": AuditKind(
         "A virtual key is issued.",

@@ -38,12 +38,21 @@ class Body(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class ParseConfig:
-    """The settings that parsing depends on; `rule_set` are the rules by which calls share an answer."""
+    """The settings that parsing depends on; `rule_set` are the rules by which calls share an answer.
+
+    `skipped_checks` are the names of sampler checks that are switched off. `max_answer_bytes` is the largest answer
+    that is taken from the upstream (None: any). `max_unpacked_bytes` bounds all packed alignments of a body, unpacked;
+    with `at_once_bytes`, parsing raises TakesLongError for a body that would unpack more than that.
+    """
 
     models: Mapping[str, float]
     max_tokens: int = 4096
     defaults: str = "2025-02-14"
     rule_set: RuleSet = RuleSet()
+    skipped_checks: frozenset[str] = frozenset()
+    max_answer_bytes: int | None = None
+    max_unpacked_bytes: int = 64 * 2**20
+    at_once_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

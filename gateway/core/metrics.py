@@ -29,7 +29,8 @@ REQUESTS = Metric(
     "esmgw_requests_total",
     "counter",
     ("endpoint", "outcome"),
-    "Requests by outcome: hit, stale, miss, collapsed, bypass, answered (by the gateway itself), or a problem type.",
+    "Requests by outcome: hit, stale, miss, collapsed, bypass, answered (by the gateway itself), hung_up (the caller) or "
+    "a problem type.",
 )
 LATENCY = Metric(
     "esmgw_request_duration_seconds",
@@ -222,6 +223,24 @@ HELD = Metric(
     ("what",),
     "What is in memory while it lasts; what is flights (computations that equal calls share), allowances (keys with "
     "requests charged in advance), tasks (work behind requests) or refused_users (their refused calls are counted).",
+)
+WORKERS = Metric(
+    "esmgw_workers",
+    "gauge",
+    ("state",),
+    "Workers by state: running, stalled (no heartbeat for two seconds) or down (starting, or exited).",
+)
+WORKER_RESTARTS = Metric(
+    "esmgw_worker_restarts_total",
+    "counter",
+    ("reason",),
+    "Workers started again; reason is exited, stood_still (killed for it) or not_started (the last start failed).",
+)
+LOOP_FAILURES = Metric(
+    "esmgw_loop_failures_total",
+    "counter",
+    ("loop",),
+    "Background loops of a worker that failed and were started again; loop is the part of the flow that it keeps up.",
 )
 BUILD_INFO = Metric("esmgw_build_info", "gauge", ("version",), "Always 1; the running version.")
 

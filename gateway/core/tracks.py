@@ -7,6 +7,7 @@ What is refused, and with which message, is decided where a request is parsed. C
 they have a name in `INPUTS` and no row in `TRACKS`.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -19,6 +20,19 @@ SEQUENCE_LETTERS: Final = AMINO_ACIDS + "XBUZO.-|"
 SEQUENCE_OFFSET: Final = 4
 SS8_LETTERS: Final = "GHITEBSC"
 """The eight states of secondary structure in the order of their ids, the first being 3."""
+SASA_EDGES: Final = (
+    *(0.8, 4.0, 9.6, 16.4, 24.5, 32.9, 42.0, 51.5),
+    *(61.2, 70.9, 81.6, 93.3, 107.2, 125.4, 151.4),
+)
+"""Between the bins of a surface area, in square ångström (esm/utils/constants/esm3.py)."""
+SASA_WORDS: Final = (
+    *("<pad>", "<motif>", "<unk>", f"<0-{SASA_EDGES[0]}>"),
+    *(f"<{low}-{high}>" for low, high in zip(SASA_EDGES, (*SASA_EDGES[1:], "inf"), strict=True)),
+)
+"""The ids of surface areas from 0 on, as words; the first is the mask (esm/tokenization/sasa_tokenizer.py, vocab)."""
+MASK_LETTER: Final = "_"
+"""A masked residue, in a sequence and in secondary structure."""
+CHAIN_BREAK_LETTER: Final = "|"
 ATOMS: Final = 37
 """Atoms a residue has on the coordinates track."""
 
@@ -129,3 +143,32 @@ def positions_to_sample(track: Track, inputs: Mapping[str, Any], *, coordinates_
 def effective_steps(track: Track, inputs: Mapping[str, Any], *, num_steps: int, coordinates_only: bool) -> int:
     """Forward passes that the sampler makes: never more than there are positions to fill."""
     return min(num_steps, positions_to_sample(track, inputs, coordinates_only=coordinates_only))
+
+
+_RESIDUE_LETTERS: Final = frozenset(SEQUENCE_LETTERS + MASK_LETTER) - {CHAIN_BREAK_LETTER}
+INTERPRO: Final = re.compile(r"IPR\d+")
+"""Found in a label of function, it gives every position function ids, that of "none" at least."""
+
+
+def residues_to_sample(track: Track, inputs: Mapping[str, Any], residues: int, *, coordinates_only: bool) -> int | None:
+    """As `positions_to_sample`, for a protein in letters; None where only the upstream can tell.
+
+    The upstream encodes it first (esm/models/esm3.py, encode): coordinates become structure tokens without a mask, an
+    InterPro label gives every position function ids; other labels may be annotations of residues, which give none.
+    """
+    given = inputs.get("coordinates" if track == STRUCTURE else track.name)
+    if track == FUNCTION:
+        given = given or None  # the SDK reads an empty list of annotations as none (esm/sdk/forge.py)
+    if given is not None and not (track == STRUCTURE and coordinates_only):
+        return _masked_residues(track, given)
+    sequence: str | None = inputs.get(SEQUENCE.name)
+    return residues if sequence is None else sum(map(sequence.count, _RESIDUE_LETTERS))
+
+
+def _masked_residues(track: Track, given: Sequence[Any]) -> int | None:
+    if track == STRUCTURE:
+        return 0
+    if track == FUNCTION:
+        return 0 if any(INTERPRO.search(label) for label, _, _ in given) else None
+    masks = (None, SASA_WORDS[SASA.mask]) if track == SASA else (MASK_LETTER,)
+    return sum(map(given.count, masks))

@@ -1,22 +1,43 @@
 """Proteins written in letters, as generate, encode, fold, inverse_fold and fold_all_atom take them.
 
-Only shape and length are checked: which letters are valid is up to the model (esm: `_` is a masked residue, `|` a chain
-break, `.` and `-` are tokens). A protein of L residues counts as L + 2 tokens, as many as it is encoded into.
+Of a sequence only shape and length are checked: letters that a model does not know it reads as unknown (esm: `_` is a
+masked residue, `|` a chain break, `.` and `-` are tokens). What encoding is known to crash on is in
+`gateway/core/sampler_checks.py`. A protein of L residues counts as L + 2 tokens, as many as it is encoded into.
 """
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
-from gateway.core import coordinates
-from gateway.core.endpoint import Body
+from gateway.core import coordinates, letters
+from gateway.core.endpoint import Body, ParseConfig
 from gateway.core.problems import CALL_INVALID, FieldError, Problem
+from gateway.core.sampler_checks import Lettered, letter_faults
 
 ENDS = 2  # BOS and EOS
 
-Letters = Annotated[str, Field(pattern=r"^[A-Za-z_|.\-]+$")]
+
+def _only(accepted: str, sentence: str) -> Callable[[str], str]:
+    def checked(text: str) -> str:
+        fault = letters.fault(text, accepted, sentence)
+        if fault is not None:
+            raise PydanticCustomError("letters", "{fault}", {"fault": fault})
+        return text
+
+    return checked
+
+
+def only(accepted: str, sentence: str) -> tuple[AfterValidator, WithJsonSchema]:
+    """For a text of at least one of these characters (the inside of a pattern's brackets); `sentence` names them."""
+    schema = WithJsonSchema({"type": "string", "pattern": f"^[{accepted}]+$"})
+    return AfterValidator(_only(accepted, sentence)), schema
+
+
+Letters = Annotated[str, *only(letters.PROTEIN, letters.PROTEIN_ACCEPTED)]
 Name = Annotated[str, Field(min_length=1, max_length=1000)]
 Place = Annotated[int, Field(ge=0, le=10**6)]
 # A number in square ångström; a special token of the SASA vocabulary, as "<pad>"; null is masked (sasa_tokenizer.py).
@@ -37,7 +58,7 @@ class Protein(Body):
     coordinates: Atoms = None
 
 
-def read_protein(asked: Protein, max_tokens: int) -> tuple[dict[str, Any], int]:
+def read_protein(endpoint: str, asked: Protein, rules: ParseConfig) -> tuple[dict[str, Any], int]:
     """The given members, as they are forwarded, and the number of residues; or a 422 problem."""
     given = asked.model_dump(exclude={"coordinates"}, exclude_unset=True)
     if "coordinates" in asked.model_fields_set:
@@ -54,7 +75,10 @@ def read_protein(asked: Protein, max_tokens: int) -> tuple[dict[str, Any], int]:
     ]
     if unlike:
         raise Problem(CALL_INVALID, errors=unlike)
-    bounded(residues, f"/inputs/{first}", max_tokens)
+    bounded(residues, f"/inputs/{first}", rules.max_tokens)
+    faults = letter_faults(endpoint, Lettered(given, residues), rules.skipped_checks)
+    if faults:
+        raise Problem(CALL_INVALID, errors=faults)
     return given, residues
 
 

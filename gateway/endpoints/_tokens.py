@@ -5,10 +5,13 @@ the members that were given are forwarded, because the two families of models di
 pass each, so the price is the number of tokens. Which tokens make sense is up to the model.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from gateway.core.endpoint import Body, NormalizedBody, ParseConfig
-from gateway.endpoints.generate_tensor import Inputs, forwarded, read_inputs
+from gateway.core.model_shapes import Wanted, too_large
+from gateway.core.problems import FieldError
+from gateway.endpoints.generate_tensor import Inputs, forwarded, read_inputs, refuse
 
 
 class TokensBody(Body):
@@ -29,3 +32,12 @@ def normalize(asked: TokensBody, rules: ParseConfig) -> NormalizedBody:
         "potential_sequence_of_concern": bool(asked.potential_sequence_of_concern),
     }
     return NormalizedBody(body=body, units=n, length=n)
+
+
+def refuse_unfit(
+    asked: TokensBody, wanted: Wanted, n: int, at: str, rules: ParseConfig, remedies: Sequence[str]
+) -> None:
+    """A 422 problem for an answer that is larger than what is taken from the upstream."""
+    reason = too_large(asked.model, wanted, n, rules.max_answer_bytes, remedies)
+    if reason is not None:
+        refuse([FieldError(at, reason)])

@@ -17,7 +17,7 @@ class Encode(Body):
 
 def normalize(asked: Encode, rules: ParseConfig) -> NormalizedBody:
     """The protein as given, the flag explicit."""
-    inputs, residues = read_protein(asked.inputs, rules.max_tokens)
+    inputs, residues = read_protein("encode", asked.inputs, rules)
     n = residues + ENDS
     flag = bool(asked.potential_sequence_of_concern)
     return NormalizedBody(

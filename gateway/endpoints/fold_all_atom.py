@@ -2,7 +2,8 @@
 
 The price is the sum of the chain lengths; a chain with several ids counts once for each. A ligand counts the letters of
 its SMILES, or one for each chemical component: how many atoms a component has is not in the body. Whether ids and
-positions in bonds, pockets and distograms exist is not checked.
+positions in bonds, pockets and distograms exist is not checked. Packed alignments are treated as those of fold; the
+bound on their unpacked size is for all chains together.
 """
 
 from typing import Annotated, Any, Literal
@@ -12,8 +13,10 @@ from pydantic import Field
 
 from gateway.core.endpoint import Body, Endpoint, NormalizedBody, ParseConfig
 from gateway.core.problems import CALL_INVALID, FieldError, Problem
+from gateway.endpoints import _folding
+from gateway.endpoints._alignments import Msa, depths
+from gateway.endpoints._folding import Folding, as_given, work
 from gateway.endpoints._letters import Letters, Name, Place, bounded
-from gateway.endpoints.fold import Alignment, Folding, Packed, as_given
 
 Ids = Annotated[list[Name], Field(min_length=1, max_length=1000)]
 
@@ -33,7 +36,7 @@ class Chain(Body):
     id: Name | Ids
     sequence: Letters | None = None
     modifications: list[Modification] | None = None
-    msa: Packed | Alignment | None = None
+    msa: Msa = None
     smiles: Annotated[str, Field(min_length=1)] | None = None
     ccd: Annotated[list[Name], Field(min_length=1)] | None = None
 
@@ -92,7 +95,9 @@ def normalize(asked: FoldAllAtom, rules: ParseConfig) -> NormalizedBody:
         raise Problem(CALL_INVALID, errors=[error for found in errors for error in found])
     length = sum(map(_length, asked.all_atom_input.sequences))
     bounded(length, f"{at}/sequences", rules.max_tokens)
-    return NormalizedBody(body=as_given(asked), units=length, length=length)
+    alignments = {f"{at}/sequences/{i}/msa": chain.msa for i, chain in enumerate(asked.all_atom_input.sequences)}
+    depth = sum(depths(alignments, rules))
+    return NormalizedBody(body=as_given(asked), units=length * work(asked, depth), length=length)
 
 
 def _chain_faults(chain: Chain, at: str) -> list[FieldError]:
@@ -131,5 +136,6 @@ ENDPOINT = Endpoint(
     "fold_all_atom",
     FoldAllAtom,
     normalize,
-    price="residues, bases, SMILES letters and components of all chains, each chain as often as it has ids",
+    price="residues, bases, SMILES letters and components of all chains, each chain as often as it has ids, "
+    f"x {_folding.PRICE}",
 )

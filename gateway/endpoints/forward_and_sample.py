@@ -1,14 +1,21 @@
 """POST /api/v1/forward_and_sample: one forward pass of ESM3 and one draw on each track that is asked for.
 
-The SDK prefers pickle; the gateway requests JSON only, whatever the caller accepts.
+The SDK prefers pickle; the gateway requests JSON only, whatever the caller accepts. Embeddings of each residue that
+cannot fit into `upstream.max_answer_bytes` are refused before the call, where the model's shape is known.
 """
 
 from typing import Annotated
 
 from pydantic import Field
 
-from gateway.core.endpoint import Body, Endpoint
-from gateway.endpoints._tokens import TokensBody, normalize
+from gateway.core import tracks
+from gateway.core.endpoint import Body, Endpoint, NormalizedBody, ParseConfig
+from gateway.core.model_shapes import Wanted
+from gateway.core.problems import FieldError
+from gateway.core.sampler_checks import Draw, draw_faults
+from gateway.endpoints._tokens import TokensBody, refuse_unfit
+from gateway.endpoints._tokens import normalize as normalize_tokens
+from gateway.endpoints.generate_tensor import refuse
 
 
 class SampledTrack(Body):
@@ -43,6 +50,30 @@ class ForwardAndSample(TokensBody):
 
     sampling_config: Sampling | None = None
     embedding_config: Embedding | None = None
+
+
+def normalize(asked: ForwardAndSample, rules: ParseConfig) -> NormalizedBody:
+    """As for all tokens, if every track can be sampled and the answer can fit."""
+    normalized = normalize_tokens(asked, rules)
+    refuse(_faults(asked.sampling_config or Sampling(), rules))
+    if asked.embedding_config is not None and asked.embedding_config.per_residue:
+        at, remedies = "/embedding_config/per_residue", ["their mean (`sequence`)"]
+        refuse_unfit(asked, Wanted(embeddings=True), normalized.length, at, rules, remedies)
+    return normalized
+
+
+def _faults(asked: Sampling, rules: ParseConfig) -> list[FieldError]:
+    wanted = {name: config for name in tracks.GENERATED if (config := getattr(asked, name)) is not None}
+    return [
+        fault
+        for name, config in wanted.items()
+        for fault in draw_faults("forward_and_sample", _draw(name, config), rules.skipped_checks)
+    ]
+
+
+def _draw(name: str, asked: SampledTrack) -> Draw:
+    at = f"/sampling_config/{name}"
+    return Draw(tracks.TRACKS[name], asked.temperature, False, asked.invalid_ids or (), at=at)
 
 
 ENDPOINT = Endpoint(

@@ -1,11 +1,11 @@
 """POST /api/v1/generate_tensor: one output track of ESM3, conditioned on input tracks, raw tokens in and out.
 
 Parameters, ranges and defaults are from the API's page for this endpoint; vocabularies, and what crashes the sampler,
-from the published `esm` package, measured (`gateway/core/tracks.py`). Defaults have changed at the upstream, so they
-are made explicit, from a dated set that the setting `request.defaults` names.
+from the published `esm` package, measured (`gateway/core/tracks.py`, `gateway/core/sampler_checks.py`). Defaults have
+changed at the upstream, so they are made explicit, from a dated set that the setting `request.defaults` names.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -15,6 +15,7 @@ from pydantic import Field
 from gateway.core import coordinates, determinism, tracks
 from gateway.core.endpoint import Body, Endpoint, NormalizedBody, ParseConfig
 from gateway.core.problems import CALL_INVALID, FieldError, Problem
+from gateway.core.sampler_checks import Draw, draw_faults
 
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "2025-02-14": {"num_steps": 20, "temperature": 0.5, "temperature_annealing": True, "strategy": "random"},
@@ -28,9 +29,6 @@ ALWAYS: Mapping[str, Any] = {
     "invalid_ids": (),
     "potential_sequence_of_concern": False,
 }
-
-# Below this a float32 division by the temperature overflows; above its inverse the softmax does (sampling.py:194).
-TINY, HUGE = 1e-38, 1e38
 
 Sequence = Annotated[list[Annotated[int, Field(ge=0, le=32)]], Field(min_length=3)]
 Structure = Annotated[list[Annotated[int, Field(ge=-1, le=4100)]], Field(min_length=3)]
@@ -80,8 +78,10 @@ def normalize(asked: GenerateTensor, rules: ParseConfig) -> NormalizedBody:
     """The body with defaults explicit, sets sorted, coordinates as float32; or a 422 problem."""
     inputs, n = read_inputs(asked.inputs, rules.max_tokens)
     body = parameters(asked, rules, n)
-    refuse(list(_sampler_faults(body, inputs, n)))
-    steps = _steps(body, inputs)
+    draw = _draw(body, inputs, n)
+    refuse(draw_faults("generate_tensor", draw, rules.skipped_checks))
+    # Nothing is masked only where that check is switched off; then the upstream knows better what it does.
+    steps = min(body["num_steps"], draw.masked or n)
     return NormalizedBody(
         body={**body, "inputs": forwarded(inputs)},
         bulk_free={**body, "inputs": {name: track for name, track in inputs.items() if name != "coordinates"}},
@@ -138,30 +138,18 @@ def _packed(row: list[int]) -> list[int]:
     return ids + [0] * (16 - len(ids))
 
 
-def _sampler_faults(body: Mapping[str, Any], inputs: Mapping[str, Any], n: int) -> Iterator[FieldError]:
-    """What the published sampler is known to crash on; upstream each of these is a 500, which SDKs retry."""
+def _draw(body: Mapping[str, Any], inputs: Mapping[str, Any], n: int) -> Draw:
     track = tracks.TRACKS[body["track"]]
-    temperature = body["temperature"]
-    if body["num_steps"] > n:
-        yield FieldError("/num_steps", f"must not exceed the {n} positions of the input")
-    if 0 < temperature < TINY or temperature > HUGE:
-        yield FieldError("/temperature", "should be 0, or between 1e-38 and 1e38: float32 overflows beyond")
-    if body["track"] == "function" and temperature == 0 and not body["temperature_annealing"]:
-        yield FieldError("/temperature", "0 without temperature_annealing divides by zero on the function track")
-    if body["track"] != "function" and set(track.ordinary) <= set(body["invalid_ids"]):
-        yield FieldError("/invalid_ids", "leaves no id that could be sampled on this track")
-    if tracks.positions_to_sample(track, inputs, coordinates_only=body["condition_on_coordinates_only"]) < 1:
-        yield FieldError(
-            f"/inputs/{body['track']}", f"has no masked position ({track.mask}), so nothing can be generated"
-        )
-
-
-def _steps(body: Mapping[str, Any], inputs: Mapping[str, Any]) -> int:
-    return tracks.effective_steps(
-        tracks.TRACKS[body["track"]],
-        inputs,
+    return Draw(
+        track,
+        temperature=body["temperature"],
+        annealing=body["temperature_annealing"],
+        invalid_ids=body["invalid_ids"],
         num_steps=body["num_steps"],
-        coordinates_only=body["condition_on_coordinates_only"],
+        positions=n,
+        masked=tracks.positions_to_sample(track, inputs, coordinates_only=body["condition_on_coordinates_only"]),
+        masked_at=f"/inputs/{track.name}",
+        mask=str(track.mask),
     )
 
 

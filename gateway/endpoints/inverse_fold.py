@@ -9,6 +9,8 @@ from pydantic import Field
 
 from gateway.core.endpoint import Body, Endpoint, NormalizedBody, ParseConfig
 from gateway.core.problems import CALL_INVALID, FieldError, Problem
+from gateway.core.sampler_checks import Draw, draw_faults
+from gateway.core.tracks import SEQUENCE
 from gateway.endpoints._letters import ENDS, Atoms, Letters, bounded, read_coordinates
 
 
@@ -37,12 +39,19 @@ def normalize(asked: InverseFold, rules: ParseConfig) -> NormalizedBody:
     if asked.sequence is not None and len(asked.sequence) != residues:
         detail = f"has {len(asked.sequence)} residues where {residues} are expected"
         raise Problem(CALL_INVALID, errors=[FieldError("/sequence", detail)])
+    faults = draw_faults("inverse_fold", _draw(asked.inverse_folding_config or Drawing()), rules.skipped_checks)
+    if faults:
+        raise Problem(CALL_INVALID, errors=faults)
     body: dict[str, Any] = {
         **asked.model_dump(exclude={"coordinates"}, exclude_unset=True),
         "coordinates": array,
         "potential_sequence_of_concern": bool(asked.potential_sequence_of_concern),
     }
     return NormalizedBody(body=body, units=residues + ENDS, length=residues + ENDS)
+
+
+def _draw(asked: Drawing) -> Draw:
+    return Draw(SEQUENCE, asked.temperature, False, asked.invalid_ids or (), at="/inverse_folding_config")
 
 
 ENDPOINT = Endpoint(

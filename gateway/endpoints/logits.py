@@ -1,16 +1,23 @@
 """POST /api/v1/logits: logits, embeddings and hidden states of one forward pass of ESM3 or ESM C.
 
 With the header `return-bytes` the upstream would answer with packed torch files inside the JSON; the gateway does not
-forward that header, so plain numbers come back.
+forward that header, so plain numbers come back. An answer that cannot fit into `upstream.max_answer_bytes` is refused
+before the call, where the model's shape is known (gateway/core/model_shapes.py). Each sparse autoencoder multiplies
+every token with a table of up to 65,536 columns (esm/models/esmc/sae.py): counted as a fifth of a forward pass.
 """
 
+from dataclasses import replace
 from typing import Annotated
 
 from pydantic import Field
 
-from gateway.core.endpoint import Body, Endpoint
+from gateway.core import model_shapes
+from gateway.core.endpoint import Body, Endpoint, NormalizedBody, ParseConfig
 from gateway.endpoints._letters import Name
-from gateway.endpoints._tokens import TokensBody, normalize
+from gateway.endpoints._tokens import TokensBody, refuse_unfit
+from gateway.endpoints._tokens import normalize as normalize_tokens
+
+AUTOENCODER_SHARE = 0.2
 
 
 class SparseFeatures(Body):
@@ -43,4 +50,28 @@ class Logits(TokensBody):
     logits_config: Wanted | None = None
 
 
-ENDPOINT = Endpoint("logits", Logits, normalize, price="tokens (residues + 2)")
+def normalize(asked: Logits, rules: ParseConfig) -> NormalizedBody:
+    """As for all tokens, if the answer can fit; autoencoders are paid for."""
+    normalized = normalize_tokens(asked, rules)
+    config = asked.logits_config or Wanted()
+    _refuse_unfit(asked, config, normalized.length, rules)
+    autoencoders = len((config.sae_config and config.sae_config.models) or ())
+    return replace(normalized, units=normalized.units * (1 + AUTOENCODER_SHARE * autoencoders))
+
+
+def _refuse_unfit(asked: Logits, config: Wanted, n: int, rules: ParseConfig) -> None:
+    layers = bool(config.return_hidden_states)
+    wanted = model_shapes.Wanted(bool(config.return_embeddings), layers, config.ith_hidden_layer)
+    if layers:
+        at, remedies = "return_hidden_states", ["one layer (`ith_hidden_layer`)", "means (`return_mean_hidden_states`)"]
+    else:
+        at, remedies = "return_embeddings", ["their mean (`return_mean_embedding`)"]
+    refuse_unfit(asked, wanted, n, f"/logits_config/{at}", rules, remedies)
+
+
+ENDPOINT = Endpoint(
+    "logits",
+    Logits,
+    normalize,
+    price="tokens (residues + 2) x (1 + 0.2 for each model of `logits_config.sae_config`)",
+)

@@ -56,6 +56,7 @@ class Admission:
         self._clock, self._tasks, self._meter = runtime.clock, runtime.tasks, runtime.meter
         self._refusals = RateRefusals(runtime)
         self._allowances: dict[str, _Allowance] = {}
+        self._charged = asyncio.Event()
 
     @property
     def held(self) -> int:
@@ -116,6 +117,7 @@ class Admission:
             return standing
         now = self._clock.monotonic()
         held = self._allowances.setdefault(who.key.public_id, _Allowance(who.user, limits))
+        self._charged.set()
         if held.left > 0 and now >= held.until:
             # Rather than add it to the next charge: an allowance that is kept alive could all be used in one instant.
             self._tasks.start(self._give_back(held.subject, held.limits, held.take(now)))
@@ -153,8 +155,8 @@ class Admission:
         """Give back what was charged in advance and not used in time, and forget idle allowances."""
         now = self._clock.monotonic()
         for key_id, held in list(self._allowances.items()):
-            if now < held.until or now - held.fetched < ALLOWANCE_S:
-                continue
+            if now < held.until or now - held.fetched < ALLOWANCE_S or held.charging is not None:
+                continue  # also where the store is slow: what it grants would land on an allowance nobody knows
             del self._allowances[key_id]
             await self._give_back(held.subject, held.limits, held.take(now))
 
@@ -174,9 +176,12 @@ class Admission:
                 self._meter.count(STORE_ERRORS, "state", "return_rate")
 
     async def forever(self) -> None:
-        while True:
+        """Sweep for as long as anything is charged in advance; an idle worker sleeps."""
+        while await self._charged.wait():
             await self._clock.sleep(ALLOWANCE_S)
             await self.sweep()
+            if not self._allowances:
+                self._charged.clear()
 
     def _refused(self, who: Principal, verdict: Verdict, limit: Limit) -> Problem:
         self._meter.count(QUOTA_REFUSALS, limit.name)

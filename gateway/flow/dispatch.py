@@ -75,7 +75,9 @@ class Dispatcher:
             try:
                 started = self._clock.monotonic()
                 reply = await self._send(call, place.key.secret, turns.seconds_left())
-                outcome, computed = await self._classify(call, reply, self._clock.monotonic() - started)
+                outcome, computed = await self._classify(
+                    call, reply, self._clock.monotonic() - started, place.key.secret
+                )
             finally:
                 asked_s = reply.retry_after_s if isinstance(reply, UpstreamReply) else None
                 turns.done(place, outcome, asked_s)
@@ -108,9 +110,9 @@ class Dispatcher:
         return await self._upstream.send(request)
 
     async def _classify(
-        self, call: Call, reply: UpstreamReply | UpstreamLoss, took_s: float
+        self, call: Call, reply: UpstreamReply | UpstreamLoss, took_s: float, secret: str
     ) -> tuple[UpstreamOutcome, Computed]:
-        outcome, computed = await self._read(call, reply, took_s)
+        outcome, computed = await self._read(call, reply, took_s, secret)
         now, digest = self._clock.monotonic(), call.canonical_digest
         if outcome is retry.CRASHED:
             self._crashes.failed(now, digest, computed.reason)
@@ -124,14 +126,15 @@ class Dispatcher:
         return outcome, computed
 
     async def _read(
-        self, call: Call, reply: UpstreamReply | UpstreamLoss, took_s: float
+        self, call: Call, reply: UpstreamReply | UpstreamLoss, took_s: float, secret: str
     ) -> tuple[UpstreamOutcome, Computed]:
         if isinstance(reply, UpstreamLoss):
             outcome = retry.of_loss(reply.sent, reply.timed_out, reply.reason)
             return outcome, _failed(outcome, _LOST.get(reply.reason, f"The connection was lost: {reply.reason}."))
         outcome = retry.of_status(reply.status)
         if outcome is not retry.OK:
-            return outcome, _refused(outcome, reply, short_reason(reply.body, reply.media_type, call.body))
+            reason = short_reason(reply.body, reply.media_type, call.body, target=call.target, secrets=(secret,))
+            return outcome, _refused(outcome, reply, reason)
         is_json = reply.status == 200 and reply.media_type == "application/json"
         if not is_json or not await self._answers.accepts(call, reply.body):
             return retry.BAD_ANSWER, Computed(None, Problem(UPSTREAM_ANSWER_BAD), may_have_worked=True)

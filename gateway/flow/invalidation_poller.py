@@ -4,6 +4,7 @@ What a process holds in memory is valid only while it hears of changes. When the
 seconds, every call bypasses the cache.
 """
 
+import asyncio
 from collections.abc import Mapping
 
 from gateway.core.metrics import STORE_ERRORS
@@ -39,7 +40,7 @@ class InvalidationPoller:
         self._purge_state: PurgeState | None = None
         self._namespaces: Mapping[str, Namespace] = {}
         self._confirmed = float("-inf")
-        self._extra_poll = float("-inf")
+        self._extra_poll = self._asked = float("-inf")
 
     def purge_state(self) -> PurgeState | None:
         """The purge state that cache keys are made with, or None while it is not known to be current."""
@@ -50,27 +51,40 @@ class InvalidationPoller:
         """A namespace as of the last poll; the store itself decides again before anything is added to it."""
         return self._namespaces.get(name)
 
+    def polled_s_ago(self) -> float:
+        """Seconds since this worker last asked, whatever the stores said; without an end where it never did."""
+        return self._clock.monotonic() - self._asked
+
     async def poll_state_now(self) -> None:
         """For a caller who names a namespace that is not known here: it may have been created a moment ago."""
         now = self._clock.monotonic()
         if now - self._extra_poll >= EXTRA_POLL_S:
             self._extra_poll = now
-            await self._poll_state()
+            await self._poll_namespaces()
 
     async def poll(self) -> None:
-        """One poll of both stores; a lost one changes nothing but is counted."""
-        await self._poll_state()
-        await self._poll_cache()
+        """One poll of both stores; a lost one changes nothing but is counted.
 
-    async def _poll_state(self) -> None:
+        The questions are asked side by side: what one store does not answer is no reason not to hear the other.
+        """
+        self._asked = self._clock.monotonic()
+        await asyncio.gather(self._poll_keys(), self._poll_namespaces(), self._poll_cache())
+
+    async def _poll_keys(self) -> None:
         try:
             epoch = await self._directory.epoch()
-            if epoch != self._keys_epoch:
-                self._keys_epoch = epoch
-                self._authenticator.forget()
-            namespaces = await self._namespace_store.namespaces()
         except StoreUnavailable:
             self._meter.count(STORE_ERRORS, "state", "epoch")
+            return
+        if epoch != self._keys_epoch:
+            self._keys_epoch = epoch
+            self._authenticator.forget()
+
+    async def _poll_namespaces(self) -> None:
+        try:
+            namespaces = await self._namespace_store.namespaces()
+        except StoreUnavailable:
+            self._meter.count(STORE_ERRORS, "state", "namespaces")
             return
         if namespaces != self._namespaces:
             self._namespaces = namespaces

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway import endpoints
-from gateway.core import cache_plan, entry_codec, export_format, namespace_entry
+from gateway.core import cache_plan, entry_codec, export_format, namespace_entry, sampler_checks
 from gateway.core.audit import Event
 from gateway.core.cache_directives import CacheDirectives
 from gateway.core.cache_plan import CacheConfig
@@ -111,7 +111,9 @@ class NamespaceTransfer:
 
     def _digest(self, entry: NamespaceEntry) -> bytes:
         """The digest of the call as this gateway parses it, whatever models it has now."""
-        anything = ParseConfig({entry.model: 1.0}, max_tokens=2**31)
+        anything = ParseConfig(
+            {entry.model: 1.0}, max_tokens=2**31, skipped_checks=sampler_checks.NAMES, max_unpacked_bytes=2**31
+        )
         return _parsed(entry, anything).canonical_digest
 
     def _checked(self, file: Open) -> tuple[ExportHeader, ExportTrailer]:

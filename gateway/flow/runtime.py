@@ -5,9 +5,13 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from gateway.core.metrics import LOOP_FAILURES
 from gateway.ports import Clock, Meter
 
 T = TypeVar("T")
+
+# Before a loop that failed is started again: a fault that lasts must not fill the log, nor a poll be missed for long.
+LOOP_PAUSE_S = 1.0
 
 
 class BackgroundTasks:
@@ -70,3 +74,43 @@ class Runtime:
     clock: Clock
     meter: Meter
     tasks: BackgroundTasks
+
+
+class BackgroundLoops:
+    """Loops that run for as long as the worker does: one that fails is started again after a short pause.
+
+    A failure is reported by the loop's name and the error's type alone, and counted. Only `stop` ends a loop.
+    """
+
+    def __init__(self, runtime: Runtime, report: Callable[[str], object]) -> None:
+        self._clock, self._meter, self._report = runtime.clock, runtime.meter, report
+        self._running: list[asyncio.Task[None]] = []
+
+    def keep(self, name: str, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run `loop()` until `stop`. The name is a label of `LOOP_FAILURES`."""
+        self._meter.count(LOOP_FAILURES, name, by=0.0)
+        self._running.append(asyncio.get_running_loop().create_task(self._keep(name, loop)))
+
+    async def stop(self) -> None:
+        """End all loops, and wait until they have ended."""
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        self._running.clear()
+
+    async def _keep(self, name: str, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        while True:
+            try:
+                await loop()
+                failure = "it ended"
+            except asyncio.CancelledError:
+                if task.cancelling():
+                    raise
+                failure = "CancelledError"  # of something that it waited for, and not of this loop
+            except Exception as error:
+                failure = type(error).__name__
+            self._meter.count(LOOP_FAILURES, name)
+            self._report(f"the background loop {name} failed and is started again: {failure}")
+            await self._clock.sleep(LOOP_PAUSE_S)

@@ -108,6 +108,8 @@ class UpstreamQueue:
             raise
         finally:
             lane.forget(request.user)
+            if self._alarm is not None:
+                self._set_alarm(self._clock.monotonic())
 
     def done(self, place: Place, outcome: UpstreamOutcome | None, retry_after_s: float | None = None) -> None:
         """The call is no longer at the upstream. Its outcome (None: it was never sent) says something about its key,

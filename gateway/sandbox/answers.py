@@ -60,7 +60,7 @@ def generate(asked: Asked) -> Done:
     request = read(bodies.Generate, asked.body)
     encoded = letters.encode(request.inputs)
     # Only the given coordinates condition; tokens drawn from them would say that the structure track was given.
-    encoded["structure"] = None
+    encoded["structure"], encoded["function"] = None, letters.function_rows(request.inputs)
     sampled = sampler.sample(request.model_copy(update={"inputs": encoded}))
     name = sampled.track.name
     outputs = letters.decode({"coordinates": encoded["coordinates"], name: sampled.tokens})

@@ -2,7 +2,7 @@
 
 Sequence, secondary structure and solvent accessibility follow the real tokenizers. Structure tokens and coordinates
 are drawn from each other's digest, so they are stable and mean nothing. Function annotations are read from tokens but
-not written to them: that takes tables which the sandbox does not have.
+not written to them: that takes tables which the sandbox does not have. Whether they leave masks is known, though.
 """
 
 from bisect import bisect_left
@@ -11,17 +11,9 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from gateway.core import tracks
-from gateway.core.tracks import FUNCTION, SASA, SECONDARY_STRUCTURE, SEQUENCE, STRUCTURE
+from gateway.core.tracks import FUNCTION, MASK_LETTER, SASA, SASA_EDGES, SECONDARY_STRUCTURE, SEQUENCE, STRUCTURE
 from gateway.sandbox import draws
 from gateway.sandbox.bodies import Inputs, RefusedError
-
-MASK_LETTER: Final = "_"
-# Square ångström; esm/utils/constants/esm3.py, SASA_DISCRETIZATION_BOUNDARIES
-_SASA_EDGES: Final = (
-    *(0.8, 4.0, 9.6, 16.4, 24.5, 32.9, 42.0, 51.5),
-    *(61.2, 70.9, 81.6, 93.3, 107.2, 125.4, 151.4),
-)
-_SASA_WORDS: Final = ("<pad>", "<motif>", "<unk>")
 
 
 def _letters(letters: str, first: int, mask: int) -> Mapping[str, int]:
@@ -32,6 +24,9 @@ _ID_OF: Final = _letters(tracks.SEQUENCE_LETTERS, tracks.SEQUENCE_OFFSET, SEQUEN
 _SS8_ID_OF: Final = _letters(tracks.SS8_LETTERS, SECONDARY_STRUCTURE.ordinary.start, SECONDARY_STRUCTURE.mask)
 _LETTER_OF: Final = MappingProxyType({token: letter for letter, token in _ID_OF.items()})
 _SS8_LETTER_OF: Final = MappingProxyType({token: letter for letter, token in _SS8_ID_OF.items()})
+
+
+_LENGTHS: Final = ("sequence", "secondary_structure", "sasa", "coordinates")
 
 
 def encode(inputs: Inputs) -> Inputs:
@@ -51,7 +46,7 @@ def encode(inputs: Inputs) -> Inputs:
 
 def _check_lengths(inputs: Inputs) -> None:
     """Function is a list of annotations, so its length says nothing."""
-    given = [inputs.get(name) for name in ("sequence", "secondary_structure", "sasa", "coordinates")]
+    given = [inputs.get(name) for name in _LENGTHS]
     lengths = {len(value) for value in given if isinstance(value, str | list)}
     if len(lengths) != 1 or 0 in lengths:
         raise RefusedError(422, "inputs: give at least one track, and all of one length")
@@ -81,10 +76,22 @@ def _sasa_id(area: float | str | None) -> int:
     if area is None:
         return SASA.mask
     if isinstance(area, str):
-        if area not in _SASA_WORDS:
+        if area not in tracks.SASA_WORDS:
             raise RefusedError(500, "sasa: not a token")
-        return _SASA_WORDS.index(area)
-    return SASA.ordinary.start + bisect_left(_SASA_EDGES, area)
+        return tracks.SASA_WORDS.index(area)
+    return SASA.ordinary.start + bisect_left(SASA_EDGES, area)
+
+
+def function_rows(inputs: Inputs) -> list[list[int]] | None:
+    """Labels of InterPro leave no position masked; others are taken for annotations of residues, which leave all."""
+    annotations = inputs.get("function")
+    if not annotations:
+        return None
+    residues = next(len(inputs[name]) for name in _LENGTHS if inputs.get(name) is not None)
+    named = any(tracks.INTERPRO.search(label) for label, _, _ in annotations)
+    row = [(FUNCTION.none or 0) if named else FUNCTION.mask] * (FUNCTION.depth or 0)
+    ends = [FUNCTION.bos] * (FUNCTION.depth or 0)
+    return [ends, *[row] * residues, ends]
 
 
 def _structure_tokens(coordinates: list[Any]) -> list[int]:
@@ -118,7 +125,7 @@ def _decode_ss8(tokens: list[int]) -> str | None:
 
 def _decode_sasa(tokens: list[int]) -> list[float | None] | None:
     """The middle of each bin, as the real tokenizer answers; the last bin ends at twice its lower edge."""
-    edges = (0.0, *_SASA_EDGES, 2 * _SASA_EDGES[-1])
+    edges = (0.0, *SASA_EDGES, 2 * SASA_EDGES[-1])
     first = SASA.ordinary.start
     areas = [
         round((edges[token - first] + edges[token - first + 1]) / 2, 4) if token >= first else None

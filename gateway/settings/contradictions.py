@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 from gateway.core.rules import unknown_rules
+from gateway.core.sampler_checks import unknown_checks
 from gateway.settings.errors import SettingError
 from gateway.settings.limits import HolderLimits
 from gateway.settings.model import Settings
@@ -84,6 +85,11 @@ def _rules(settings: Settings) -> str | None:
     return f"unknown rules: {', '.join(strange)}" if strange else None
 
 
+def _checks(settings: Settings) -> str | None:
+    strange = unknown_checks(settings.request.checks)
+    return f"unknown checks: {', '.join(strange)}" if strange else None
+
+
 def _state_url(settings: Settings) -> str | None:
     return _store(settings.stores.state_url)
 
@@ -119,6 +125,7 @@ RULES: tuple[Rule, ...] = (
     (("upstream.keys",), _key_names),
     (("cache.classes", "cache.enabled"), _classes),
     (("cache.rules",), _rules),
+    (("request.checks",), _checks),
     (("stores.state_url",), _state_url),
     (("stores.cache_url",), _cache_url),
 )

@@ -54,8 +54,7 @@ class LimitsSettings(SettingsTable):
 
 
 class AdmissionSettings(SettingsTable):
-    """How long a request may wait for what passes, how places at the upstream are shared, and what becomes of a
-    crashed reservation."""
+    """How long a request may wait, how places at the upstream are shared, and what a crashed reservation holds."""
 
     max_wait_s: Annotated[float, Field(ge=0, le=60)] = Field(
         2.0,

@@ -26,6 +26,7 @@ SAMPLES: Mapping[str, str] = {
     "limits.users": "# [limits.users.ada]\n# units_per_day = 50000",
     "admission.weights": "# [admission.weights]\n# ada = 2.0",
     "cache.rules": "# [cache.rules]\n# unmask_counts = true",
+    "request.checks": "# [request.checks]\n# nothing_masked = false",
     "stores.state_url": "redis://127.0.0.1:6379/0",
     "stores.cache_url": "redis://127.0.0.1:6380/0",
     "stores.state_password_file": "/run/secrets/state-password",

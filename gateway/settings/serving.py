@@ -1,5 +1,6 @@
 """Settings of what callers meet: listeners, what is accepted of a request, what is logged."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -41,6 +42,13 @@ class RequestSettings(SettingsTable):
     max_tokens: Count = Field(4096, description="Maximum number of tokens of one protein, BOS and EOS included.")
     defaults: Literal["2025-02-14", "2024-06-25"] = Field(
         "2025-02-14", description="Dated set of defaults for the fields that a request leaves out."
+    )
+    max_unpacked_bytes: Count = Field(
+        67108864, description="Maximum size of the packed alignments of one body, all together and unpacked."
+    )
+    checks: Mapping[str, bool] = Field(
+        default_factory=dict,
+        description="Switches single sampler checks off (false), by name; docs/endpoints.md lists them.",
     )
 
 

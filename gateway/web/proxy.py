@@ -1,5 +1,6 @@
 """Between aiohttp and the request flow: every exception becomes a problem document here."""
 
+import asyncio
 import logging
 import traceback
 from collections.abc import Awaitable, Callable
@@ -20,6 +21,8 @@ from gateway.web.request import AiohttpRequest
 from gateway.web.server import QuietConnection
 
 log = logging.getLogger(__name__)
+# As nginx logs it; it is never sent.
+HUNG_UP = 499
 Page = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
@@ -54,6 +57,11 @@ class Proxy:
         self._count(+1)
         try:
             response = await self._answer(raw, context)
+        except asyncio.CancelledError:
+            # The caller hung up (or the worker stops): nobody will read a response, and the request still has an outcome.
+            context.outcome = "hung_up"
+            self._responder.account(context, Response(HUNG_UP, b"", {}))
+            raise
         finally:
             self._count(-1)
         if context.who is not None and isinstance(request.protocol, QuietConnection):

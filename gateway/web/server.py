@@ -101,6 +101,7 @@ class Server(web.Server):
             keepalive_timeout=keepalive_s,
             read_bufsize=READ_BUFFER,
             lingering_time=linger_s,
+            handler_cancellation=True,
         )
         self.table, self._max_body_bytes, self._header_s = table, max_body_bytes, header_s
 

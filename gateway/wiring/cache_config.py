@@ -6,6 +6,7 @@ from gateway.core import sealing
 from gateway.core.cache_plan import CacheConfig
 from gateway.core.endpoint import ParseConfig
 from gateway.core.rules import rule_set
+from gateway.core.sampler_checks import skipped_checks
 from gateway.settings import Settings
 
 
@@ -21,7 +22,15 @@ class SealingKeys:
 def parse_config(settings: Settings) -> ParseConfig:
     """What parsing needs to know, with the rules by which calls share an answer."""
     request, cache = settings.request, settings.cache
-    return ParseConfig(settings.models, request.max_tokens, request.defaults, rule_set(cache.level, cache.rules))
+    return ParseConfig(
+        settings.models,
+        request.max_tokens,
+        request.defaults,
+        rule_set(cache.level, cache.rules),
+        skipped_checks=skipped_checks(request.checks),
+        max_answer_bytes=settings.upstream.max_answer_bytes,
+        max_unpacked_bytes=request.max_unpacked_bytes,
+    )
 
 
 def cache_config(settings: Settings, master: bytes) -> CacheConfig:

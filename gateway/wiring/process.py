@@ -3,11 +3,9 @@
 `health` runs every few seconds in a container, so this module loads neither the HTTP server nor a store's client.
 """
 
-import os
-
-from gateway.adapters import parent_watch
+from gateway.adapters import heartbeat, parent_watch
 from gateway.adapters.data_dir_lock import served_url
-from gateway.adapters.supervisor import GRACE_S, READY
+from gateway.adapters.supervisor import GRACE_S
 from gateway.settings import Settings
 
 
@@ -24,9 +22,8 @@ def receive_settings() -> Settings:
 
 
 def report_ready(pipe: int) -> None:
-    """To the supervisor, on the pipe that was inherited for this alone."""
-    os.write(pipe, READY)
-    os.close(pipe)
+    """To the supervisor, on the pipe that was inherited for this alone; from here on with a heartbeat."""
+    heartbeat.start_beating(pipe)
 
 
 def exit_with_parent(kill_after_s: float) -> None:

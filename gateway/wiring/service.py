@@ -14,15 +14,18 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from gateway import __version__
 from gateway.adapters import sockets
 from gateway.adapters.data_dir_lock import DataDirLock, DataDirLocked
 from gateway.adapters.descriptors import raise_soft_limit
 from gateway.adapters.embedded_store import EmbeddedStore, EmbeddedStoreError, Role, open_store
+from gateway.adapters.managed_servers import ManagedServer, Report
 from gateway.adapters.metrics_listener import MetricsListener
-from gateway.adapters.prometheus import clear_slots, render_slots
+from gateway.adapters.prometheus import PrometheusMeter, clear_slots, render_slots
 from gateway.adapters.redis_url import parse_address
 from gateway.adapters.sockets import ListenError, close_all, open_sockets, url_of
-from gateway.adapters.supervisor import Command, ManagedServer, Report, StartFailed, Supervisor
+from gateway.adapters.supervisor import StartFailed, Supervisor
+from gateway.adapters.worker_slot import Command, WorkerLaunch
 from gateway.settings import Settings, master_secret
 from gateway.wiring import SetupError
 from gateway.wiring.stores import preflight_stores
@@ -89,11 +92,12 @@ async def _serve(settings: Settings, options: ServiceOptions, lock: DataDirLock,
     await preflight_stores(settings, options.report)
     if options.prepare is not None:
         await options.prepare(settings)
-    worker_settings = settings.model_dump_json(exclude_unset=True).encode()
+    launch = WorkerLaunch(options.worker, settings.model_dump_json(exclude_unset=True).encode(), options.stdout)
+    # The slots below this number are the workers'.
+    meter = PrometheusMeter(__version__, settings.metrics_dir, listen.workers)
+    stack.callback(meter.close)
     servers = [*stores, *options.servers]
-    supervisor = Supervisor(
-        options.worker, worker_settings, sockets, servers, listen.drain_s, options.report, options.stdout
-    )
+    supervisor = Supervisor(launch, sockets, servers, listen.drain_s, options.report, meter)
     served_at = ServedAt(
         url_of(listen.host, sockets[0].getsockname()[1]), url_of(listen.metrics_host, metrics_port) + "/metrics"
     )

@@ -21,12 +21,13 @@ from gateway.adapters.redis_cache import RedisCache
 from gateway.adapters.redis_directory import RedisDirectory
 from gateway.adapters.redis_ledger import RedisLedger
 from gateway.adapters.redis_namespaces import RedisNamespaces
-from gateway.adapters.redis_purges import RedisPurges
+from gateway.adapters.redis_purges import PATIENT_DEADLINES, RedisPurges
 from gateway.adapters.redis_throttle import RedisThrottle
 from gateway.adapters.upstream_http import HttpUpstream
 from gateway.core import sealing
 from gateway.core.upstream_key import UpstreamKey
-from gateway.flow.runtime import BackgroundTasks, Runtime
+from gateway.flow.invalidation_poller import InvalidationPoller
+from gateway.flow.runtime import BackgroundLoops, BackgroundTasks, Runtime
 from gateway.ports import Clock, Meter, StoreUnavailable
 from gateway.settings import Settings, master_secret, read_secret
 from gateway.web.connections import ConnectionTable
@@ -44,6 +45,7 @@ ACCEPTED_AT_ONCE = 8
 ROOM_CHECK_S = 1.0
 # For stores, audit, logs and listeners, and for callers who were accepted and are not counted yet.
 OWN_DESCRIPTORS = 64
+POLL_MARGIN_S = 3.0
 # Objects that may be there more than at the last collection; a large body is about 10,000.
 COLLECT_AFTER = 100_000
 
@@ -100,28 +102,33 @@ async def _serve(
 ) -> None:
     await flow.poller.poll()
     clock, meter, tasks = adapters.runtime.clock, adapters.runtime.meter, adapters.runtime.tasks
+    background = BackgroundLoops(adapters.runtime, log.error)
     loops = [
-        asyncio.ensure_future(part.forever())
-        for part in (flow.poller, flow.admission, flow.places, flow.stats, flow.policy, flow.holdings)
+        ("poller", flow.poller.forever),
+        ("admission", flow.admission.forever),
+        ("places", flow.places.forever),
+        ("stats", flow.stats.forever),
+        ("policy", flow.policy.forever),
+        ("holdings", flow.holdings.forever),
     ]
-    ready = pages(partial(_ready, adapters))
+    ready = pages(partial(_ready, adapters, flow.poller, _longest_poll_s(settings)))
     api, pace = GatewayApi(flow.explainer), settings.request.body_pace
     proxy = Proxy(flow.pipeline, api, flow.responder, ready, clock, meter, pace)
     server = _server(settings, proxy, meter)
+    loops.append(("connections", partial(_keep_room, server.table, clock)))
+    for name, loop in loops:
+        background.keep(name, loop)
     runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=settings.listen.drain_s)
     await runner.setup()
     for listener in sockets:
         # asyncio accepts as many at once as its backlog says, before any of them counts; the kernel's own is set after.
         await web.SockSite(runner, listener, backlog=ACCEPTED_AT_ONCE).start()
         listener.listen(BACKLOG)
-    loops.append(asyncio.ensure_future(_keep_room(server.table, clock)))
     _collect_less()
     on_ready()
     await stop.wait()
     await _finish(runner, server, tasks, settings.listen.drain_s)
-    for loop in loops:
-        loop.cancel()
-    await asyncio.gather(*loops, return_exceptions=True)
+    await background.stop()
     await flow.admission.close()
     await flow.policy.close()
 
@@ -179,8 +186,8 @@ def _collect_less() -> None:
     gc.set_threshold(COLLECT_AFTER, 20, 20)
 
 
-async def _ready(adapters: Adapters) -> Mapping[str, bool]:
-    """Which stores answer now."""
+async def _ready(adapters: Adapters, poller: InvalidationPoller, longest_poll_s: float) -> Mapping[str, bool]:
+    """Which stores answer now, and whether this worker still asks them for changes, whatever they answer."""
 
     async def answers(epoch: Awaitable[object]) -> bool:
         try:
@@ -192,7 +199,14 @@ async def _ready(adapters: Adapters) -> Mapping[str, bool]:
     return {
         "state": await answers(adapters.directory.epoch()),
         "cache": await answers(adapters.purge_store.purge_state()),
+        "polls": poller.polled_s_ago() <= longest_poll_s + POLL_MARGIN_S,
     }
+
+
+def _longest_poll_s(settings: Settings) -> float:
+    """How long a poll takes when both stores hang, in two attempts: that is their fault, and not this worker's."""
+    stores = settings.stores
+    return 2 * max(stores.state_timeout_s, PATIENT_DEADLINES * stores.cache_timeout_s)
 
 
 def _upstream(settings: Settings) -> HttpUpstream:

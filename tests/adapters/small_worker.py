@@ -8,7 +8,10 @@ import socket
 import sys
 from pathlib import Path
 
+import uvloop
+
 from gateway.adapters import parent_watch
+from gateway.adapters.heartbeat import start_beating
 
 
 async def main(slot: int, listener: int, ready: int) -> None:
@@ -24,14 +27,14 @@ async def main(slot: int, listener: int, ready: int) -> None:
         if directives == b"deaf\n":
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if directives == b"wait\n":
-            writer.write(b"waiting\n")
+            writer.write(b"waiting at %d\n" % slot)
             await reader.readline()
         writer.write(json.dumps({"pid": os.getpid(), "slot": slot, "brief": BRIEF}).encode())
         writer.close()
         under_way.discard(task)
 
     server = await asyncio.start_server(answer, sock=socket.socket(fileno=listener))
-    os.write(ready, b"R")
+    start_beating(ready, 0.05)
     await stop.wait()
     server.close()
     await asyncio.gather(*under_way)
@@ -42,4 +45,4 @@ if __name__ == "__main__":
     parent_watch.exit_with_parent(0.5)
     if Path(BRIEF["fail"]).exists():
         sys.exit(3)
-    asyncio.run(main(*map(int, sys.argv[1:4])))
+    uvloop.run(main(*map(int, sys.argv[1:4])))

@@ -1,116 +1,20 @@
 """Workers that die are replaced, those that work may finish, and nothing outlives the supervisor."""
 
 import asyncio
-import json
 import os
 import signal
-import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from gateway.adapters.sockets import close_all, open_sockets
-from gateway.adapters.supervisor import StartFailed, Supervisor
-
-WORKER = Path(__file__).with_name("small_worker.py")
-ROOT = Path(__file__).resolve().parents[2]
-
-
-class Crew:
-    """A supervisor over small workers, and what it said."""
-
-    def __init__(self, directory: Path, workers: int, servers: Sequence[Any] = (), drain_s: float = 5.0) -> None:
-        self.fail = directory / "fail"
-        self.workers, self.servers, self.drain_s = workers, servers, drain_s
-        self.said: list[str] = []
-
-    def run(self, play: "Callable[[Crew], Awaitable[None]]") -> int:
-        return asyncio.run(self._run(play))
-
-    async def _run(self, play: "Callable[[Crew], Awaitable[None]]") -> int:
-        sockets = await open_sockets("127.0.0.1", 0, self.workers)
-        self.port = sockets[0].getsockname()[1]
-        self.ready = asyncio.Event()
-        brief = json.dumps({"fail": str(self.fail)}).encode()
-        self.supervisor = Supervisor(_command, brief, sockets, self.servers, self.drain_s, self.said.append)
-        running = asyncio.ensure_future(self.supervisor.run(self.ready.set))
-        playing = asyncio.ensure_future(self._play(play))
-        try:
-            await asyncio.wait([running, playing], return_when=asyncio.FIRST_COMPLETED)
-            if playing.done():
-                playing.result()
-            return await running
-        finally:
-            playing.cancel()
-            self.supervisor.stop()
-            await asyncio.gather(playing, running, return_exceptions=True)
-            close_all(sockets)
-
-    async def _play(self, play: "Callable[[Crew], Awaitable[None]]") -> None:
-        await self.ready.wait()
-        await play(self)
-
-    async def ask(self, directives: str = "", patience_s: float = 10.0) -> dict[str, Any]:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        writer.write(f"{directives}\n".encode())
-        return await _answer(reader, writer, patience_s)
-
-    async def begin(self) -> "tuple[asyncio.StreamReader, asyncio.StreamWriter]":
-        """A call that is under way, and waits for a word of its caller."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        writer.write(b"wait\n")
-        assert await reader.readline() == b"waiting\n"
-        return reader, writer
-
-    async def refused(self) -> None:
-        """Until nobody listens any more."""
-        async with asyncio.timeout(10):
-            while True:
-                try:
-                    _, writer = await asyncio.open_connection("127.0.0.1", self.port)
-                except OSError:
-                    return
-                writer.close()
-                await asyncio.sleep(0.01)
-
-    async def everyone(self) -> dict[int, int]:
-        """Process ids by slot."""
-        found: dict[int, int] = {}
-        async with asyncio.timeout(10):
-            while len(found) < self.workers:
-                told = await self.ask()
-                if told:
-                    found[told["slot"]] = told["pid"]
-        return found
-
-
-async def _answer(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, patience_s: float = 10.0
-) -> dict[str, Any]:
-    async with asyncio.timeout(patience_s):
-        answer = await reader.read()
-    writer.close()
-    return json.loads(answer) if answer else {}
-
-
-def _command(slot: int, listener: int, ready: int) -> Sequence[str]:
-    return (sys.executable, str(WORKER), str(slot), str(listener), str(ready))
+from gateway.adapters.supervisor import StartFailed
+from tests.adapters.crew import ROOT, Crew, alive, answer_of
 
 
 @pytest.fixture(autouse=True)
 def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-
-
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def test_every_slot_serves_on_the_same_port_and_all_end_on_stop(tmp_path: Path) -> None:
@@ -166,7 +70,7 @@ def test_a_call_under_way_is_answered_while_nothing_new_is_accepted(tmp_path: Pa
         crew.supervisor.stop()
         await crew.refused()
         writer.write(b"go on\n")
-        assert (await _answer(reader, writer))["slot"] == 0
+        assert (await answer_of(reader, writer))["slot"] == 0
 
     assert Crew(tmp_path, 1).run(play) == 0
 
@@ -179,7 +83,7 @@ def test_a_second_stop_ends_at_once_what_would_not_finish(tmp_path: Path) -> Non
         await crew.refused()
         assert alive(pid)
         crew.supervisor.stop()
-        assert await _answer(reader, writer) == {}
+        assert await answer_of(reader, writer) == {}
 
     began = time.monotonic()
     assert Crew(tmp_path, 1, drain_s=60).run(play) == 1
@@ -211,23 +115,31 @@ def test_a_server_that_died_is_started_again_at_once_and_one_that_cannot_start_e
         role, pid = "state", 7
 
         def __init__(self) -> None:
-            self.alive, self.broken, self.tries = True, False, 0
+            self.alive, self.broken, self.exited = True, False, asyncio.Event()
 
         async def ensure(self) -> bool:
-            self.tries += 1
             if self.broken:
                 raise OSError("no room")
             was, self.alive = self.alive, True
+            self.exited.clear()
             return not was
+
+        async def wait_exited(self) -> None:
+            await self.exited.wait()
+
+        def die(self) -> None:
+            self.alive = False
+            self.exited.set()
 
     server = Mortal()
 
     async def play(crew: Crew) -> None:
-        server.alive = False
+        server.die()
         async with asyncio.timeout(1):
             while not server.alive:
                 await asyncio.sleep(0.01)
         server.broken = True
+        server.die()
         async with asyncio.timeout(5):
             while len(crew.said) < 2:
                 await asyncio.sleep(0.01)

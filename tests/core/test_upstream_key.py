@@ -4,8 +4,6 @@ import pytest
 
 from gateway.core.upstream_key import FIRST_REST_S, MAX_CALLERS, MAX_DISABLED_S, MAX_REST_S, UpstreamKey
 
-COOL = ("cooling_down", None, 10.0)
-
 
 def key(window: int = 16) -> UpstreamKey:
     made = UpstreamKey("one", "secret")
@@ -33,7 +31,7 @@ def test_refusals_of_calls_that_were_under_way_are_one_refusal() -> None:
         made.sent(1.0)
     for _ in range(8):
         made.returned()
-        made.was_refused(1.5, 1.0, "ada", *COOL)
+        made.was_refused(1.5, 1.0, "ada", "cooling_down", None, 10.0)
     assert (made.window, made.looks, made.state(1.5)) == (8.0, 1, "ready")
 
 

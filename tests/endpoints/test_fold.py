@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.endpoints.alignments import packed, rows
 from tests.endpoints.examples import (
     ESM3,
     Example,
@@ -14,7 +15,26 @@ from tests.endpoints.examples import (
 
 EXAMPLE = Example(
     {"model": ESM3, "sequence": "ACDEFG"},
-    bills=(({}, 8, 1), ({"sequence": "A" * 98}, 100, 1)),
+    bills=(
+        ({}, 8, 1),
+        ({"sequence": "A" * 98}, 100, 1),
+        # the SDK's defaults, and less than those
+        ({"num_sampling_steps": 100, "num_loops": 20, "msa_max_depth": 1024, "msa": None}, 8, 1),
+        ({"num_sampling_steps": 1, "num_loops": 0}, 8, 1),
+        # each by what it exceeds them by: steps / 100, (loops + 1) / 21
+        ({"num_sampling_steps": 300}, 8, 3),
+        ({"num_loops": 41}, 8, 2),
+        ({"num_loops": 41, "num_sampling_steps": 300}, 8, 4),
+        ({"num_loops": 41, "num_sampling_steps": 1}, 8, 2),
+        ({"num_loops": 9_995, "num_sampling_steps": 10_000}, 8, 476 + 99),
+        # rows of the alignment in each loop, against 16,384
+        ({"msa": {"sequences": rows(16384)}}, 8, 2),
+        ({"msa": packed({"sequences": rows(16384)})}, 8, 2),
+        ({"msa": packed({"sequences": rows(16384)}), "msa_max_depth": None, "num_loops": 41}, 8, 4),
+        ({"msa": packed({"sequences": rows(16384)}), "msa_max_depth": 8192, "num_loops": 41}, 8, 3),
+        ({"msa": packed({"sequences": rows(8192)}), "msa_max_depth": 16384, "num_loops": 41}, 8, 3),
+        ({"msa": packed({"sequences": rows(16384)}), "msa_max_depth": 0}, 8, 1),
+    ),
     too_long=({"sequence": "ACDEFGH"}, "/sequence"),
     sdk=("321", "341"),
     flag=None,
@@ -24,7 +44,11 @@ EXAMPLE = Example(
 @pytest.mark.parametrize(
     ("member", "good", "bad"),
     [
-        ("msa", [None, "KLUv/SAAAQAA", {"sequences": ["ACD", "A-D"]}], ["", "no base64!", 5, {"sequences": []}, {}]),
+        (
+            "msa",
+            [None, packed({"sequences": ["ACD"]}), {"sequences": ["ACD", "A-D"]}],
+            ["", "no base64!", 5, {"sequences": []}, {}],
+        ),
         ("num_sampling_steps", [1, 100, None], [0, 1.5, "100"]),
         ("num_loops", [0, 20], [-1, True]),
         ("lm_dropout", [0, 0.3, 1], [-0.1, 1.1, "0.3"]),

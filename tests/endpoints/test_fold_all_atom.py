@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from gateway.core.problems import Problem
+from tests.endpoints.alignments import packed, rows
 from tests.endpoints.examples import ESM3, Example, Json, call, errors, forwarded
 
 POLYMER: Json = {"type": "protein", "id": "A", "sequence": "ACDEF", "msa": None}
@@ -19,6 +20,7 @@ WHOLE: Json = {
     "pocket": {"binder_chain_id": "E", "contacts": [["A", 1], ["A", 4]]},
     "distogram_conditioning": [{"chain_id": "A", "distogram": [[0, 1.5], [1.5, 0]]}],
 }
+DEEP: Json = {**POLYMER, "msa": packed({"sequences": rows(8192, 5)})}
 AT = "/all_atom_input"
 
 
@@ -38,6 +40,10 @@ EXAMPLE = Example(
         (chains(POLYMER, RNA, DNA), 5 + 2 * 4 + 4, 1),
         (chains(SMILES), 7, 1),
         ({"all_atom_input": WHOLE}, 5 + 2 * 4 + 4 + 7 + 3 * 2, 1),
+        # the options and alignments of all chains multiply it as they do for fold
+        ({"num_loops": 41, "num_sampling_steps": 300}, 6, 4),
+        ({**chains(DEEP, {**DEEP, "id": "B"}), "msa_max_depth": None}, 10, 2),
+        ({**chains(DEEP, {**DEEP, "id": "B"}), "msa_max_depth": 8192, "num_loops": 41}, 10, 3),
     ),
     too_long=(chains({**POLYMER, "sequence": "AG", "id": ["A", "B", "C", "D"]}), "/all_atom_input/sequences"),
     sdk=("341",),
@@ -66,6 +72,7 @@ def test_every_part_of_a_complex_is_forwarded_as_given() -> None:
         ({"ccd": ["ATP"]}, ["/ccd"]),
         ({"type": "ligand"}, ["/sequence", ""]),
         ({"msa": "no base64!"}, ["/msa"]),
+        ({"msa": "AAAA"}, ["/msa"]),
         ({"modifications": [{"position": -1, "ccd": "X"}]}, ["/modifications/0/position"]),
         ({"modifications": [{"position": 1}]}, ["/modifications/0/ccd"]),
         ({"point": 1}, ["/point"]),

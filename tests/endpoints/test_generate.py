@@ -31,11 +31,18 @@ EXAMPLE = Example(
         (generated("sequence"), 8, 3),
         (generated("sequence", num_steps=2), 8, 2),
         (generated("sequence", num_steps=100), 8, 3),
-        # no masked letter, no sequence, another track: every residue
-        (generated("sequence", inputs={"sequence": "ACDEFG"}), 8, 6),
+        # an absent track: the residues of the sequence, chain breaks and unknown letters aside, or every residue
         (generated("sequence", inputs={"coordinates": COORDINATES}), 8, 6),
         (generated("structure"), 8, 6),
+        (generated("structure", inputs={"sequence": "AC|D_f"}), 8, 4),
+        (generated("structure", inputs={"sequence": "ACDEFG", "coordinates": COORDINATES}), 8, 6),
+        # the masks of other tracks
         (generated("secondary_structure", num_steps=4), 8, 4),
+        (generated("secondary_structure", inputs={"secondary_structure": "HH_EC_"}), 8, 2),
+        (generated("sasa", inputs={"sasa": [1.0, None, 12.5, "<pad>", "<unk>", None]}), 8, 3),
+        (generated("function", inputs={"sequence": "ACDEFG", "function": []}), 8, 6),
+        # whether labels of residues leave masks is not known here
+        (generated("function", inputs={"sequence": "ACDEFG", "function": [["Active site", 2, 4]]}), 8, 6),
         (generated("sequence", inputs={"sequence": "_" * 98}), 100, 20),
     ),
     too_long=({"inputs": {"sequence": "_" * 7}}, "/inputs/sequence"),

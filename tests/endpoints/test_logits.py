@@ -16,7 +16,14 @@ from tests.endpoints.examples import (
 NAME = "logits"
 EXAMPLE = Example(
     {"model": ESM3, "inputs": {"sequence": TOKENS["sequence"]}},
-    bills=(({}, 8, 1), ({"inputs": {"sequence": [0, *[5] * 98, 2]}}, 100, 1)),
+    bills=(
+        ({}, 8, 1),
+        ({"inputs": {"sequence": [0, *[5] * 98, 2]}}, 100, 1),
+        ({"logits_config": {"return_hidden_states": True, "sae_config": None}}, 8, 1),
+        # a fifth of a pass for each sparse autoencoder
+        ({"logits_config": {"sae_config": {"models": [f"layer-{i}" for i in range(5)]}}}, 8, 2),
+        ({"logits_config": {"sae_config": {"models": ["one"] * 1000}}}, 8, 201),
+    ),
     too_long=({"inputs": {"coordinates": [NULLS] * 9}}, "/inputs/coordinates"),
     sdk=("321", "341"),
 )

@@ -57,6 +57,15 @@ def test_a_faulty_query_of_msa_is_refused_by_name(query: str, where: str) -> Non
     assert errors("msa", {}, query) == [where]
 
 
+@pytest.mark.parametrize(
+    ("query", "units"),
+    [("use_env=false", 8), ("use_env=False", 8), ("", 8), ("use_env=true", 16), ("use_env=True", 16)],
+)
+def test_a_search_of_a_second_collection_counts_twice(query: str, units: int) -> None:
+    made = call("msa", {}, f"sequence=ACDEFG&{query}".rstrip("&"))
+    assert (made.units, made.length) == (units, 8)
+
+
 def test_a_repeated_parameter_is_refused() -> None:
     with pytest.raises(Problem) as caught:
         call("msa", {}, "sequence=AC&sequence=DE")

@@ -25,7 +25,7 @@ from gateway.core.cache_plan import CacheConfig
 from gateway.core.endpoint import ParseConfig
 from gateway.core.purge_state import PurgeState
 from gateway.core.types import Answer, Approval, DeterminismClass, KeyRecord, Principal
-from gateway.flow.authenticate import KNOWN_BYTES, Authenticator
+from gateway.flow.authenticate import KNOWN_BYTES, UNKNOWN_BYTES, Authenticator
 from gateway.flow.local_cache import PLANS_BYTES, LocalCache
 from gateway.flow.render import Renderer
 from gateway.flow.runtime import BackgroundTasks, Runtime
@@ -114,7 +114,7 @@ class Keys:
     """Known keys, each with `size` approvals; 0 of them, and every second key is unknown."""
 
     def __init__(self, size: int) -> None:
-        self.size, self.limit = size, KNOWN_BYTES
+        self.size, self.limit = size, KNOWN_BYTES + (0 if size else UNKNOWN_BYTES)
         self.directory = _Decoding([])
         runtime = Runtime(SystemClock(), FakeMeter(), BackgroundTasks(print))
         self.authenticator = Authenticator(self.directory, runtime, PEPPER)

@@ -117,6 +117,48 @@ def test_giving_back_goes_on_by_itself() -> None:
     parts.play(act)
 
 
+def test_an_idle_worker_does_not_wake_up_to_give_back_nothing() -> None:
+    parts, who = Parts(), a_principal(Limits(requests_per_minute=60, burst=3000))
+
+    async def act(tasks: BackgroundTasks) -> None:
+        desk = a_desk(parts, tasks)
+        sweeping = asyncio.ensure_future(desk.forever())
+        for _ in range(2):
+            await admit(desk, who)
+            await admit(desk, who)
+            await parts.clock.sleep(3600.0)
+            assert desk._allowances == {}
+        sweeping.cancel()
+
+    parts.play(act)
+    assert len([entry for entry in parts.details("clock.sleep") if entry != ("3600",)]) <= 6
+    assert left(parts, who) == 3000
+
+
+@pytest.mark.parametrize("takes_s", [0.3, 0.9])
+def test_what_a_slow_store_grants_is_not_lost_to_a_sweep(takes_s: float) -> None:
+    parts, who = Parts(), a_principal(Limits(requests_per_minute=60, burst=3000))
+    charge_rate = parts.ledger.charge_rate
+
+    async def slow(subject: str, limits: tuple[Limit, ...], in_advance: int) -> Verdict:
+        await parts.clock.sleep(takes_s)
+        return await charge_rate(subject, limits, in_advance)
+
+    async def act(tasks: BackgroundTasks) -> None:
+        desk = a_desk(parts, tasks)
+        sweeping = asyncio.ensure_future(desk.forever())
+        await admit(desk, who)
+        parts.ledger.charge_rate = slow  # type: ignore[method-assign]
+        await admit(desk, who)
+        parts.ledger.charge_rate = charge_rate  # type: ignore[method-assign]
+        assert desk.in_advance(who) is not None
+        await parts.clock.sleep(3600.0)
+        sweeping.cancel()
+
+    parts.play(act)
+    assert left(parts, who) == 3000
+
+
 def test_two_keys_of_one_user_have_an_allowance_each() -> None:
     parts, one, two = Parts(), a_principal(WIDE), a_principal(WIDE, public_id="k2")
 

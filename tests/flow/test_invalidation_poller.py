@@ -117,8 +117,8 @@ def test_the_marks_are_as_old_as_the_question_not_as_the_answer() -> None:
     "part, operation, counted, seen",
     [
         ("purge_store", "purge_state", ("cache", "purge_state"), {"keys", "namespaces"}),
-        ("directory", "epoch", ("state", "epoch"), {"purge_state"}),
-        ("namespace_store", "namespaces", ("state", "epoch"), {"purge_state", "keys"}),
+        ("directory", "epoch", ("state", "epoch"), {"purge_state", "namespaces"}),
+        ("namespace_store", "namespaces", ("state", "namespaces"), {"purge_state", "keys"}),
     ],
 )
 def test_a_lost_store_is_counted_and_hides_nothing_else(
@@ -199,3 +199,33 @@ def test_the_watch_looks_twice_a_second_also_through_an_outage() -> None:
     post.parts.play(act)
     assert INTERVAL_S <= 0.5  # within a second whatever was purged is out of every memory
     assert post.parts.effects().count("purge_store.purge_state") == 7
+
+
+@pytest.mark.parametrize("part, operation", [("directory", "epoch"), ("namespace_store", "namespaces")])
+def test_a_store_that_does_not_answer_keeps_nobody_from_hearing_the_other(part: str, operation: str) -> None:
+    post = Post()
+
+    async def hangs() -> None:
+        await asyncio.get_running_loop().create_future()
+
+    setattr(getattr(post.parts, part), operation, hangs)
+
+    async def act(tasks: BackgroundTasks) -> None:
+        polling = asyncio.ensure_future(post.poller.poll())
+        await post.parts.clock.sleep(0.1)
+        assert post.poller.purge_state() == PurgeState(0)
+        polling.cancel()
+
+    post.parts.play(act)
+
+
+def test_how_long_ago_it_asked_is_known_whatever_the_stores_say() -> None:
+    post = Post()
+    assert post.poller.polled_s_ago() == float("inf")
+    post.poll()
+    post.parts.clock.advance(3.0)
+    assert post.poller.polled_s_ago() == 3.0
+    for part in (post.parts.purge_store, post.parts.directory, post.parts.namespace_store):
+        part.lost.add("*")
+    post.poll()
+    assert post.poller.polled_s_ago() == 0.0

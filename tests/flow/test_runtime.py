@@ -5,9 +5,10 @@ import asyncio
 import pytest
 
 from gateway.adapters.clock import SystemClock
-from gateway.flow.runtime import BackgroundTasks
+from gateway.core.metrics import LOOP_FAILURES
+from gateway.flow.runtime import LOOP_PAUSE_S, BackgroundLoops, BackgroundTasks
 from tests.fakes.world import FakeClock, FakeWorld
-from tests.flow.harness import background_tasks
+from tests.flow.harness import Parts, background_tasks
 
 
 async def number(value: int, *, after: int = 0) -> int:
@@ -118,3 +119,91 @@ def test_the_clock_of_tests_moves_when_told_and_wakes_sleepers_in_order() -> Non
         assert len({clock.token(40) for _ in range(9)}) == 9
 
     asyncio.run(story())
+
+
+class Failing:
+    """A loop that does a round every ten seconds, and fails in the rounds that it is told."""
+
+    def __init__(self, parts: Parts, failures: dict[int, BaseException | None]) -> None:
+        self.parts, self.failures, self.rounds = parts, failures, 0
+
+    async def forever(self) -> None:
+        while True:
+            self.rounds += 1
+            if self.rounds in self.failures:
+                failure = self.failures[self.rounds]
+                if failure is None:
+                    return
+                raise failure
+            await self.parts.clock.sleep(10.0)
+
+
+SECRET = "MKTAYIAKQR"
+
+
+@pytest.mark.parametrize(
+    "failure, told",
+    [
+        (ValueError(f"could not convert string to float: {SECRET!r}"), "ValueError"),
+        (KeyError(SECRET), "KeyError"),
+        (MemoryError(), "MemoryError"),
+        (ExceptionGroup(SECRET, [TypeError(SECRET)]), "ExceptionGroup"),
+        (asyncio.CancelledError(SECRET), "CancelledError"),
+        (None, "it ended"),
+    ],
+)
+def test_a_loop_that_fails_is_named_counted_and_started_again(failure: BaseException | None, told: str) -> None:
+    parts, said = Parts(), list[str]()
+    loop, other = Failing(parts, {2: failure, 4: failure}), Failing(parts, {})
+
+    async def act(tasks: BackgroundTasks) -> None:
+        loops = BackgroundLoops(parts.runtime(), said.append)
+        loops.keep("poller", loop.forever)
+        loops.keep("stats", other.forever)
+        await parts.clock.sleep(45.0)
+        await loops.stop()
+
+    parts.play(act)
+    # Ten seconds of work, a failure, a second of pause, twice; then on as before.
+    assert (loop.rounds, other.rounds) == (7, 5)
+    assert parts.meter.counts[(LOOP_FAILURES.name, "poller")] == 2
+    assert parts.meter.counts[(LOOP_FAILURES.name, "stats")] == 0
+    assert said == [f"the background loop poller failed and is started again: {told}"] * 2
+    assert LOOP_PAUSE_S <= 1.0  # a worker that misses polls for two seconds bypasses the cache
+
+
+def test_a_stop_ends_every_loop_also_one_that_is_pausing() -> None:
+    parts, said = Parts(), list[str]()
+    ended: list[str] = []
+
+    async def works() -> None:
+        try:
+            await parts.clock.sleep(1e6)
+        finally:
+            ended.append("works")
+
+    async def fails() -> None:
+        raise ValueError
+
+    async def act(tasks: BackgroundTasks) -> None:
+        loops = BackgroundLoops(parts.runtime(), said.append)
+        loops.keep("poller", works)
+        loops.keep("stats", fails)
+        await parts.clock.sleep(0.5)
+        await loops.stop()
+        await parts.clock.sleep(30.0)
+
+    parts.play(act)
+    assert (ended, len(said)) == (["works"], 1)
+
+
+def test_a_loop_that_never_failed_has_a_count_of_none() -> None:
+    parts = Parts()
+
+    async def act(tasks: BackgroundTasks) -> None:
+        loops = BackgroundLoops(parts.runtime(), print)
+        loops.keep("poller", Failing(parts, {}).forever)
+        await loops.stop()
+
+    parts.play(act)
+    assert (LOOP_FAILURES.name, "poller") in parts.meter.counts

@@ -67,8 +67,12 @@ def test_it_stands_in_while_the_breaker_is_open_without_a_call() -> None:
         await harness.later(1200)
         for step in range(1, 4):
             await harness.ask({"num_steps": step + 2})
-        before = harness.sent()
+        await harness.later(0.0)
+        before, asked = harness.sent(), harness.memory.clock.monotonic()
         response = await harness.ask()
+        assert harness.memory.clock.monotonic() == asked, (
+            "a caller for whom a stale answer is at hand waits for nothing"
+        )
         assert serial(response) == serial(first)
         assert harness.sent() == before
         assert slug(await harness.ask({"num_steps": 1})) == "upstream-busy"
