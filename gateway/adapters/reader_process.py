@@ -19,11 +19,10 @@ from gateway.core.call_codec import call_of, problem_of
 from gateway.core.metrics import READER_JOBS
 from gateway.core.problems import BODY_TOO_COMPLEX, READER_UNAVAILABLE, Problem
 from gateway.core.types import Call
+from gateway.flow.beside import beside
 from gateway.ports import Meter
 
 Command = Callable[[int, int, int], Sequence[str]]
-IN_THREAD_FROM = 2**20
-"""Copying less takes less than moving it to a thread."""
 START_S, PATIENCE = 20.0, 4.0
 """How long a start may take, and how much longer than its CPU time a job may on a busy machine."""
 _STOPPED_BY = (signal.SIGPROF, signal.SIGABRT, signal.SIGSEGV)
@@ -146,7 +145,6 @@ class Child:
                 stdin=PIPE,
                 stdout=DEVNULL,
                 pass_fds=descriptors,
-                env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
             )
         except BaseException:
             ours.close()
@@ -166,7 +164,7 @@ class Child:
     async def exchange(self, job: Mapping[str, Any], raw: bytes) -> tuple[Mapping[str, Any], list[bytes]]:
         """Raises EOFError where the process ends."""
         loop = asyncio.get_running_loop()
-        await _beside(len(raw), put, self._asked, [raw])
+        await beside(len(raw), put, self._asked, [raw])
         try:
             await loop.sock_sendall(self._control, frame(job))
             (length,) = LENGTH.unpack(await self._receive(LENGTH.size))
@@ -174,7 +172,7 @@ class Child:
         except (BrokenPipeError, ConnectionResetError):
             raise EOFError from None
         sizes = document["sizes"]
-        return document, await _beside(sum(sizes), take, self._told, sizes)
+        return document, await beside(sum(sizes), take, self._told, sizes)
 
     async def _receive(self, size: int) -> bytes:
         loop, content = asyncio.get_running_loop(), b""
@@ -194,10 +192,3 @@ class Child:
         self._control.close()
         os.close(self._asked)
         os.close(self._told)
-
-
-async def _beside(size: int, work: Callable[..., Any], *arguments: Any) -> Any:
-    """Copying between memory and the kernel; much of it in a thread, which lets the loop go on."""
-    if size < IN_THREAD_FROM:
-        return work(*arguments)
-    return await asyncio.to_thread(work, *arguments)

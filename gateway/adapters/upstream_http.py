@@ -12,6 +12,7 @@ import aiohttp
 from aiohttp import ClientTimeout, DummyCookieJar, TCPConnector
 
 from gateway import __version__
+from gateway.flow.beside import joined
 from gateway.ports import UpstreamLoss, UpstreamReply, UpstreamRequest
 
 # Above this aiohttp writes a body in chunks, so that one large request does not block the others.
@@ -85,12 +86,12 @@ async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes | Non
         return None
     chunks: list[bytes] = []
     size = 0
-    async for chunk in response.content.iter_any():
+    async for chunk, _ in response.content.iter_chunks():  # as they came; `iter_any` would join them here
         size += len(chunk)
         if size > max_bytes:
             return None
         chunks.append(chunk)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    return await joined(chunks)
 
 
 def _seconds(retry_after: str | None) -> float | None:

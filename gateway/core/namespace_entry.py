@@ -5,6 +5,7 @@ elsewhere. In the store it is sealed with a key of its own.
 """
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -38,31 +39,44 @@ class NamespaceEntry:
 
 def encode(key: bytes, address: str, entry: NamespaceEntry, nonce: bytes) -> bytes:
     """A sealed entry for this address (namespace and cache key)."""
-    fields = [entry.endpoint, entry.target, entry.model, entry.flagged, entry.pool, entry.sample]
-    parts = (_with_length(orjson.dumps(fields)), _with_length(entry.body), entry_codec.to_bytes(entry.answer))
-    return sealing.seal(key, address, FORMAT_VERSION + b"".join(parts), nonce)
+    return sealing.seal(key, address, b"".join(to_parts(entry)), nonce)
+
+
+def to_parts(entry: NamespaceEntry) -> tuple[bytes, ...]:
+    """The bytes of an entry before sealing, in parts."""
+    fields = orjson.dumps([entry.endpoint, entry.target, entry.model, entry.flagged, entry.pool, entry.sample])
+    head = FORMAT_VERSION + _LENGTH.pack(len(fields)) + fields + _LENGTH.pack(len(entry.body))
+    return head, entry.body, *entry_codec.to_parts(entry.answer)
 
 
 def decode(key: bytes, address: str, blob: bytes) -> NamespaceEntry | None:
     """The entry, or None for one that is broken, forged, or of another address or format version."""
     content = sealing.unseal(key, address, blob)
-    if content is None or content[:1] != FORMAT_VERSION:
+    return None if content is None else from_pieces([content])
+
+
+def from_pieces(pieces: Sequence[bytes]) -> NamespaceEntry | None:
+    """The entry in the bytes of one, in pieces, or None if they are of another format version."""
+    if b"".join(entry_codec.cut(pieces, 0, len(FORMAT_VERSION))) != FORMAT_VERSION:
         return None
-    fields, body_at = _part(content, len(FORMAT_VERSION))
-    body, answer_at = _part(content, body_at)
-    answer = entry_codec.from_bytes(content[answer_at:])
+    fields, body_at = _part(pieces, len(FORMAT_VERSION))
+    body, answer_at = _part(pieces, body_at)
+    answer = entry_codec.from_pieces(pieces, begins=answer_at)
     if answer is None:
         return None
     endpoint, target, model, flagged, pool, sample = orjson.loads(fields)
     return NamespaceEntry(endpoint, target, model, flagged, body, pool, sample, answer)
 
 
-def _with_length(part: bytes) -> bytes:
-    return _LENGTH.pack(len(part)) + part
+def size_of_pieces(pieces: Sequence[bytes]) -> int:
+    """How many bytes `from_pieces` will handle."""
+    _, body_at = _part(pieces, len(FORMAT_VERSION))
+    _, answer_at = _part(pieces, body_at)
+    return answer_at + entry_codec.size_of_pieces(pieces, answer_at)
 
 
-def _part(content: bytes, at: int) -> tuple[bytes, int]:
+def _part(pieces: Sequence[bytes], at: int) -> tuple[bytes, int]:
     """The part that begins here, and where it ends."""
-    (length,) = _LENGTH.unpack_from(content, at)
+    (length,) = _LENGTH.unpack(b"".join(entry_codec.cut(pieces, at, at + _LENGTH.size)))
     end = at + _LENGTH.size + length
-    return content[at + _LENGTH.size : end], end
+    return b"".join(entry_codec.cut(pieces, at + _LENGTH.size, end)), end

@@ -6,7 +6,6 @@ is looked for in the text.
 """
 
 import codecs
-import re
 from typing import Any
 
 import msgspec
@@ -14,16 +13,16 @@ import orjson
 
 _SLICE = 2**20
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
-# Numbers that may be too large for float64, or digits in a text: rare, and left to a parser that reads them.
-_HUGE = re.compile(rb"(?<![0-9])[0-9]{309}|[0-9][eE]\+?[0-9]{3}")
+# What matters of a number, of one length: digits are `0`, and an exponent has an `e`.
+_SHAPES = bytes(ord("0") if chr(c).isdigit() else c | 32 if chr(c) in "eE" else c for c in range(128)) + bytes(128)
+_HUGE = (b"0" * 309, b"e000", b"e+000")
+_LONGEST = 400
 
 
 def is_whole(endpoint: str, body: bytes | memoryview) -> bool:
     """Whether these bytes are one whole JSON object, and for generate_tensor one that holds outputs."""
     members = _members(body)
-    if members is None or not _is_utf8(body):
-        return False
-    if _HUGE.search(body) is not None and not _is_json(body):
+    if members is None or not _is_utf8(body) or (_may_be_huge(body) and not _is_json(body)):
         return False
     if endpoint != "generate_tensor":
         return True
@@ -52,6 +51,16 @@ def _is_utf8(body: bytes | memoryview) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def _may_be_huge(body: bytes | memoryview) -> bool:
+    """Whether a number may be too large for float64: rare, and left to a parser that reads it."""
+    view = memoryview(body)
+    for at in range(0, len(view), _SLICE):
+        shapes = bytes(view[at : at + _SLICE + _LONGEST]).translate(_SHAPES)
+        if any(huge in shapes for huge in _HUGE):
+            return True
+    return False
 
 
 def _is_json(body: bytes | memoryview) -> bool:

@@ -48,11 +48,11 @@ class Lookup:
         answer = await self._stores.get(plan, call)
         if answer is None:
             return None
-        return self._renderer.render(plan, call, answer, remember=generation == self._local_cache.generation)
+        return await self._renderer.render(plan, call, answer, remember=generation == self._local_cache.generation)
 
-    def render(self, plan: CachePlan, call: Call, answer: Answer, *, remember: bool) -> Answer:
+    async def render(self, plan: CachePlan, call: Call, answer: Answer, *, remember: bool) -> Answer:
         """A computed answer for this caller; put into the local cache with `remember`."""
-        return self._renderer.render(plan, call, answer, remember=remember)
+        return await self._renderer.render(plan, call, answer, remember=remember)
 
     def satisfies(self, plan: CachePlan, answer: Answer) -> bool:
         """Whether this answer may be used without the upstream."""

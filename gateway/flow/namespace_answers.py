@@ -10,7 +10,9 @@ from gateway.core.namespace_entry import NamespaceEntry
 from gateway.core.problems import STATE_UNAVAILABLE, Problem
 from gateway.core.types import Answer, Call
 from gateway.flow.answer_stores import NONCE_BYTES, Stored
+from gateway.flow.beside import beside
 from gateway.flow.runtime import Runtime
+from gateway.flow.sealed_entries import sealed, unsealed
 from gateway.ports import NamespaceStore, NotStored, StoreUnavailable
 
 
@@ -28,18 +30,19 @@ class NamespaceAnswers:
         except StoreUnavailable:
             self._meter.count(STORE_ERRORS, "state", "namespace")
             raise Problem(STATE_UNAVAILABLE, headers={"Retry-After": "2"}) from None
-        return None if blob is None else self._open(name, cache_key, blob)
+        return None if blob is None else await self._open(name, cache_key, blob)
 
     async def put(self, plan: CachePlan, call: Call, answer: Answer, owner: str | None) -> Stored:
         if plan.directives.no_cache:
             return Stored(answer, stored=False)
         name, cache_key = _place(plan)
-        answer = entry_codec.compress(answer)
+        answer = await beside(len(answer.body), entry_codec.compress, answer)
         entry = NamespaceEntry.of(call, plan.directives, answer)
-        blob = namespace_entry.encode(self._key, f"{name} {cache_key}", entry, self._clock.token(NONCE_BYTES))
+        parts, nonce = namespace_entry.to_parts(entry), self._clock.token(NONCE_BYTES)
+        blob = await sealed(self._key, f"{name} {cache_key}", parts, nonce)
         try:
             first = await self._store.put(name, cache_key, blob)
-            existing = None if first is None else self._open(name, cache_key, first)
+            existing = None if first is None else await self._open(name, cache_key, first)
             if first is not None and existing is None and await self._store.remove(name, cache_key):
                 first = await self._store.put(name, cache_key, blob)  # an entry that cannot be read is replaced
         except NotStored:
@@ -49,8 +52,10 @@ class NamespaceAnswers:
             return Stored(answer, stored=False)
         return Stored(existing or answer, stored=existing is not None or first is None)
 
-    def _open(self, name: str, cache_key: str, blob: bytes) -> Answer | None:
-        entry = namespace_entry.decode(self._key, f"{name} {cache_key}", blob)
+    async def _open(self, name: str, cache_key: str, blob: bytes) -> Answer | None:
+        pieces, entry = await unsealed(self._key, f"{name} {cache_key}", blob), None
+        if pieces is not None:
+            entry = await beside(namespace_entry.size_of_pieces(pieces), namespace_entry.from_pieces, pieces)
         if entry is None:
             self._meter.count(CACHE_BAD_ENTRIES)
             return None

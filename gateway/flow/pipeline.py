@@ -71,7 +71,7 @@ class Pipeline:
                 if found is None or not problem.type.upstream_down or not self._lookup.usable_if_error(plan, found):
                     raise
                 return self._stale(found, plan, call, rate, context)
-            answer = self._lookup.render(plan, call, answer, remember=stored)
+            answer = await self._lookup.render(plan, call, answer, remember=stored)
             answer = await self._responder.with_warning(answer, plan, call, who, cached=False)
             return self._responder.computed(answer, source, stored, plan, rate, context)
 

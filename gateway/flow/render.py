@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from hashlib import sha256
 
 from gateway.core import echo_template, receipts
 from gateway.core.cache_plan import CachePlan
 from gateway.core.receipts import Receipt
 from gateway.core.types import Answer, Call
+from gateway.flow.beside import digest
 from gateway.flow.local_cache import LocalCache
 
 
@@ -17,14 +17,14 @@ class Renderer:
     def __init__(self, local_cache: LocalCache, key: bytes) -> None:
         self._local_cache, self._key = local_cache, key
 
-    def render(self, plan: CachePlan, call: Call, answer: Answer, *, remember: bool) -> Answer:
+    async def render(self, plan: CachePlan, call: Call, answer: Answer, *, remember: bool) -> Answer:
         """The answer for this call's caller; put into the local cache with `remember`."""
         known = self._local_cache.answer(plan.cache_key, call) if plan.cache_key is not None and remember else None
         answer = echo_template.for_call(call, answer)
         if known is not None and known[0].created == answer.created and known[0].body == answer.body:
             return known[0]
         if not answer.etag:
-            answer = self._certified(call, answer)
+            answer = await self._certified(call, answer)
         if plan.cache_key is not None and remember:
             self._local_cache.put_answer(plan.cache_key, call, answer, plan.fresh_until(answer))
         return answer
@@ -34,7 +34,7 @@ class Renderer:
         receipt = receipts.decode(self._key, identifier)
         return None if receipt is None else receipt.document()
 
-    def _certified(self, call: Call, answer: Answer) -> Answer:
-        digest = sha256(answer.body).digest()
-        receipt = Receipt(call.model, call.canonical_digest, answer.cls, answer.created, answer.upstream, digest)
-        return replace(answer, etag=digest.hex()[:32], receipt=receipts.encode(self._key, receipt))
+    async def _certified(self, call: Call, answer: Answer) -> Answer:
+        sha256 = await digest(answer.body)
+        receipt = Receipt(call.model, call.canonical_digest, answer.cls, answer.created, answer.upstream, sha256)
+        return replace(answer, etag=sha256.hex()[:32], receipt=receipts.encode(self._key, receipt))

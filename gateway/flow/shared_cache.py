@@ -8,7 +8,9 @@ from gateway.core.cache_plan import CachePlan
 from gateway.core.metrics import CACHE_BAD_ENTRIES, STORE_ERRORS
 from gateway.core.types import Answer, Call
 from gateway.flow.answer_stores import NONCE_BYTES, Stored
+from gateway.flow.beside import beside
 from gateway.flow.runtime import Runtime
+from gateway.flow.sealed_entries import sealed, unsealed
 from gateway.ports import CacheStore, StoreUnavailable
 
 
@@ -35,8 +37,9 @@ class SharedCache:
         shared = echo_template.shareable(call, answer)
         if shared.only_for:
             return Stored(shared, stored=False)
-        shared = entry_codec.compress(shared)
-        blob = entry_codec.encode(self._key, cache_key, shared, self._clock.token(NONCE_BYTES))
+        shared = await beside(len(shared.body), entry_codec.compress, shared)
+        parts, nonce = entry_codec.to_parts(shared), self._clock.token(NONCE_BYTES)
+        blob = await sealed(self._key, cache_key, parts, nonce)
         ttl_s = plan.ttl_s + plan.stale_if_error_s
         try:
             first = await self._store.put(cache_key, blob, ttl_s, plan.first_write_wins, owner)
@@ -51,7 +54,10 @@ class SharedCache:
 
     async def open(self, cache_key: str, blob: bytes) -> Answer | None:
         """The answer in a stored entry, or None for one that is not ours; that one is deleted."""
-        answer = entry_codec.decode(self._key, cache_key, blob, self._max_bytes)
+        pieces, answer = await unsealed(self._key, cache_key, blob), None
+        if pieces is not None:
+            size = min(entry_codec.size_of_pieces(pieces), self._max_bytes)
+            answer = await beside(size, entry_codec.from_pieces, pieces, self._max_bytes)
         if answer is None:
             self._meter.count(CACHE_BAD_ENTRIES)
             await self.delete(cache_key)

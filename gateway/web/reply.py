@@ -1,11 +1,13 @@
-"""Writes a response, head and body at once.
+"""Writes a response, head and body at once, a large body in slices.
 
 aiohttp's `Response` can also stream, compress, chunk and set cookies; for an answer from the local cache that costs
 more than the look-up. Anything but a POST over a persistent HTTP/1.1 connection still uses that `Response`.
 """
 
+import asyncio
 from collections.abc import Mapping
 from http import HTTPStatus
+from io import BytesIO
 
 from aiohttp import web
 from aiohttp.helpers import rfc822_formatted_time
@@ -20,6 +22,8 @@ REASONS = {status.value: status.phrase for status in HTTPStatus} | {
 }
 # Joining costs a copy, two buffers a slower system call; aiohttp has the same threshold.
 JOIN_BELOW = 2**16
+SLICE_BYTES = 2**18
+"""Written at once; others have a turn before the next slice is."""
 SERVER = "esm-gateway"
 
 
@@ -29,9 +33,9 @@ def reply(request: web.BaseRequest, response: Response) -> web.StreamResponse:
     unsure = not request.content.is_eof() and "Expect" in request.headers
     if request.method == "POST" and request.version == HttpVersion11 and request.keep_alive and not unsure:
         return DirectResponse(response)
-    plain = web.Response(
-        status=response.status, reason=REASONS[response.status], body=response.body, headers=_headers(response)
-    )
+    # aiohttp writes a file in slices, and bytes at once.
+    body = response.body if len(response.body) <= SLICE_BYTES else BytesIO(response.body)
+    plain = web.Response(status=response.status, reason=REASONS[response.status], body=body, headers=_headers(response))
     if unsure:
         plain.force_close()
     return plain
@@ -60,8 +64,25 @@ class DirectResponse(web.StreamResponse):
         if len(body) < JOIN_BELOW:
             request.transport.write(head + body)
         else:
-            request.transport.writelines((head, body))
+            first, *rest = _slices(body)
+            request.transport.writelines((head, first))
+            for part in rest:
+                await _drain(request)
+                request.transport.write(part)
         await request.writer.drain()
+
+
+def _slices(body: bytes) -> list[memoryview]:
+    view = memoryview(body)
+    return [view[at : at + SLICE_BYTES] for at in range(0, len(view), SLICE_BYTES)]
+
+
+async def _drain(request: web.BaseRequest) -> None:
+    """Until the caller has taken most of what was written, and everybody else has had a turn."""
+    await request.writer.drain()
+    await asyncio.sleep(0)
+    if request.transport is None or request.transport.is_closing():
+        raise ConnectionResetError("the caller disconnected")
 
 
 def _head(response: Response) -> bytes:

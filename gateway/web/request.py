@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.http import HttpVersion11
 
 from gateway.core.problems import BODY_TOO_SLOW, Problem
+from gateway.flow.beside import joined
 from gateway.ports import BodyRoom
 
 # aiohttp stops reading at twice this many unread bytes, after a last read of at most 256 KiB.
@@ -83,7 +84,8 @@ class AiohttpRequest:
         try:
             async with asyncio.timeout(PACE_WINDOW_S) as deadline:
                 while not content.at_eof():
-                    chunk = await content.readany()
+                    # One piece as it came: `readany` would join all that has arrived, and hold everybody up.
+                    chunk, _ = await content.readchunk()
                     size += len(chunk)
                     if size > max_bytes:
                         return None
@@ -93,7 +95,7 @@ class AiohttpRequest:
                         deadline.reschedule(loop.time() + PACE_WINDOW_S)
         except TimeoutError:
             raise Problem(BODY_TOO_SLOW, f"At least {self._pace} bytes a second are expected.") from None
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        return await joined(chunks)
 
     def _continue(self) -> None:
         request = self._request

@@ -4,7 +4,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.core.sealing import derive_key, seal, unseal
+from gateway.core.sealing import (
+    SLICE_BYTES,
+    NotSealedHere,
+    derive_key,
+    seal,
+    seal_in_slices,
+    unseal,
+    unseal_in_slices,
+)
+
+SLICED = b"s" * 32
 
 SECRET = b"a master secret of thirty-two bytes"
 KEY, OTHER_KEY = derive_key(SECRET, "cache"), derive_key(SECRET, "directory")
@@ -80,3 +90,40 @@ def test_the_derivation_is_the_published_one() -> None:
 
     extracted = digest(bytes(32), SECRET, sha256)
     assert digest(extracted, b"esm-gateway/cache\x01", sha256) == KEY
+
+
+@pytest.mark.parametrize("size", [0, 1, SLICE_BYTES - 1, SLICE_BYTES, SLICE_BYTES + 1, 3 * SLICE_BYTES + 7])
+def test_in_slices_is_the_same_as_at_once(size: int) -> None:
+    content = (b"0123456789abcde" * (size // 15 + 1))[:size]
+    pieces = list(seal_in_slices(SLICED, "here", [content[:5], b"", content[5:]], b"n" * 12))
+    blob = seal(SLICED, "here", content, b"n" * 12)
+    assert b"".join(pieces) == blob
+    assert max(map(len, pieces)) <= SLICE_BYTES + 16
+    opened = list(unseal_in_slices(SLICED, "here", blob))
+    assert b"".join(opened) == content
+    assert max(map(len, opened), default=0) <= SLICE_BYTES
+
+
+@pytest.mark.parametrize("changed", ["address", "key", "last", "first", "version", "cut", "short", "empty"])
+def test_what_was_not_sealed_here_is_found_out_in_slices_too(changed: str) -> None:
+    blob, address, key = seal(SLICED, "here", b"x" * 600_000, b"n" * 12), "here", SLICED
+    if changed == "address":
+        address = "there"
+    elif changed == "key":
+        key = b"o" * 32
+    else:
+        blob = {
+            "last": blob[:-1] + bytes([blob[-1] ^ 1]),
+            "first": blob[:13] + bytes([blob[13] ^ 1]) + blob[14:],
+            "version": b"\x02" + blob[1:],
+            "cut": blob[:-1],
+            "short": blob[:28],
+            "empty": b"",
+        }[changed]
+    with pytest.raises(NotSealedHere):
+        list(unseal_in_slices(key, address, blob))
+
+
+def test_a_nonce_of_another_length_is_no_nonce_in_slices() -> None:
+    with pytest.raises(ValueError):
+        list(seal_in_slices(SLICED, "here", [b"x"], b"short"))

@@ -54,7 +54,7 @@ def test_a_large_hostile_body_is_refused_in_few_words(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_reading_a_hostile_body_takes_memory_in_proportion(kind: str) -> None:
-    body = MADE_OF[kind](4 * MEGABYTE)
+    body = MADE_OF[kind](MEGABYTE)
     tracemalloc.start()
     try:
         refused(body)

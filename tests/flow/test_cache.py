@@ -1,5 +1,6 @@
 """The cache as one worker sees it: memory, then the store; a lost store is a miss, a forged entry is taken away."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from hashlib import sha256
@@ -49,7 +50,7 @@ class Worker:
     async def store(self, plan: CachePlan, answer: Answer) -> Stored:
         """Store an answer and render it, as is done for the caller who computed it."""
         stored = await self.stores.put(plan, CALL, answer)
-        self.lookup.render(plan, CALL, stored.answer, remember=stored.stored)
+        await self.lookup.render(plan, CALL, stored.answer, remember=stored.stored)
         return stored
 
 
@@ -329,7 +330,7 @@ def test_a_later_answer_of_the_same_moment_is_not_taken_for_the_first() -> None:
     async def act() -> None:
         worker = a_worker(parts)
         await worker.store(PLAN, ONE)
-        assert worker.lookup.render(PLAN, CALL, TWO, remember=True).body == TWO.body
+        assert (await worker.lookup.render(PLAN, CALL, TWO, remember=True)).body == TWO.body
 
     run(parts, act)
 
@@ -339,12 +340,12 @@ def test_tag_and_receipt_are_the_same_for_whoever_computed_it_and_for_all_who_hi
 
     async def act() -> None:
         workers = [a_worker(parts, 10_000) for _ in range(3)]
-        fresh = workers[0].lookup.render(PLAN, CALL, (await workers[0].store(PLAN, large)).answer, remember=True)
+        fresh = await workers[0].lookup.render(PLAN, CALL, (await workers[0].store(PLAN, large)).answer, remember=True)
         hits = [workers[0].local(PLAN), *[await worker.read(PLAN) for worker in workers[1:]]]
         assert {(hit.etag, hit.receipt) for hit in hits if hit is not None} == {(fresh.etag, fresh.receipt)}
         assert len(hits) == 3
         assert None not in hits
-        other = workers[0].lookup.render(PLAN, CALL, TWO, remember=False)
+        other = await workers[0].lookup.render(PLAN, CALL, TWO, remember=False)
         assert other.etag != fresh.etag
         assert other.receipt != fresh.receipt
         assert a_worker(parts).renderer.receipt(fresh.receipt) == workers[0].renderer.receipt(fresh.receipt)
@@ -355,7 +356,7 @@ def test_tag_and_receipt_are_the_same_for_whoever_computed_it_and_for_all_who_hi
 def test_a_receipt_says_which_call_was_answered_when_and_with_which_bytes() -> None:
     parts = Parts()
     worker = a_worker(parts)
-    answer = worker.lookup.render(PLAN, CALL, replace(ONE, upstream="https://up.example"), remember=True)
+    answer = asyncio.run(worker.lookup.render(PLAN, CALL, replace(ONE, upstream="https://up.example"), remember=True))
     assert worker.renderer.receipt(answer.receipt) == {
         "model": CALL.model,
         "call_sha256": CALL.canonical_digest.hex(),

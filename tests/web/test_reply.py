@@ -2,13 +2,14 @@
 
 import asyncio
 import re
+from types import SimpleNamespace
 
 import pytest
 from aiohttp import web
 
 from gateway.core.types import Response
 from gateway.web.connections import ConnectionTable
-from gateway.web.reply import reply
+from gateway.web.reply import SLICE_BYTES, DirectResponse, reply
 from gateway.web.server import Server
 from tests.fakes.world import FakeMeter
 
@@ -90,3 +91,55 @@ def test_a_304_ends_with_its_head_and_tells_no_length_and_no_type(body: bytes) -
         said = fields(head)
         assert not {"Content-Length", "Content-Type", "Transfer-Encoding"} & said.keys()
         assert (said["ETag"], said["Age"]) == ('"a"', "3")
+
+
+class Transport:
+    """What is written to it, piece by piece; it closes after so many."""
+
+    def __init__(self, closes_after: int = 10**9) -> None:
+        self.pieces: list[bytes] = []
+        self._closes_after = closes_after
+
+    def write(self, data: bytes) -> None:
+        self.pieces.append(bytes(data))
+
+    def writelines(self, parts: tuple[bytes, ...]) -> None:
+        self.pieces += map(bytes, parts)
+
+    def is_closing(self) -> bool:
+        return len(self.pieces) >= self._closes_after
+
+
+class Writer:
+    def __init__(self) -> None:
+        self.drained = 0
+
+    async def drain(self) -> None:
+        self.drained += 1
+
+
+def written(size: int, transport: Transport) -> Writer:
+    async def act() -> Writer:
+        response, writer = DirectResponse(Response(200, b"x" * size, {})), Writer()
+        await response.prepare(SimpleNamespace(transport=transport, writer=writer))  # type: ignore[arg-type]
+        await response.write_eof()
+        return writer
+
+    return asyncio.run(act())
+
+
+@pytest.mark.parametrize("size", [SLICE_BYTES, SLICE_BYTES + 1, 10 * SLICE_BYTES + 5])
+def test_a_large_answer_is_written_in_slices_and_waits_for_its_caller_after_each(size: int) -> None:
+    transport = Transport()
+    writer = written(size, transport)
+    _, *pieces = transport.pieces
+    assert b"".join(pieces) == b"x" * size
+    assert max(map(len, pieces)) <= SLICE_BYTES
+    assert writer.drained == len(pieces)
+
+
+def test_a_caller_who_hangs_up_within_a_large_answer_is_written_to_no_more() -> None:
+    transport = Transport(closes_after=4)
+    with pytest.raises(ConnectionResetError):
+        written(10 * SLICE_BYTES, transport)
+    assert len(transport.pieces) == 4
