@@ -29,8 +29,8 @@ REQUESTS = Metric(
     "esmgw_requests_total",
     "counter",
     ("endpoint", "outcome"),
-    "Requests by outcome: hit, stale, miss, collapsed, bypass, answered (by the gateway itself), hung_up (the caller) or "
-    "a problem type.",
+    "Requests by outcome: hit, stale, miss, collapsed, bypass, answered (by the gateway itself), hung_up (the caller) "
+    "or a problem type.",
 )
 LATENCY = Metric(
     "esmgw_request_duration_seconds",

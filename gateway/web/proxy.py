@@ -58,7 +58,7 @@ class Proxy:
         try:
             response = await self._answer(raw, context)
         except asyncio.CancelledError:
-            # The caller hung up (or the worker stops): nobody will read a response, and the request still has an outcome.
+            # The caller hung up (or the worker stops): nobody will read a response, but the request has an outcome.
             context.outcome = "hung_up"
             self._responder.account(context, Response(HUNG_UP, b"", {}))
             raise
