@@ -17,6 +17,8 @@ from gateway.core.tracks import FUNCTION, Track
 
 # Below this a float32 division by the temperature overflows; above its inverse the softmax does (sampling.py).
 TINY, HUGE = 1e-38, 1e38
+# Annealing squares it first (generation.py, _get_annealed_temperature), and 3.4e38 is the largest float32.
+HUGE_ANNEALED = 1.8e19
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +69,12 @@ def _steps(draw: Draw) -> Iterator[FieldError]:
 
 
 def _temperature(draw: Draw) -> Iterator[FieldError]:
+    given, at = draw.temperature or 0, f"{draw.at}/temperature"
     # Annealing would lift a tiny one to 1e-6; who means that writes 0.
-    if draw.temperature is not None and (0 < draw.temperature < TINY or draw.temperature > HUGE):
-        yield FieldError(f"{draw.at}/temperature", "should be 0, or between 1e-38 and 1e38: float32 overflows beyond")
+    if 0 < given < TINY or given > HUGE:
+        yield FieldError(at, "should be 0, or between 1e-38 and 1e38: float32 overflows beyond")
+    elif draw.annealing and given > HUGE_ANNEALED and draw.track != FUNCTION:
+        yield FieldError(at, "should be at most 1.8e19 with temperature_annealing, which squares it: float32 overflows")
 
 
 def _function_at_zero(draw: Draw) -> Iterator[FieldError]:
@@ -125,7 +130,7 @@ DRAWS: Final[Sequence[SamplerCheck[Draw]]] = (
     ),
     SamplerCheck(
         "temperature_range",
-        "a temperature between 0 and 1e-38, or above 1e38",
+        "a temperature between 0 and 1e-38, or above 1e38; with annealing above 1.8e19 (not on the function track)",
         ("generate_tensor", "generate", "forward_and_sample"),
         "float32 overflows (esm/utils/sampling.py, sample_logits); measured",
         _temperature,

@@ -45,7 +45,7 @@ def _tokens(dice: Random) -> Json:
 def _generation(dice: Random, inputs: Json) -> Json:
     given = {
         "num_steps": dice.randint(1, 9),
-        "temperature": dice.choice([0, 0.5, 1e-40, 1e-38, 1e38, 1e39]),
+        "temperature": dice.choice([0, 0.5, 1.0, 1e-40, 1e-30, 1e19, 1e38, 1e39]),
         "temperature_annealing": dice.random() < 0.5,
         "strategy": dice.choice(["random", "entropy"]),
         "condition_on_coordinates_only": dice.random() < 0.5,

@@ -79,7 +79,11 @@ PARAMETERS: list[tuple[str, Any, Any]] = [
     ("schedule", ("cosine", "linear"), ("Cosine", "", "square", 1, True)),
     ("strategy", ("random", "entropy"), ("Entropy", "", "greedy", 1, True)),
     ("num_steps", (1, 2, 20, 99, 100), (0, -1, 101, 2.5, "8", True, [8])),
-    ("temperature", (0, 0.0, 1e-38, 0.5, 1, 1e38), (-1, -0.5, -1e-9, 1e-39, 5e-324, 1.1e38, 1e300, "1", True, [1.0])),
+    (
+        "temperature",
+        (0, 0.0, 1e-38, 0.5, 1, 1.8e19),
+        (-1, -0.5, -1e-9, 1e-39, 5e-324, 1.9e19, 1e38, 1e300, "1", True, [1.0]),
+    ),
     ("temperature_annealing", (True, False), ("true", 1, 0, [])),
     ("top_p", (1e-9, 0.5, 1, 1.0), (0, 0.0, -0.1, 1.0001, 2, "1", True, [])),
     ("condition_on_coordinates_only", (True, False), ("true", 1, 0, [])),
@@ -296,6 +300,13 @@ def test_the_function_track_at_temperature_zero_needs_annealing() -> None:
     assert errors(NAME, generation("function", temperature=0)) == []
     assert errors(NAME, generation("function", temperature=0.1, temperature_annealing=False)) == []
     assert errors(NAME, generation("sasa", temperature=0, temperature_annealing=False)) == []
+
+
+def test_annealing_squares_a_temperature_that_is_huge() -> None:
+    assert errors(NAME, generation(temperature=1e38, temperature_annealing=False)) == []
+    assert errors(NAME, generation(temperature=1.1e38, temperature_annealing=False)) == ["/temperature"]
+    assert errors(NAME, generation("function", temperature=1e38)) == []
+    assert errors(NAME, generation("structure", temperature=2e19)) == ["/temperature"]
 
 
 def test_all_that_is_wrong_for_the_sampler_is_said_at_once() -> None:

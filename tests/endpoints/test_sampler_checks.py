@@ -98,6 +98,7 @@ REFUSED: list[tuple[str, str, Json, str]] = [
     ("steps_above_positions", "generate_tensor", generation(num_steps=9), "/num_steps"),
     ("temperature_range", "generate", letters("sasa", temperature=1e39), "/temperature"),
     ("temperature_range", "generate", letters("sequence", temperature=1e-40), "/temperature"),
+    ("temperature_range", "generate", letters("structure", temperature=2e19), "/temperature"),
     ("temperature_range", "generate_tensor", generation(temperature=1e39), "/temperature"),
     (
         "temperature_range",

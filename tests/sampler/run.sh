@@ -16,7 +16,9 @@ export DISABLE_ITERATIVE_SAMPLING_TQDM=1
 folder="$(mktemp -d)"
 trap 'rm -rf "$folder"' EXIT
 export SAMPLER_CASES="$folder/cases.jsonl"
+export SAMPLER_LETTERS="$folder/letters.jsonl"
 .venv/bin/python -m tests.sampler.cases "$SAMPLER_CASES" --cases "${SAMPLER_TEST_CASES:-200}"
+.venv/bin/python -m tests.sampler.letters "$SAMPLER_LETTERS"
 say "$(wc -l <"$SAMPLER_CASES") pairs of calls"
 
 ran=0

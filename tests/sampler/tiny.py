@@ -12,7 +12,8 @@ from typing import Any
 
 import torch
 from esm.models.esm3 import ESM3
-from esm.sdk.api import ESMProteinTensor, GenerationConfig
+from esm.models.vqvae import StructureTokenEncoder
+from esm.sdk.api import ESMProtein, ESMProteinTensor, GenerationConfig
 from esm.tokenization import TokenizerCollection
 from esm.tokenization.function_tokenizer import InterProQuantizedTokenizer
 from esm.tokenization.residue_tokenizer import ResidueAnnotationsTokenizer
@@ -20,6 +21,7 @@ from esm.tokenization.sasa_tokenizer import SASADiscretizingTokenizer
 from esm.tokenization.sequence_tokenizer import EsmSequenceTokenizer
 from esm.tokenization.ss_tokenizer import SecondaryStructureTokenizer
 from esm.tokenization.structure_tokenizer import StructureTokenizer
+from esm.utils.generation import iterative_sampling_tokens
 
 ANNOTATIONS = 1478
 HEADS = ("sequence_head", "structure_head", "ss8_head", "sasa_head", "function_head")
@@ -62,6 +64,37 @@ def generated(made: ESM3, body: dict[str, Any], seed: int) -> Any:
         answer = made.generate(protein(body["inputs"]), config)
     tokens = getattr(answer, given["track"], None)
     return f"{type(answer).__name__}: {answer}" if tokens is None else tokens.tolist()
+
+
+def failure(made: ESM3, body: dict[str, Any]) -> str:
+    """What stops a generation from a protein in letters, short of decoding; nothing if it gets through."""
+    torch.manual_seed(1)
+    encoder = StructureTokenEncoder(d_model=64, n_heads=1, v_heads=8, n_layers=1, d_out=16, n_codes=4096).eval()
+    made.get_structure_encoder = lambda: encoder
+    given = {**DEFAULTS, "num_steps": 20, "temperature": 0.5, "temperature_annealing": True, **body}
+    names = ("track", "invalid_ids", "schedule", "num_steps", "temperature", "temperature_annealing", "top_p")
+    config = GenerationConfig(
+        **{name: given[name] for name in names},
+        strategy=given.get("strategy", "random"),
+        condition_on_coordinates_only=given["condition_on_coordinates_only"],
+    )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tokens = made.encode(_lettered(given["inputs"]))
+            (answer,) = iterative_sampling_tokens(made, [tokens], [config], made.tokenizers)
+    except (ArithmeticError, AssertionError, LookupError, RuntimeError, ValueError) as error:
+        return f"{type(error).__name__}: {error}"
+    return "" if isinstance(answer, ESMProteinTensor) else str(answer)
+
+
+def _lettered(inputs: dict[str, Any]) -> ESMProtein:
+    nan, rows = float("nan"), inputs.get("coordinates")
+    coordinates = rows and torch.tensor(
+        [[[nan if x is None else x for x in atom] for atom in residue] for residue in rows]
+    )
+    letters = {name: inputs.get(name) for name in ("sequence", "secondary_structure", "sasa")}
+    return ESMProtein(**letters, coordinates=coordinates)
 
 
 def protein(inputs: dict[str, Any]) -> ESMProteinTensor:
