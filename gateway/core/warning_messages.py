@@ -15,6 +15,7 @@ import orjson
 
 from gateway.core.cache_plan import CachePlan
 from gateway.core.types import Call, DeterminismClass
+from gateway.core.whole_answer import is_object, members_of
 
 Topic = Literal["pinned", "recorded"]
 TOPICS: tuple[Topic, ...] = ("pinned", "recorded")
@@ -49,6 +50,10 @@ def warning_text(topic: Topic, plan: CachePlan, call: Call) -> str:
 
 def with_warning(body: bytes, text: str) -> bytes | None:
     """The answer with one more text in `warning_messages`; None if it has no outputs, or its texts are not a list."""
+    members = members_of(body)
+    if members is not None and MEMBER not in members and is_object(members.get("outputs", b"")):
+        # As almost always: nothing but the end of the answer has to be found.
+        return _insert(body, len(body.rstrip()) - 1, b',"' + MEMBER.encode() + b'":[' + orjson.dumps(text) + b"]")
     try:
         tree: Any = orjson.loads(body)
     except orjson.JSONDecodeError:

@@ -21,17 +21,17 @@ _LONGEST = 400
 
 def is_whole(endpoint: str, body: bytes | memoryview) -> bool:
     """Whether these bytes are one whole JSON object, and for generate_tensor one that holds outputs."""
-    members = _members(body)
+    members = members_of(body)
     if members is None or not _is_utf8(body) or (_may_be_huge(body) and not _is_json(body)):
         return False
     if endpoint != "generate_tensor":
         return True
     # Older front ends wrap the answer in "data"; the SDK reads both.
-    inner = members if "outputs" in members else _members(members.get("data", b""))
-    return inner is not None and _is_object(inner.get("outputs", b""))
+    inner = members if "outputs" in members else members_of(members.get("data", b""))
+    return inner is not None and is_object(inner.get("outputs", b""))
 
 
-def _members(body: bytes | memoryview) -> dict[str, msgspec.Raw] | None:
+def members_of(body: bytes | memoryview) -> dict[str, msgspec.Raw] | None:
     """The members of a JSON object, unread; None for anything else."""
     try:
         return _MEMBERS.decode(body)
@@ -39,7 +39,7 @@ def _members(body: bytes | memoryview) -> dict[str, msgspec.Raw] | None:
         return None
 
 
-def _is_object(value: Any) -> bool:
+def is_object(value: Any) -> bool:
     return bytes(memoryview(value)[:1]) == b"{"
 
 

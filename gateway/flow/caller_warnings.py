@@ -18,6 +18,8 @@ from gateway.ports import StoreUnavailable, Throttle
 WARN_EVERY_S = 3600.0
 # Another worker warned, perhaps almost an hour ago; and a lost store is not asked at every request.
 RECHECK_S = 300.0
+WARNED_UP_TO = 2**21
+"""To put a warning into a larger answer would hold everybody up; it is another answer's turn then."""
 REMEMBERED_BYTES = 2 * 2**20
 
 
@@ -36,7 +38,7 @@ class CallerWarnings:
     async def add(self, answer: Answer, plan: CachePlan, call: Call, who: Principal, *, cached: bool) -> Answer:
         """The answer, with a warning in it where one is due; `cached` is whether the answer is one from before."""
         topic = warning_topic(plan, call, from_cache=cached)
-        if topic is None or not await self._due(topic, who.key.public_id):
+        if topic is None or len(answer.body) > WARNED_UP_TO or not await self._due(topic, who.key.public_id):
             return answer
         body = with_warning(answer.body, warning_text(topic, plan, call))
         if body is None:
