@@ -80,14 +80,19 @@ def withheld(sent: int, missing: int, connections: int = HELD, drip: bytes = b""
     return send
 
 
+def in_chunks(attacker: Attacker, sent: int) -> bytes:
+    """The beginning of a body in chunks of 64 kB."""
+    head = begun(attacker, 1).replace(b"Content-Length: 1", b"Transfer-Encoding: chunked")
+    return head + (b"10000\r\n" + b" " * 65536 + b"\r\n") * (sent // 65536)
+
+
 def chunked(sent: int, connections: int = HELD) -> Send:
-    """Bodies in chunks without an end, 64 kB at a time, so that no length is known beforehand."""
+    """Bodies in chunks without an end, so that no length is known beforehand."""
 
     async def send(attacker: Attacker) -> None:
-        head = begun(attacker, 1).replace(b"Content-Length: 1", b"Transfer-Encoding: chunked")
-        chunk = b"10000\r\n" + b" " * 65536 + b"\r\n"
+        data = in_chunks(attacker, sent)
         await attacker.begin()
-        await held(attacker, head + chunk * (sent // 65536), connections, [b"1\r\n \r\n"], again=True)
+        await held(attacker, data, connections, [b"1\r\n \r\n"], again=True)
 
     return send
 

@@ -39,7 +39,7 @@ async def outcomes(stage: Stage) -> Outcomes:
     by_outcome: Counter[str] = Counter()
     for outcome, count in _REQUESTS.findall(text):
         by_outcome[outcome.decode()] += float(count)  # type: ignore[assignment]
-    ids, dropped = await asyncio.to_thread(_logged, stage.directory / "gateway.log")
+    ids, dropped = await asyncio.to_thread(logged_requests, stage.directory / "gateway.log")
     return Outcomes(
         counted=sum(by_outcome.values()),
         logged=ids.total(),
@@ -59,7 +59,7 @@ async def _metrics(url: str) -> bytes:
     return reply.body
 
 
-def _logged(log: Path) -> tuple[Counter[str], int]:
+def logged_requests(log: Path) -> tuple[Counter[str], int]:
     """How often each request stands in the access log, and how many lines it says it left out."""
     ids: Counter[str] = Counter()
     dropped = 0

@@ -36,10 +36,12 @@ class Noted(Attacker):
     def __init__(self) -> None:
         super().__init__("http://127.0.0.1:1", {user: f"key-of-{user}" for user in ATTACKERS}, workers=1)
         self.made: list[tuple[str, bytes, str]] = []
+        self.sent: list[bytes] = []
 
     def request(self, target: str, body: bytes, *headers: str, user: str = "mallory") -> bytes:
         self.made.append((target, body, user))
-        return super().request(target, body, *headers, user=user)
+        self.sent.append(super().request(target, body, *headers, user=user))
+        return self.sent[-1]
 
 
 async def prepared(attack: Attack) -> Noted:
@@ -121,6 +123,26 @@ def test_a_faulty_body_has_the_size_that_it_says() -> None:
         bodies.wrong_atoms(1),
     ):
         assert 0.9 * bodies.MIB < len(body) < 1.3 * bodies.MIB
+
+
+def test_a_withheld_body_announces_more_than_it_sends_and_one_in_chunks_announces_nothing() -> None:
+    head = bodies.begun(Noted(), 1000, "Expect: 100-continue")
+    assert head.endswith(b"\r\n\r\n")
+    assert b"\r\nContent-Length: 1000\r\n" in head
+    assert b"\r\nExpect: 100-continue\r\n" in head
+    assert b"\r\nAuthorization: Bearer key-of-mallory\r\n" in head
+    assert b"Transfer-Encoding: chunked" in bodies.in_chunks(Noted(), 2 * 65536)
+    assert b"Content-Length" not in bodies.in_chunks(Noted(), 2 * 65536)
+    assert bodies.in_chunks(Noted(), 2 * 65536).count(b"10000\r\n") == 2
+
+
+@pytest.mark.parametrize(
+    "name", ["odd/namespaces", "odd/pools", "odd/not-in-cache", "odd/no-cache", "odd/cache-control"]
+)
+def test_an_attack_by_header_fields_sends_them(name: str) -> None:
+    sent = asyncio.run(prepared(ATTACKS[name])).sent
+    heads = [data.partition(b"\r\n\r\n")[0] for data in sent]
+    assert all(b"\r\nCache-Control: " in head or b"\r\nIf-None-Match: " in head for head in heads)
 
 
 def felt(**more: Any) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from aiohttp import web
 from bench import audit_growth, mix
 from bench.attacks import sending
 from bench.attacks.attack import Attacker
-from bench.attacks.outcomes import Outcomes
+from bench.attacks.outcomes import Outcomes, logged_requests
 from bench.attacks.watcher import HOT, KEPT, Watcher, at_share
 
 ROOT = Path(__file__).parents[2]
@@ -150,7 +150,7 @@ def test_bursts_go_out_together() -> None:
         return await refusing(request)
 
     async def send(attacker: Attacker) -> None:
-        await sending.paced(attacker, [attacker.request("/x", b"{}")], 10.0, burst=10)
+        await sending.paced(attacker, [attacker.request("/x", b"{}")], 0.1, burst=10)
 
     asyncio.run(attacked(handler, send, 10))
     assert most == 10
@@ -207,6 +207,12 @@ def test_a_mix_of_attacks_ends_with_every_request_counted_once() -> None:
     assert result["rounds"][-1]["in_flight"] == 0
     assert all(one["felt"]["hits"]["answered"] == 1.0 for one in result["rounds"])
     assert "requests:" in mix.as_text(result)
+
+
+def test_a_request_that_is_logged_twice_is_counted_twice_and_lines_left_out_are_told(tmp_path: Path) -> None:
+    log = tmp_path / "gateway.log"
+    log.write_text('{"url":"x"}\n{"request":"a"}\nready\n{"request":"b"}\n{"request":"a"}\n{"dropped_lines":3}\n')
+    assert logged_requests(log) == (Counter(a=2, b=1), 3)
 
 
 def mixed(**last: Any) -> dict[str, Any]:
