@@ -129,11 +129,15 @@ def test_who_hangs_up_in_the_moment_of_their_turn_passes_it_on() -> None:
         third = await desk.asks("carl", SMALL)
         assert desk.reader.reading is not None
         desk.reader.reading.set_result(None)
+        served = desk.queue._serving
+        while desk.queue._serving is served:
+            await asyncio.sleep(0)
+        second.cancel()  # it has its turn, and does not know it yet
         await first
-        second.cancel()
         await turns()
         await desk.finish()
-        assert await third
+        assert desk.reader.begun == [LARGE, SMALL]
+        assert await asyncio.wait_for(third, 5)
 
     asyncio.run(act())
 
