@@ -27,7 +27,7 @@ class SparseFeatures(Body):
     normalize_features: bool | None = None
 
 
-class Wanted(Body):
+class LogitsOptions(Body):
     """What is returned (esm/sdk/api.py, LogitsConfig); esm 3.4 adds means and `sae_config`; ESM C has fewer tracks."""
 
     sequence: bool | None = None
@@ -47,19 +47,19 @@ class Wanted(Body):
 class Logits(TokensBody):
     """The body as the SDK sends it."""
 
-    logits_config: Wanted | None = None
+    logits_config: LogitsOptions | None = None
 
 
 def normalize(asked: Logits, rules: ParseConfig) -> NormalizedBody:
     """As for all tokens, if the answer can fit; autoencoders are paid for."""
     normalized = normalize_tokens(asked, rules)
-    config = asked.logits_config or Wanted()
+    config = asked.logits_config or LogitsOptions()
     _refuse_unfit(asked, config, normalized.length, rules)
     autoencoders = len((config.sae_config and config.sae_config.models) or ())
     return replace(normalized, units=normalized.units * (1 + AUTOENCODER_SHARE * autoencoders))
 
 
-def _refuse_unfit(asked: Logits, config: Wanted, n: int, rules: ParseConfig) -> None:
+def _refuse_unfit(asked: Logits, config: LogitsOptions, n: int, rules: ParseConfig) -> None:
     layers = bool(config.return_hidden_states)
     wanted = model_shapes.Wanted(bool(config.return_embeddings), layers, config.ith_hidden_layer)
     if layers:

@@ -13,7 +13,7 @@ import pytest
 from tests.e2e.product import Product, demo, many, until
 
 CALLERS, WORKERS = 160, 4
-LEASE_S, COMPUTE_S, STOPPED_S = 1.0, 1.0, 5.0
+LEASE_S, COMPUTE_S, STOPPED_S = 1.0, 1.0, 3.0
 # What starting, parsing and answering may take on a busy machine; a leader that is waited for takes STOPPED_S more.
 SLACK_S = 2.0
 

@@ -17,7 +17,7 @@ from gateway.core.problems import BODY_UNREADABLE, CALL_INVALID, Problem
 from tests.endpoints.hostile import MADE_OF, Body, coordinates, letters, tensor
 
 RULES = ParseConfig({"m": 1.0})
-LARGE = 300_000
+LARGE = 2**20
 KINDS = sorted(MADE_OF)
 
 
