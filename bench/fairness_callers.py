@@ -16,6 +16,7 @@ from bench.batches_upstream import letters
 
 OPENING = 64
 AGAIN_S = 0.2
+LAST_S = 1.0
 _NUMBERS = itertools.count()
 
 
@@ -114,7 +115,7 @@ async def now_and_then(url: str, key: str, every_s: float, seconds: float) -> Wa
         if number:
             await asyncio.sleep(every_s)
         asking.append(asyncio.create_task(_one(url, key, waits)))
-    await asyncio.wait(asking, timeout=every_s)
+    await asyncio.wait(asking, timeout=max(every_s, LAST_S))
     for task in asking:
         task.cancel()
     await asyncio.gather(*asking, return_exceptions=True)
