@@ -5,7 +5,7 @@ upstream is serialised again from what was parsed, so the upstream never sees a 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any, Generic, TypeVar
 from urllib.parse import parse_qsl
@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gateway.core import body_bounds, strict_json
 from gateway.core.object_sizes import shrunk
+from gateway.core.packed_json import TakesLongError
 from gateway.core.problems import BODY_UNREADABLE, CALL_INVALID, FieldError, Problem
 from gateway.core.rules import NormalForm, RuleSet
 from gateway.core.strict_json import MAX_ERRORS, pointer
@@ -115,14 +116,18 @@ class Endpoint(Generic[M]):
         return self._normalized(self._read(raw, joined, rules) if asked is None else asked, rules)
 
     def parse_at_once(self, raw: bytes, query: str, rules: ParseConfig) -> Call | None:
-        """As `parse`, or None where that may take more than a few milliseconds: a large body, or a second, slower
-        look at one with a fault or a spelling that has to be thought about."""
-        if len(raw) <= FAULTS_AT_ONCE_UP_TO:
-            return self.parse(raw, query, rules)
-        if len(raw) > AT_ONCE_UP_TO or raw.count(b"{") > OBJECTS_AT_ONCE or raw.count(b"[") > ARRAYS_AT_ONCE:
+        """As `parse`, or None where that may take more than a few milliseconds: a large body, packed members that are
+        large inside, or a second, slower look at one with a fault or a spelling that has to be thought about."""
+        quick = replace(rules, at_once_bytes=AT_ONCE_UP_TO)
+        try:
+            if len(raw) <= FAULTS_AT_ONCE_UP_TO:
+                return self.parse(raw, query, quick)
+            if len(raw) > AT_ONCE_UP_TO or raw.count(b"{") > OBJECTS_AT_ONCE or raw.count(b"[") > ARRAYS_AT_ONCE:
+                return None
+            asked = self._read_fast(raw, self._query(query), quick)
+            return None if asked is None else self._normalized(asked, quick)[1]
+        except TakesLongError:
             return None
-        asked = self._read_fast(raw, self._query(query), rules)
-        return None if asked is None else self._normalized(asked, rules)[1]
 
     def _normalized(self, asked: M, rules: ParseConfig) -> tuple[NormalizedBody, Call]:
         model, weight = self._model(asked, rules)

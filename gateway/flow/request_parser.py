@@ -1,10 +1,12 @@
 """From a request's bytes to a call: read, checked, normalised; or recognised as bytes that were parsed before."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from gateway.core.endpoint import FAULTS_AT_ONCE_UP_TO, ParseConfig
+from gateway.core.endpoint import AT_ONCE_UP_TO, FAULTS_AT_ONCE_UP_TO, ParseConfig
 from gateway.core.explanation import ExplainedCall, told_of_body
+from gateway.core.packed_json import TakesLongError
 from gateway.core.problems import BODY_TOO_LARGE, MEDIA_TYPE_REFUSED, Problem
 from gateway.core.types import Call
 from gateway.endpoints import AnyEndpoint
@@ -49,10 +51,16 @@ class RequestParser:
     ) -> tuple[Call, Mapping[str, Any]]:
         """The call, and what its explanation says of the body; the same problems."""
         body = await self.body(endpoint, raw, room)
-        if len(body) > FAULTS_AT_ONCE_UP_TO:
+        explained = None if len(body) > FAULTS_AT_ONCE_UP_TO else self._explained_at_once(endpoint, query, body)
+        if explained is None:
             return await self._reader.explained(user, endpoint.name, query, body, in_full=in_full)
-        explained = ExplainedCall.of(endpoint, body, query, self.config)
         return explained.call, told_of_body(explained.normalized, self.config.rule_set, in_full=in_full)
+
+    def _explained_at_once(self, endpoint: AnyEndpoint, query: str, body: bytes) -> ExplainedCall | None:
+        try:
+            return ExplainedCall.of(endpoint, body, query, replace(self.config, at_once_bytes=AT_ONCE_UP_TO))
+        except TakesLongError:
+            return None
 
     async def body(self, endpoint: AnyEndpoint, raw: RawRequest, room: BodyRoom) -> bytes:
         """The whole body; a 415 problem for another media type or a content coding, 413 for one that is too large."""

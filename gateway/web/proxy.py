@@ -75,6 +75,9 @@ class Proxy:
                 return await self._api.handle(raw, context)
             return await self._pipeline.handle(raw, context)
         except Problem as problem:
+            # Its traceback leads to frames that hold the body, and from there often back to it: such a circle would
+            # stay until the collector comes, which it seldom does here (wiring/worker.py).
+            problem.__traceback__ = problem.__context__ = problem.__cause__ = None
             return self._responder.problem(problem, context)
         except ConnectionError:
             # The caller disconnected while sending; nobody will read the response.

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 import zstandard
 
+from gateway import endpoints
 from gateway.core.packed_json import TakesLongError
 from gateway.core.problems import Problem
 from tests.endpoints.alignments import packed, rows
 from tests.endpoints.examples import ESM3, RULES, call, forwarded, least
 
+(FOLD,) = (endpoint for endpoint in endpoints.ENDPOINTS if endpoint.name == "fold")
 # Of esm 3.4.1: compress_state_dict(MSA.from_sequences(["ACDEFG", "A-DEFG"])).
 OF_THE_SDK = packed(b'{"sequences": ["ACDEFG", "A-DEFG"]}')
 WHOLE = {
@@ -165,3 +167,11 @@ def test_a_reader_that_may_not_take_long_is_told_so() -> None:
     assert call("fold", least("fold", msa=OF_THE_SDK), rules=quick).length == 8
     with pytest.raises(TakesLongError):
         call("fold", least("fold", msa=packed({"sequences": rows(1000)})), rules=quick)
+
+
+def test_what_is_small_outside_and_large_inside_is_not_read_at_once() -> None:
+    small, large = packed({"sequences": rows(2)}), packed({"sequences": rows(16384)})
+    for msa, at_once in ((small, True), (large, False)):
+        body = json.dumps(least("fold", msa=msa)).encode()
+        assert len(body) < 2048
+        assert (FOLD.parse_at_once(body, "", RULES) is not None) is at_once

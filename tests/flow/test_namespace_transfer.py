@@ -335,3 +335,17 @@ def test_an_import_that_loses_its_store_half_way_is_seen_as_incomplete() -> None
         assert (await there.ask({"num_steps": 1}, cache_control=NAMED)).status == 404
 
     play(story)
+
+
+def test_a_call_that_a_check_would_refuse_is_exported_where_the_upstream_answered_it() -> None:
+    async def story() -> None:
+        lab = Lab(settings={"request": {"checks": {"nothing_masked": False}}})
+        await lab.namespaces.create("paper", "", by="ada")
+        await lab.flow.poller.poll()
+        answer = await lab.ask({"inputs": {"sequence": [0, 5, 6, 2]}, "num_steps": 2}, GENERATE, cache_control=NAMED)
+        assert answer.status == 200
+        await lab.namespaces.freeze("paper", by="ada")
+        await lab.exported()
+        assert lab.carried.entries == 1
+
+    play(story)
