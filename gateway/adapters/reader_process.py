@@ -59,10 +59,7 @@ class ReaderProcess:
         return call_of(document["call"], body), dict(members)
 
     async def is_whole(self, endpoint: str, body: bytes) -> bool:
-        try:
-            document, _ = await self._read({"kind": "answer", "endpoint": endpoint}, body)
-        except Problem:
-            return False
+        document, _ = await self._read({"kind": "answer", "endpoint": endpoint}, body)
         return bool(document["whole"])
 
     async def close(self) -> None:

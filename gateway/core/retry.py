@@ -76,6 +76,8 @@ TIMED_OUT = UpstreamOutcome(
     "timeout", retry=False, may_have_worked=True, counts_as_failure=True, problem_type=UPSTREAM_TIMEOUT
 )
 BAD_ANSWER = UpstreamOutcome("bad_answer", retry=False, may_have_worked=True, counts_as_failure=True)
+# Complete, but nobody here could read it: the reader process ended or could not be started.
+UNREAD = UpstreamOutcome("bad_answer", retry=False, may_have_worked=True, counts_as_failure=False)
 TOO_LARGE = UpstreamOutcome(
     "too_large", retry=False, may_have_worked=True, counts_as_failure=False, problem_type=ANSWER_TOO_LARGE
 )

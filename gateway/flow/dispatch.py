@@ -136,7 +136,12 @@ class Dispatcher:
             reason = short_reason(reply.body, reply.media_type, call.body, target=call.target, secrets=(secret,))
             return outcome, _refused(outcome, reply, reason)
         is_json = reply.status == 200 and reply.media_type == "application/json"
-        if not is_json or not await self._answers.accepts(call, reply.body):
+        try:
+            is_whole = is_json and await self._answers.accepts(call, reply.body)
+        except Problem:
+            detail = "The upstream answered, and the gateway could not read the answer."
+            return retry.UNREAD, Computed(None, Problem(UPSTREAM_ANSWER_BAD, detail), may_have_worked=True)
+        if not is_whole:
             return retry.BAD_ANSWER, Computed(None, Problem(UPSTREAM_ANSWER_BAD), may_have_worked=True)
         answer = Answer(reply.body, self._clock.now(), call.determinism.cls, took_s, self._config.upstream)
         return outcome, Computed(answer, None, may_have_worked=True)

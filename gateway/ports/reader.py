@@ -21,6 +21,6 @@ class Reader(Protocol):
         ...
 
     async def is_whole(self, endpoint: str, body: bytes) -> bool:
-        """Whether an answer is one whole JSON object (`core/whole_answer.py`); False, too, where that takes too much
-        time or memory."""
+        """Whether an answer is one whole JSON object (`core/whole_answer.py`). Raises the problems of `call` where that
+        takes too much time or memory, or where there is no process: these are this side's limits."""
         ...

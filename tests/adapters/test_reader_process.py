@@ -188,7 +188,9 @@ def test_what_takes_too_much_is_a_problem_of_its_own_body_alone(
         with pytest.raises(Problem) as caught:
             await reader.call("generate_tensor", "", expensive)
         assert caught.value.type is BODY_TOO_COMPLEX
-        assert not await reader.is_whole("logits", b'{"a":"' + b"\\n1e999" * 5_000_000 + b'"}')
+        with pytest.raises(Problem) as caught:
+            await reader.is_whole("logits", b'{"a":"' + b"\\n1e999" * 5_000_000 + b'"}')
+        assert caught.value.type is BODY_TOO_COMPLEX
         with pytest.raises(Problem) as caught:
             await reader.call("generate_tensor", "", b'{"model":"m"}')
         assert caught.value.type is CALL_INVALID
@@ -203,7 +205,9 @@ def test_a_process_that_cannot_be_started_refuses_with_503_and_says_so() -> None
         with pytest.raises(Problem) as caught:
             await reader.call("generate_tensor", "", GOOD)
         assert caught.value.type is READER_UNAVAILABLE
-        assert not await reader.is_whole("logits", b"{}")
+        with pytest.raises(Problem) as caught:
+            await reader.is_whole("logits", b"{}")
+        assert caught.value.type is READER_UNAVAILABLE
 
     played(act, command=lambda *_: ["/nowhere/python"], said=said)
     assert said

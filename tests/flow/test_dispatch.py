@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from gateway.core.problems import BODY_TOO_COMPLEX, READER_UNAVAILABLE, Problem, ProblemType
 from gateway.core.types import Answer
 from gateway.flow.runtime import BackgroundTasks
 from gateway.ports import UpstreamLoss, UpstreamReply, UpstreamRequest
@@ -264,3 +265,18 @@ def test_an_impatient_call_is_told_at_once_what_others_wait_for() -> None:
     computed = desk.compute(status(429, 1.0), status(429, 1.0), patient=False)
     assert said(computed) == ("upstream-busy", 429, False)
     assert desk.seconds() == 0.0
+
+
+@pytest.mark.parametrize("problem_type", [BODY_TOO_COMPLEX, READER_UNAVAILABLE])
+def test_an_answer_that_we_ourselves_cannot_read_is_charged_and_never_counts_against_the_upstream(
+    problem_type: ProblemType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unread(*_: Any) -> bool:
+        raise Problem(problem_type)
+
+    desk = Desk(failures=2)
+    monkeypatch.setattr(desk.dispatcher._answers, "accepts", unread)
+    for n in range(5):
+        assert said(desk.compute(name=str(n))) == ("upstream-answer-bad", 502, True)
+    assert desk.gauge("esmgw_breaker_state") == 0
+    assert desk.breaker.callers_open() == 0
