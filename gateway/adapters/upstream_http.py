@@ -12,7 +12,7 @@ import aiohttp
 from aiohttp import ClientTimeout, DummyCookieJar, TCPConnector
 
 from gateway import __version__
-from gateway.flow.beside import joined
+from gateway.adapters.upstream_answer import AnswerReader
 from gateway.ports import UpstreamLoss, UpstreamReply, UpstreamRequest
 
 # Above this aiohttp writes a body in chunks, so that one large request does not block the others.
@@ -35,6 +35,7 @@ class HttpUpstream:
     ) -> None:
         self._base = url.rstrip("/")
         self._first_byte_s, self._total_s = first_byte_s, total_s
+        self._answers = AnswerReader()
         connector = TCPConnector(limit=0, keepalive_timeout=keepalive_s)
         self._session = aiohttp.ClientSession(
             connector=connector,
@@ -72,26 +73,12 @@ class HttpUpstream:
         async with asyncio.timeout(self._first_byte_s):
             response = await posting
         async with response:
-            body = await _read(response, request.max_answer_bytes)
+            body = await self._answers.read(response, request.max_answer_bytes, request.place)
             if body is None:
                 response.close()
                 return UpstreamLoss("too_large", sent=True, timed_out=False)
             media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
             return UpstreamReply(response.status, media_type, _seconds(response.headers.get("Retry-After")), body)
-
-
-async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes | None:
-    length = response.content_length
-    if length is not None and length > max_bytes:
-        return None
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk, _ in response.content.iter_chunks():  # as they came; `iter_any` would join them here
-        size += len(chunk)
-        if size > max_bytes:
-            return None
-        chunks.append(chunk)
-    return await joined(chunks)
 
 
 def _seconds(retry_after: str | None) -> float | None:

@@ -180,6 +180,16 @@ BODY_BYTES = Metric(
     "esmgw_request_body_bytes", "gauge", (), "Bytes reserved for bodies of requests that are not answered yet."
 )
 BODY_WAITS = Metric("esmgw_request_bodies_waiting", "gauge", (), "Bodies that wait to be read (request.bodies_bytes).")
+ANSWERS_UNSENT = Metric(
+    "esmgw_unsent_answer_bytes", "gauge", (), "Bytes of large answers that are being sent (listen.unsent_bytes)."
+)
+ANSWERS_DROPPED = Metric(
+    "esmgw_unsent_answers_dropped_total",
+    "counter",
+    ("reason",),
+    "Large answers whose connection was closed before they were sent; reason is room (listen.unsent_bytes) or pace "
+    "(listen.answer_pace).",
+)
 READER_JOBS = Metric(
     "esmgw_reader_jobs_total",
     "counter",

@@ -16,6 +16,7 @@ from gateway.core.retry_after import retry_after, try_again
 from gateway.core.types import Answer, Call
 from gateway.core.upstream_reason import short_reason
 from gateway.flow.answer_check import AnswerCheck
+from gateway.flow.large_answers import LargeAnswerPlace, LargeAnswers
 from gateway.flow.runtime import Runtime
 from gateway.flow.turns import Turns
 from gateway.ports import Upstream, UpstreamLoss, UpstreamReply, UpstreamRequest
@@ -55,10 +56,12 @@ class Dispatcher:
         upstream: Upstream,
         crashes: CrashMemory,
         answers: AnswerCheck,
+        large: LargeAnswers,
         config: UpstreamConfig,
         runtime: Runtime,
     ) -> None:
         self._upstream, self._crashes, self._answers, self._config = upstream, crashes, answers, config
+        self._large = large
         self._clock, self._meter = runtime.clock, runtime.meter
 
     async def compute(self, call: Call, turns: Turns) -> Computed:
@@ -72,13 +75,15 @@ class Dispatcher:
                 return Computed(None, problem, may_have_worked=False)
             outcome: UpstreamOutcome | None = None
             reply: UpstreamReply | UpstreamLoss | None = None
+            large = self._large.place()
             try:
                 started = self._clock.monotonic()
-                reply = await self._send(call, place.key.secret, turns.seconds_left())
+                reply = await self._send(call, place.key.secret, turns.seconds_left(), large)
                 outcome, computed = await self._classify(
                     call, reply, self._clock.monotonic() - started, place.key.secret
                 )
             finally:
+                large.leave()
                 asked_s = reply.retry_after_s if isinstance(reply, UpstreamReply) else None
                 turns.done(place, outcome, asked_s)
             failures += outcome.key_refusal is None
@@ -105,8 +110,10 @@ class Dispatcher:
             return failures < 2 and turns.patience_left() > 0
         return await turns.pause(FIRST_PAUSE_S * 2.0**failures) or failures <= 1
 
-    async def _send(self, call: Call, secret: str, seconds: float) -> UpstreamReply | UpstreamLoss:
-        request = UpstreamRequest(call.target, call.body, secret, self._config.max_answer_bytes, seconds)
+    async def _send(
+        self, call: Call, secret: str, seconds: float, large: LargeAnswerPlace
+    ) -> UpstreamReply | UpstreamLoss:
+        request = UpstreamRequest(call.target, call.body, secret, self._config.max_answer_bytes, seconds, large)
         return await self._upstream.send(request)
 
     async def _classify(

@@ -8,10 +8,11 @@ from gateway.ports.cache_stores import CacheStore, LeaseClaim, NamespaceContents
 from gateway.ports.process import AccessLog, BodyRoom, Clock, Meter, RawRequest
 from gateway.ports.reader import Reader
 from gateway.ports.state_stores import AuditLog, AuditUnavailable, Directory, Ledger, StoreUnavailable, Throttle, Usage
-from gateway.ports.upstream import Upstream, UpstreamLoss, UpstreamReply, UpstreamRequest
+from gateway.ports.upstream import AnswerPlace, Upstream, UpstreamLoss, UpstreamReply, UpstreamRequest
 
 __all__ = [
     "AccessLog",
+    "AnswerPlace",
     "AuditLog",
     "AuditUnavailable",
     "BodyRoom",

@@ -4,15 +4,31 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 
+class AnswerPlace(Protocol):
+    """One of a few places for large answers. Held by the answer until it has been looked at."""
+
+    async def take(self) -> None:
+        """Wait for a place; nothing where it is held."""
+        ...
+
+    def leave(self) -> None:
+        """Let another one have it; nothing where none is held."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class UpstreamRequest:
-    """One attempt of at most `timeout_s`. `secret` is the upstream key; it appears in no repr."""
+    """One attempt of at most `timeout_s`. `secret` is the upstream key; it appears in no repr.
+
+    `place` is taken before more than a mebibyte of the answer is read; None: it is read at once, whatever its size.
+    """
 
     target: str
     body: bytes = field(repr=False)
     secret: str = field(repr=False)
     max_answer_bytes: int
     timeout_s: float = 600.0
+    place: AnswerPlace | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from gateway.sandbox.faults import Fault, FaultBook, Rules
 from gateway.sandbox.record import CallLog, Entry, credential
 
 FAULT_HEADER: Final = "X-Sandbox-Fault"
-_MAX_BODY: Final = 40 * 1024 * 1024
+_MAX_BODY: Final = 256 * 1024 * 1024
 _BACKLOG: Final = 1024
 # aiohttp reads 0 as "wait for ever"; in-flight calls are not worth waiting for.
 _GRACE_S: Final = 0.01

@@ -23,6 +23,14 @@ class ListenSettings(SettingsTable):
     connections_per_address: Ceiling = Field(
         None, description="Connections of one address, per worker. Behind a proxy all callers have one address."
     )
+    unsent_bytes: Count = Field(
+        268435456,
+        description="Bytes of answers above 64 kB that are being sent, per worker; beyond it the caller with the most "
+        "loses the oldest.",
+    )
+    answer_pace: Count = Field(
+        16384, description="Bytes a second, over ten seconds, that a caller must take of an answer above 64 kB."
+    )
     drain_s: Seconds = Field(20.0, description="After SIGTERM, how long requests in flight may take to finish.")
 
 

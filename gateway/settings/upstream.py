@@ -30,6 +30,9 @@ class UpstreamSettings(SettingsTable):
         "lower its number (AIMD).",
     )
     max_answer_bytes: Count = Field(67108864, description="Larger answers are refused with 422, once computed.")
+    large_answers: Count = Field(
+        4, description="Answers of more than a mebibyte that are received at the same time, per worker; others wait."
+    )
     keepalive_s: Seconds = Field(10.0, description="Idle connections to the upstream are closed after this time.")
     retries: Annotated[int, Field(ge=0, le=10)] = Field(2, description="Retries per call.")
     cooldown_s: Seconds = Field(

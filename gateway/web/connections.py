@@ -6,8 +6,12 @@ their own, and only where every other one is at work the newcomer is turned away
 """
 
 import asyncio
+import select
+from array import array
 from collections import Counter, OrderedDict
 from collections.abc import Callable
+from fcntl import ioctl
+from termios import FIONREAD
 from typing import Protocol
 
 from gateway.core.metrics import CONNECTIONS, CONNECTIONS_CLOSED
@@ -102,3 +106,16 @@ def address_of(transport: asyncio.BaseTransport) -> str:
     """The address of the other end; of a proxy, where one is in front."""
     peer = transport.get_extra_info("peername")
     return str(peer[0]) if isinstance(peer, tuple) and peer else ""
+
+
+def is_closed(transport: asyncio.BaseTransport) -> bool:
+    """Whether the other end has closed it and sent nothing. Linux only; elsewhere that is noticed later."""
+    if not hasattr(select, "POLLRDHUP"):
+        return False
+    descriptor, poll = transport.get_extra_info("socket").fileno(), select.poll()
+    poll.register(descriptor, select.POLLRDHUP)
+    if not poll.poll(0):
+        return False
+    unread = array("i", [0])
+    ioctl(descriptor, FIONREAD, unread)
+    return not unread[0]

@@ -19,6 +19,7 @@ from gateway.web.gateway_api import PREFIX, GatewayApi
 from gateway.web.reply import reply
 from gateway.web.request import AiohttpRequest
 from gateway.web.server import QuietConnection
+from gateway.web.unsent_answers import LARGE
 
 log = logging.getLogger(__name__)
 # As nginx logs it; it is never sent.
@@ -64,8 +65,11 @@ class Proxy:
             raise
         finally:
             self._count(-1)
-        if context.who is not None and isinstance(request.protocol, QuietConnection):
-            request.protocol.key_accepted = True
+        connection, who = request.protocol, context.who
+        if who is not None and isinstance(connection, QuietConnection):
+            connection.key_accepted = True
+            if len(response.body) >= LARGE:
+                connection.answers(request, who.user, len(response.body))
         self._responder.account(context, response)
         return reply(request, response)
 

@@ -66,9 +66,12 @@ class DirectResponse(web.StreamResponse):
         else:
             first, *rest = _slices(body)
             request.transport.writelines((head, first))
+            # aiohttp's own writer counts so, too: `UnsentAnswers` looks at it.
+            request.writer.output_size += len(head) + len(first)
             for part in rest:
                 await _drain(request)
                 request.transport.write(part)
+                request.writer.output_size += len(part)
         await request.writer.drain()
 
 

@@ -6,7 +6,7 @@ line, which may contain the key. Silent and idle connections are closed in time.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from aiohttp import web
@@ -16,8 +16,9 @@ from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
 
 from gateway.core.problems import INTERNAL, NOT_HTTP
-from gateway.web.connections import ConnectionTable, address_of
+from gateway.web.connections import ConnectionTable, address_of, is_closed
 from gateway.web.request import READ_BUFFER
+from gateway.web.unsent_answers import UnsentAnswers
 
 # For how long the rest of a refused body is read and dropped, so that its sender gets to see the refusal.
 LINGER_S = 2.0
@@ -29,15 +30,28 @@ class QuietConnection(RequestHandler):
 
     def __init__(self, manager: "Server", *, header_s: float, **options: Any) -> None:
         super().__init__(manager, **options)
-        self._header_s, self._table = header_s, manager.table
+        self._header_s, self._table, self._unsent = header_s, manager.table, manager.unsent
         self.key_accepted, self.address = False, ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if is_closed(transport):
+            # It was opened and closed before its turn came: a task and timers for it would cost a live caller's time.
+            cast(asyncio.Transport, transport).abort()
+            return
         # The first request has a timeout of its own; aiohttp has one for all (web_protocol.py, 3.14).
         keepalive_timeout, self._keepalive_timeout = self._keepalive_timeout, self._header_s
         self.address = address_of(transport)
         super().connection_made(transport)
         self._keepalive_timeout = keepalive_timeout
+
+    def answers(self, request: web.BaseRequest, user: str, size: int) -> None:
+        """A large answer is going to be sent to this user."""
+
+        def taken() -> int:
+            unsent = 0 if self.transport is None else self.transport.get_write_buffer_size()
+            return request.writer.output_size - unsent
+
+        self._unsent.begin(self, user, size, taken)
 
     def drop(self) -> None:
         """Close it now, even where the other end does not read what is left to send."""
@@ -55,6 +69,7 @@ class QuietConnection(RequestHandler):
             return await super()._handle_request(request, start_time, request_handler)
         finally:
             self._table.end(self)
+            self._unsent.end(self)
 
     def handle_error(
         self,
@@ -89,6 +104,7 @@ class Server(web.Server):
         handler: Handler,
         *,
         table: ConnectionTable,
+        unsent: UnsentAnswers,
         max_body_bytes: int,
         keepalive_s: float,
         header_s: float,
@@ -103,7 +119,8 @@ class Server(web.Server):
             lingering_time=linger_s,
             handler_cancellation=True,
         )
-        self.table, self._max_body_bytes, self._header_s = table, max_body_bytes, header_s
+        self.table, self.unsent = table, unsent
+        self._max_body_bytes, self._header_s = max_body_bytes, header_s
 
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)

@@ -21,6 +21,7 @@ from gateway.flow.dispatch import Dispatcher, UpstreamConfig
 from gateway.flow.explain import Explainer
 from gateway.flow.holdings import Holdings
 from gateway.flow.invalidation_poller import InvalidationPoller
+from gateway.flow.large_answers import LargeAnswers
 from gateway.flow.local_cache import LocalCache
 from gateway.flow.lookup import Lookup
 from gateway.flow.namespace_answers import NamespaceAnswers
@@ -118,7 +119,8 @@ def assemble(adapters: Adapters, settings: Settings, master: bytes, upstream_key
     planner = Planner(poller, local_cache, cache_config(s, master))
     breaker = Breaker(s.breaker.failures, s.breaker.open_s)
     places = UpstreamQueue(upstream_keys, breaker, _queue_config(s), waiting, runtime, log.warning)
-    dispatcher = Dispatcher(a.upstream, CrashMemory(), AnswerCheck(reader), _upstream_config(s), runtime)
+    large = LargeAnswers(s.upstream.large_answers)
+    dispatcher = Dispatcher(a.upstream, CrashMemory(), AnswerCheck(reader), large, _upstream_config(s), runtime)
     cache = SharedCache(a.cache, keys.entries, s.cache.max_entry_bytes, runtime)
     namespaces = NamespaceAnswers(a.namespace_store, keys.records, runtime)
     stores, stats = AnswerStores(cache, namespaces, s.cache.max_entry_bytes), CacheStats(a.cache, runtime)

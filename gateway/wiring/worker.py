@@ -35,6 +35,7 @@ from gateway.web.gateway_api import GatewayApi
 from gateway.web.health import pages
 from gateway.web.proxy import Proxy
 from gateway.web.server import Server
+from gateway.web.unsent_answers import UnsentAnswers
 from gateway.wiring.assembly import Adapters, Flow, assemble
 from gateway.wiring.reader import reader_process
 from gateway.wiring.stores import clients, open_audit
@@ -139,6 +140,7 @@ def _server(settings: Settings, proxy: Proxy, meter: Meter) -> Server:
     return Server(
         proxy,
         table=ConnectionTable(room, listen.connections_per_address, meter),
+        unsent=UnsentAnswers(listen.unsent_bytes, listen.answer_pace, meter),
         max_body_bytes=settings.request.max_body_bytes,
         keepalive_s=listen.keepalive_s,
         header_s=listen.header_timeout_s,

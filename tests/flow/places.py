@@ -10,6 +10,7 @@ from gateway.core.endpoint import ParseConfig
 from gateway.core.upstream_key import UpstreamKey
 from gateway.flow.answer_check import AnswerCheck
 from gateway.flow.dispatch import Computed, Dispatcher, UpstreamConfig
+from gateway.flow.large_answers import LargeAnswers
 from gateway.flow.reader_queue import ReaderQueue
 from gateway.flow.runtime import BackgroundTasks
 from gateway.flow.turns import Turns
@@ -52,7 +53,9 @@ class Desk:
             list(self.keys.values()), self.breaker, settings, self.limit, runtime, self.said.append
         )
         reader = ReaderQueue(FakeReader(ParseConfig({})), p.meter)
-        self.dispatcher = Dispatcher(p.upstream, CrashMemory(), AnswerCheck(reader), UpstreamConfig(retries), runtime)
+        self.dispatcher = Dispatcher(
+            p.upstream, CrashMemory(), AnswerCheck(reader), LargeAnswers(2), UpstreamConfig(retries), runtime
+        )
         p.upstream.answer = lambda _: GOOD
         self.start = p.clock.monotonic()
 

@@ -1,6 +1,7 @@
 """The table of connections: which one goes when room runs out, and over real sockets who notices."""
 
 import asyncio
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.web.connections import ConnectionTable
+from gateway.web.server import QuietConnection
 from tests.fakes.world import FakeMeter
 from tests.flow.harness import BODY, Harness
 from tests.web.test_bodies import MINE, PATH, SMALL, Sender, head, until
@@ -204,3 +206,29 @@ def test_a_ceiling_per_address_turns_the_rest_away() -> None:
             each.close()
 
     run(play, per_address=3)
+
+
+@pytest.mark.parametrize("held_s", [0.0, 0.2])
+def test_who_opens_and_closes_before_his_turn_costs_no_task(held_s: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    started, start = list[QuietConnection](), QuietConnection.start
+
+    def counting(self: QuietConnection) -> Any:
+        started.append(self)
+        return start(self)
+
+    monkeypatch.setattr(QuietConnection, "start", counting)
+
+    async def play(harness: Harness, session: aiohttp.ClientSession, url: str) -> None:
+        host, port = url.removeprefix("http://").split(":")
+        sockets = [socket.create_connection((host, int(port))) for _ in range(20)]  # nothing is accepted meanwhile
+        if held_s:
+            await asyncio.sleep(held_s)
+        for one in sockets:
+            one.close()
+        sender = await Sender(url).send(head(MINE, f"Content-Length: {len(SMALL)}"), SMALL)
+        assert await sender.answer() == 200
+        sender.close()
+        assert len(started) == (21 if held_s else 1)
+        await until(lambda: harness.memory.meter.gauges[OPEN] == 0)
+
+    run(play)

@@ -11,6 +11,7 @@ from gateway.core.types import Response
 from gateway.web.connections import ConnectionTable
 from gateway.web.reply import SLICE_BYTES, DirectResponse, reply
 from gateway.web.server import Server
+from gateway.web.unsent_answers import UnsentAnswers
 from tests.fakes.world import FakeMeter
 
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n"
@@ -24,7 +25,8 @@ def answered(response: Response, *requests: bytes) -> bytes:
 
     async def whole() -> bytes:
         table = ConnectionTable(lambda: 100, None, FakeMeter())
-        server = Server(handler, table=table, max_body_bytes=1000, keepalive_s=0.05, header_s=0.05)
+        unsent = UnsentAnswers(2**30, 1, FakeMeter())
+        server = Server(handler, table=table, unsent=unsent, max_body_bytes=1000, keepalive_s=0.05, header_s=0.05)
         runner = web.ServerRunner(server)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -111,6 +113,8 @@ class Transport:
 
 
 class Writer:
+    output_size = 0
+
     def __init__(self) -> None:
         self.drained = 0
 

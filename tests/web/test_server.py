@@ -16,6 +16,7 @@ from gateway.web.gateway_api import GatewayApi
 from gateway.web.health import pages
 from gateway.web.proxy import Proxy
 from gateway.web.server import Server
+from gateway.web.unsent_answers import UnsentAnswers
 from tests.flow.harness import BODY, KEY, Harness
 
 PACE = 1000
@@ -50,9 +51,9 @@ def run(
         )
         limit = h.settings.request.max_body_bytes
         table = ConnectionTable(lambda: room, per_address, h.memory.meter)
-        server = Server(
-            proxy, table=table, max_body_bytes=limit, keepalive_s=keepalive_s, header_s=header_s, linger_s=0.05
-        )
+        unsent = UnsentAnswers(h.settings.listen.unsent_bytes, h.settings.listen.answer_pace, h.memory.meter)
+        times = {"keepalive_s": keepalive_s, "header_s": header_s, "linger_s": 0.05}
+        server = Server(proxy, table=table, unsent=unsent, max_body_bytes=limit, **times)
         runner = web.ServerRunner(server)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -270,6 +271,7 @@ def test_one_users_cookie_reaches_nobody() -> None:
         assert set(harness.memory.upstream.requests[0].__slots__) == {
             "body",
             "max_answer_bytes",
+            "place",
             "secret",
             "target",
             "timeout_s",
