@@ -39,7 +39,7 @@ class Unsent:
 
 
 class UnsentAnswers:
-    """One worker's: at most `max_bytes`, or one answer. Slower than `pace` bytes a second for ten seconds is dropped."""
+    """One worker's: at most `max_bytes`, or one answer. Who takes less than `pace` bytes a second loses it."""
 
     def __init__(self, max_bytes: int, pace: int, meter: Meter) -> None:
         self._max_bytes, self._pace, self._meter = max_bytes, pace, meter
