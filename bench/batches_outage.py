@@ -21,6 +21,7 @@ from bench.batches_upstream import AT_ONCE_S, Rule, happening, tensor
 from bench.served import PATIENT, Served, sandbox, serving
 
 UNAVAILABLE: Final = "upstream-unavailable"
+FAILED: Final = "upstream-failed"
 # What the upstream may see of an outage, by worker: what opens the circuits, and probes.
 FIRST_CALLS, CALLS_PER_S = 20, 0.5
 RECOVERS_S: Final = 12.0
@@ -130,7 +131,8 @@ def judged(plan: Plan, seen: Sequence[Answered], began: float, ended: float, cal
     """What was seen of an outage between these moments; seconds count from its beginning, or from its end."""
     during = [each for each in seen if began <= each.at < ended]
     refused = [each for each in during if each.status != 200]
-    late = [each for each in refused if each.at >= began + plan.while_s]
+    # Whoever's call was the probe is told what became of it; everybody else, that the upstream is down.
+    late = [each for each in refused if each.at >= began + plan.while_s and each.said != FAILED]
     final = [each.at for each in refused if each.said == UNAVAILABLE]
     after = [each for each in seen if each.at >= ended]
     bad = [each.at for each in after if each.status != 200]
@@ -144,6 +146,7 @@ def judged(plan: Plan, seen: Sequence[Answered], began: float, ended: float, cal
         "final_share": round(sum(each.said == UNAVAILABLE for each in late) / len(late), 3) if late else None,
         "tells_seconds": round(sum(each.tells_seconds for each in refused) / len(refused), 3) if refused else None,
         "upstream_calls": calls,
+        "failures_told": sum(each.said == FAILED for each in refused),
         "calls_allowed": round(plan.workers * (FIRST_CALLS + CALLS_PER_S * plan.outage_s)),
         "first_good_s": round(min(good) - ended, 1) if good else None,
         "recovered_s": round(max(bad, default=ended) - ended, 1),
@@ -155,6 +158,8 @@ def faults(row: Mapping[str, Any]) -> list[str]:
     found = []
     if row["final_share"] is not None and row["final_share"] < 0.9:
         found.append(f"{row['final_share']:.0%} of late refusals are {UNAVAILABLE}")
+    if row["failures_told"] > row["upstream_calls"]:
+        found.append("failures were told of calls that nobody sent")
     if row["upstream_calls"] > row["calls_allowed"]:
         found.append("the upstream was not spared")
     if row["first_good_s"] is None or row["recovered_s"] > RECOVERS_S:

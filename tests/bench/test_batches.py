@@ -145,7 +145,7 @@ def outage(*more: Answered, calls: int = 30) -> dict[str, Any]:
 
 
 def test_an_outage_that_is_told_spared_and_over_holds() -> None:
-    row = outage()
+    row = outage(*[told(121 + 4 * i, 502, "upstream-failed") for i in range(9)])
     assert batches_outage.holds(row), batches_outage.faults(row)
     assert (row["opened_s"], row["first_good_s"], row["recovered_s"]) == (16.0, 3.0, 2.0)
     assert (row["final_share"], row["tells_seconds"]) == (1.0, 1.0)
@@ -160,9 +160,18 @@ def test_an_outage_that_is_told_spared_and_over_holds() -> None:
         outage(told(99.5, 503, "upstream-unavailable")),
         outage(told(120, 0, "lost")),
         outage(calls=101),
+        outage(*[told(130, 502, "upstream-failed")] * 31),
         batches_outage.judged(PLAN, [told(99, 200), told(150, 503, "upstream-unavailable")], 100.0, 160.0, 5),
     ],
-    ids=["told as passing", "long over", "before it began", "lost", "not spared", "never served again"],
+    ids=[
+        "told as passing",
+        "long over",
+        "before it began",
+        "lost",
+        "not spared",
+        "more failures than calls",
+        "never served again",
+    ],
 )
 def test_what_is_wrong_with_an_outage_is_noticed(row: dict[str, Any]) -> None:
     assert len(batches_outage.faults(row)) == 1
