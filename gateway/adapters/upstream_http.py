@@ -12,6 +12,7 @@ import aiohttp
 from aiohttp import ClientTimeout, DummyCookieJar, TCPConnector
 
 from gateway import __version__
+from gateway.core.cache_directives import response_forbids_storing
 from gateway.flow.beside import joined
 from gateway.ports import UpstreamLoss, UpstreamReply, UpstreamRequest
 
@@ -77,7 +78,9 @@ class HttpUpstream:
                 response.close()
                 return UpstreamLoss("too_large", sent=True, timed_out=False)
             media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-            return UpstreamReply(response.status, media_type, _seconds(response.headers.get("Retry-After")), body)
+            no_store = response_forbids_storing(", ".join(response.headers.getall("Cache-Control", ())))
+            seconds = _seconds(response.headers.get("Retry-After"))
+            return UpstreamReply(response.status, media_type, seconds, body, no_store)
 
 
 async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes | None:

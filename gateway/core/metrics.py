@@ -61,7 +61,8 @@ CACHE_WRITES = Metric(
     "esmgw_cache_writes_total",
     "counter",
     ("result",),
-    "Cache writes; result is stored, or not_stored (too large, not shareable, or the store is lost).",
+    "Cache writes; result is stored, not_stored (too large, not shareable, or the store is lost) or forbidden (the "
+    "upstream said no-store).",
 )
 SECONDS_SAVED = Metric(
     "esmgw_upstream_seconds_saved_total",
@@ -208,7 +209,8 @@ AUTH_FAILURES = Metric(
     "esmgw_auth_failures_total",
     "counter",
     ("reason",),
-    "Rejected virtual keys; reason is missing, malformed, unknown, expired or revoked.",
+    "Rejected virtual keys; reason is missing, scheme (another one than Bearer), malformed, unknown, expired or "
+    "revoked.",
 )
 LOCAL_CACHE_BYTES = Metric(
     "esmgw_local_cache_bytes",

@@ -106,6 +106,8 @@ class Computation:
             may_have_worked = computed.may_have_worked
         finally:
             self._reserver.settle(held, may_have_worked)
+            if not may_have_worked:
+                context.units_left = {}  # they are given back
             context.queue_s += turns.waited_s
             context.upstream_s = self._clock.monotonic() - started - turns.waited_s
         context.upstream_reason = computed.reason

@@ -23,7 +23,12 @@ class ListenSettings(SettingsTable):
     connections_per_address: Ceiling = Field(
         None, description="Connections of one address, per worker. Behind a proxy all callers have one address."
     )
-    drain_s: Seconds = Field(20.0, description="After SIGTERM, how long requests in flight may take to finish.")
+    lame_duck_s: Annotated[float, Field(ge=0, le=300, allow_inf_nan=False)] = Field(
+        2.0,
+        description="After SIGTERM, how long requests are still accepted while /readyz says 503: longer than it takes "
+        "your balancer to notice. 0 where there is none.",
+    )
+    drain_s: Seconds = Field(20.0, description="After that, how long requests in flight may take to finish.")
 
 
 class RequestSettings(SettingsTable):

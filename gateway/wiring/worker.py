@@ -36,6 +36,7 @@ from gateway.web.health import pages
 from gateway.web.proxy import Proxy
 from gateway.web.server import Server
 from gateway.wiring.assembly import Adapters, Flow, assemble
+from gateway.wiring.departure import Departure
 from gateway.wiring.reader import reader_process
 from gateway.wiring.stores import clients, open_audit
 
@@ -57,8 +58,12 @@ async def run_worker(
     on_ready: Callable[[], None],
     stop: asyncio.Event,
     reader_command: ReaderCommand,
+    hurry: asyncio.Event | None = None,
 ) -> None:
-    """One worker, from start to drained: serves on these sockets until `stop`. The stores' URLs must be set."""
+    """One worker, from start to drained: serves on these sockets until `stop`. The stores' URLs must be set.
+
+    With `hurry` set it does not wait for a balancer to notice (`listen.lame_duck_s`).
+    """
     raise_soft_limit()
     master = master_secret(settings)
     tasks, clock = BackgroundTasks(log.error), SystemClock()
@@ -89,7 +94,7 @@ async def run_worker(
         )
         keys = [UpstreamKey(key.id, read_secret(key.file).decode(), key.concern) for key in settings.upstream.keys]
         flow = assemble(adapters, settings, master, keys)
-        await _serve(settings, adapters, flow, sockets, on_ready, stop)
+        await _serve(settings, adapters, flow, sockets, on_ready, stop, hurry or asyncio.Event())
 
 
 async def _serve(
@@ -99,6 +104,7 @@ async def _serve(
     sockets: list[socket.socket],
     on_ready: Callable[[], None],
     stop: asyncio.Event,
+    hurry: asyncio.Event,
 ) -> None:
     await flow.poller.poll()
     clock, meter, tasks = adapters.runtime.clock, adapters.runtime.meter, adapters.runtime.tasks
@@ -111,7 +117,8 @@ async def _serve(
         ("policy", flow.policy.forever),
         ("holdings", flow.holdings.forever),
     ]
-    ready = pages(partial(_ready, adapters, flow.poller, _longest_poll_s(settings)))
+    look = partial(_ready, adapters, flow.poller, _longest_poll_s(settings))
+    ready = pages(look, lambda: server.table.draining)
     api, pace = GatewayApi(flow.explainer), settings.request.body_pace
     proxy = Proxy(flow.pipeline, api, flow.responder, ready, clock, meter, pace)
     server = _server(settings, proxy, meter)
@@ -127,7 +134,7 @@ async def _serve(
     _collect_less()
     on_ready()
     await stop.wait()
-    await _finish(runner, server, tasks, settings.listen.drain_s)
+    await Departure(runner, server, tasks, sockets, settings.listen).leave(hurry)
     await background.stop()
     await flow.admission.close()
     await flow.policy.close()
@@ -143,23 +150,6 @@ def _server(settings: Settings, proxy: Proxy, meter: Meter) -> Server:
         keepalive_s=listen.keepalive_s,
         header_s=listen.header_timeout_s,
     )
-
-
-async def _finish(runner: web.ServerRunner, server: Server, tasks: BackgroundTasks, drain_s: float) -> None:
-    """Accept nothing new and wait for what is under way: answers and background work for `drain_s` together.
-
-    Left alone, aiohttp waits that long twice for its answers (RequestHandler.shutdown, 3.14), by when the supervisor
-    has ended this worker by force.
-    """
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + drain_s
-    try:
-        async with asyncio.timeout_at(deadline):
-            await runner.cleanup()
-    except TimeoutError:
-        for connection in server.connections:
-            connection.force_close()
-    await tasks.drain(max(0.0, deadline - loop.time()))
 
 
 async def _keep_room(table: ConnectionTable, clock: Clock) -> None:
