@@ -44,7 +44,7 @@ class Departure:
         deadline = loop.time() + self._drain_s
         left = await self._server.drain(deadline)
         if left:
-            log.warning("%d connections with unfinished requests are cut off after listen.drain_s", left)
+            log.warning("cut off after listen.drain_s: %d connections with unfinished requests", left)
         for connection in self._server.connections:
             connection.force_close()
         await self._runner.cleanup()
