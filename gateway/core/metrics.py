@@ -42,7 +42,8 @@ CACHE = Metric(
     "esmgw_cache_results_total",
     "counter",
     ("endpoint", "result", "reason"),
-    "Cache look-ups; result is hit, stale, miss or bypass, reason the class or why it was bypassed.",
+    "Cache look-ups; result is hit, stale, miss or bypass. reason is the class, why it was bypassed, or why a cached "
+    "answer was not used: stale, request (its directives) or no-cache.",
 )
 CACHE_BAD_ENTRIES = Metric(
     "esmgw_cache_bad_entries_total",

@@ -119,8 +119,9 @@ class QuietConnection(RequestHandler):
             return await super()._handle_request(request, start_time, request_handler)
         finally:
             self._table.end(self)
-            self._deadline = self._loop.time() + (self._header_s if self._head_begun else self._keepalive_timeout)
-            self._close_by(self._deadline)
+            if self.transport is not None:
+                seconds = self._header_s if self._head_begun else self._keepalive_timeout
+                self._close_by(self._loop.time() + seconds)
 
     def handle_error(
         self,

@@ -23,7 +23,8 @@ def settings(directory: Path, upstream_port: int = 9, listen: str = "", lame_duc
     (directory / "key").write_text("an-upstream-key")
     text = (
         'data_dir = "data"\n[listen]\nport = 0\nmetrics_port = 0\nworkers = 2\n'
-        f'lame_duck_s = {lame_duck_s}\n{listen}[upstream]\nurl = "http://127.0.0.1:{upstream_port}"\n[[upstream.keys]]\nid = "lab"\nfile = "key"\n'
+        f'lame_duck_s = {lame_duck_s}\n{listen}[upstream]\nurl = "http://127.0.0.1:{upstream_port}"\n'
+        '[[upstream.keys]]\nid = "lab"\nfile = "key"\n'
     )
     (directory / "gateway.toml").write_text(text)
     return directory / "gateway.toml"

@@ -61,6 +61,8 @@ def test_ages_that_were_asked_for_are_honoured(control: str, age: float, hit: bo
             assert second.headers["Age"] == "0"
             fwd = "stale" if age >= 1000 and control != "max-stale=100, no-cache" else "request"
             assert status_of(second) == f"fwd={fwd}; stored"
+            reason = "no-cache" if "no-cache" in control else fwd
+            assert harness.memory.meter.counts[("esmgw_cache_results_total", "generate_tensor", "miss", reason)] == 1
 
     run(play, settings=CACHE)
 

@@ -1,10 +1,10 @@
 """Cases of the public suite http-tests/cache-tests, under its ids: request directives, stale answers, no-store.
 
 The suite asks a proxy for GET, with freshness from the origin. Here calls are POST and freshness comes from the
-settings (1,000 seconds, and 500 more for stale answers): a case's "fresh", "stale" and "Age" are made by time that passes. Left
-out are cases about what does not exist here: validators of the upstream (ccreq-no-cache-lm, ccreq-no-cache-etag), its
-freshness fields (stale-while-revalidate*, stale-sie-*, stale-close-must-revalidate and its siblings) and `Warning`
-(RFC 9111 section 5.5 has made it obsolete).
+settings (1,000 seconds, and 500 more for stale answers): a case's "fresh", "stale" and "Age" are made by time that
+passes. Left out are cases about what does not exist here: validators of the upstream (ccreq-no-cache-lm,
+ccreq-no-cache-etag), its freshness fields (stale-while-revalidate*, stale-sie-*, stale-close-must-revalidate and its
+siblings) and `Warning` (RFC 9111 section 5.5 has made it obsolete).
 """
 
 import asyncio
