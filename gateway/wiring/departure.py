@@ -16,6 +16,7 @@ from gateway.flow.runtime import BackgroundTasks
 from gateway.settings.serving import ListenSettings
 from gateway.web.server import Server
 
+SETTLING_TURNS = 3
 log = logging.getLogger(__name__)
 
 
@@ -53,6 +54,12 @@ class Departure:
     async def _stop_listening(self) -> None:
         """Take over whoever waits in the listeners' queues, and close them in the same turn of the loop."""
         loop = asyncio.get_running_loop()
+        for listener in self._sockets:
+            # asyncio makes a connection of what it has accepted some turns later, and none once its server is closed
+            # (base_events.Server._attach); uvloop does at once, and has no reader.
+            loop.remove_reader(listener)
+        for _ in range(SETTLING_TURNS):
+            await asyncio.sleep(0)
         callers: list[socket.socket] = []
         for listener in self._sockets:
             callers += _waiting(listener)

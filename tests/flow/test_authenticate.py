@@ -103,9 +103,9 @@ def test_another_secret_under_the_same_public_id_opens_nothing_before_or_after_t
     [
         (None, "missing"),
         ("", "missing"),
-        ("Bearer", "malformed"),
-        (KEY.text, "malformed"),
-        (f"Basic {KEY.text}", "malformed"),
+        ("Bearer", "missing"),
+        (KEY.text, "scheme"),
+        (f"Basic {KEY.text}", "scheme"),
         (f"Bearer {KEY.text[:-1]}", "malformed"),
         (f"Bearer {KEY.text[:-1]}{'1' if KEY.text[-1] != '1' else '2'}", "malformed"),
         (f"Bearer {KEY.text} {KEY.text}", "malformed"),

@@ -37,7 +37,7 @@ REQUESTS = {
     "ccreq-magreaterage": Case(900, "max-age=600", cached=False),
     "ccreq-max-stale": Case(1003, "max-stale=1000", cached=True),
     "ccreq-max-stale-age": Case(1499, "max-stale=1000", cached=True),
-    "ccreq-min-fresh": Case(0, "min-fresh=2000", cached=False),
+    "ccreq-min-fresh": Case(1, "min-fresh=2000", cached=False),
     "ccreq-min-fresh-age": Case(700, "min-fresh=500", cached=False),
     "ccreq-no-cache": Case(1, "no-cache", cached=False),
     "ccreq-no-store": Case(1, "no-store", cached=False),
