@@ -210,11 +210,14 @@ class Server(web.Server):
         Nobody new may be accepted any more. aiohttp's own way drops what is still arriving of requests that have begun.
         """
         self.table.draining = True
-        while self.connections and self._loop.time() < deadline:
+        while self._loop.time() < deadline:
+            # First: who was accepted in the last turn of the loop is no connection of ours yet.
+            await asyncio.sleep(DRAIN_LOOK_S)
             for connection in self.connections:
                 if isinstance(connection, QuietConnection):
                     connection.close_if_idle()
-            await asyncio.sleep(DRAIN_LOOK_S)
+            if not self.connections:
+                break
         return len(self.connections)
 
     def __call__(self) -> RequestHandler:
