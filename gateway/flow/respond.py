@@ -48,8 +48,8 @@ class Responder:
         now = self._clock.now()
         context.outcome = "stale"
         # A negative ttl says for how long the answer has been stale (RFC 9211 section 2.4).
-        left = plan.freshness_left(answer, now)
-        return self._response(answer, cache_plan.cache_status_hit(plan, left), now, rate, context)
+        status = cache_plan.cache_status_hit(plan, plan.freshness_left(answer, now))
+        return self._response(answer, status, now, with_fields(rate, context.units_left), context)
 
     def computed(
         self,

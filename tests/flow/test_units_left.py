@@ -84,6 +84,28 @@ def test_a_failure_that_was_charged_tells_it_and_one_that_was_given_back_does_no
     run(play, limits=LIMITS, settings=NO_LIMIT_OF_THE_USER)
 
 
+@pytest.mark.parametrize(
+    "reply, left_of_key",
+    [
+        (UpstreamLoss("no answer in time", sent=True, timed_out=True), 80),
+        (UpstreamReply(502, "application/json", None, b"{}"), None),
+    ],
+)
+def test_a_stale_answer_in_place_of_a_call_that_was_charged_tells_it_too(reply: Any, left_of_key: int | None) -> None:
+    async def play(harness: Harness) -> None:
+        await harness.ask()
+        harness.memory.clock.advance(20.0)
+        await harness.flow.poller.poll()
+        harness.memory.upstream.replies.append(reply)
+        response = await harness.ask()
+        assert "; hit; ttl=-10;" in response.headers["Cache-Status"]
+        assert left(response).get("key-units", {}).get("r") == left_of_key
+        assert "key-requests" in left(response)
+
+    settings = {**NO_LIMIT_OF_THE_USER, "cache": {"ttl_s": 10.0, "stale_if_error_s": 100.0}}
+    run(play, limits=LIMITS, settings=settings)
+
+
 def test_whoever_shares_another_s_answer_was_charged_nothing_and_is_told_nothing() -> None:
     async def play(harness: Harness) -> None:
         answers = await asyncio.gather(*(harness.ask() for _ in range(5)))
