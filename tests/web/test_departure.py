@@ -44,6 +44,7 @@ class Leaving:
         self.server = Server(proxy, table=self.table, max_body_bytes=2**20, keepalive_s=75.0, header_s=15.0)
         self.runner = web.ServerRunner(self.server, handle_signals=False)
         self.tasks = BackgroundTasks(print)
+        self.senders: list[Sender] = []
         self.departure = Departure(self.runner, self.server, self.tasks, [listener], listen)
 
     async def _all_is_well(self) -> dict[str, bool]:
@@ -58,8 +59,12 @@ class Leaving:
         return asyncio.ensure_future(self.departure.leave(self.hurry))
 
     async def asked(self, *parts: bytes) -> tuple[Sender, int, bytes]:
-        sender = await Sender(self.url).send(*parts)
+        sender = await self.connected(*parts)
         return sender, *await told(sender)
+
+    async def connected(self, *parts: bytes) -> Sender:
+        self.senders.append(await Sender(self.url).send(*parts))
+        return self.senders[-1]
 
 
 async def told(sender: Sender) -> tuple[int, bytes]:
@@ -79,6 +84,9 @@ def run(play: Callable[[Leaving], Awaitable[None]], lame_duck_s: float = 0.3, dr
         await leaving.open()
         async with asyncio.timeout(20):
             await play(leaving)
+        for sender in leaving.senders:
+            sender.close()
+        await asyncio.sleep(0)
 
     asyncio.run(whole())
 
@@ -120,7 +128,7 @@ def test_it_is_not_ready_first_and_serves_on_with_each_connection_closed_after_i
         assert not gone.done()
         await gone
         with pytest.raises(OSError):
-            await Sender(leaving.url).send(READY)
+            await leaving.connected(READY)
 
     run(play, lame_duck_s=1.0)
 
@@ -138,7 +146,7 @@ def test_not_ready_says_that_it_is_draining_and_asks_no_store() -> None:
 def test_an_answer_under_way_is_finished_and_an_idle_connection_does_not_hold_it_up() -> None:
     async def play(leaving: Leaving) -> None:
         gate = holding(leaving.harness)
-        under_way = await Sender(leaving.url).send(GOOD)
+        under_way = await leaving.connected(GOOD)
         idle, _, _ = await leaving.asked(READY)
         await until(leaving.harness.sent)
         gone = leaving.leave()
@@ -158,7 +166,7 @@ def test_a_request_that_has_begun_to_arrive_is_read_to_its_end_and_answered(cut:
     """aiohttp's own way out drops what arrives after it has begun."""
 
     async def play(leaving: Leaving) -> None:
-        sender = await Sender(leaving.url).send()
+        sender = await leaving.connected()
         if used:
             sender.writer.write(GOOD)
             assert (await told(sender))[0] == 200
@@ -195,7 +203,7 @@ def test_whoever_waits_in_the_queue_of_the_listener_is_answered() -> None:
 
 def test_whoever_has_just_connected_may_still_ask() -> None:
     async def play(leaving: Leaving) -> None:
-        fresh = await Sender(leaving.url).send()
+        fresh = await leaving.connected()
         await until(lambda: len(leaving.table) == 1)
         gone = leaving.leave()
         await until(lambda: not leaving.runner.sites)
@@ -211,7 +219,7 @@ def test_whoever_has_just_connected_may_still_ask() -> None:
 
 def test_one_who_says_nothing_does_not_hold_it_up() -> None:
     async def play(leaving: Leaving) -> None:
-        silent = await Sender(leaving.url).send()
+        silent = await leaving.connected()
         await until(lambda: len(leaving.table) == 1)
         began = asyncio.get_running_loop().time()
         await leaving.leave()
@@ -236,7 +244,7 @@ def test_in_a_hurry_it_waits_for_no_balancer() -> None:
 def test_what_is_not_finished_in_time_is_cut_off_and_logged(caplog: pytest.LogCaptureFixture) -> None:
     async def play(leaving: Leaving) -> None:
         holding(leaving.harness)
-        under_way = await Sender(leaving.url).send(GOOD)
+        under_way = await leaving.connected(GOOD)
         await until(leaving.harness.sent)
         began = asyncio.get_running_loop().time()
         await leaving.leave()

@@ -21,6 +21,7 @@ async def closed_after(sender: Sender) -> float:
     began = loop.time()
     async with asyncio.timeout(10):
         assert await sender.reader.read() == b""
+    sender.close()
     return loop.time() - began
 
 
@@ -66,6 +67,7 @@ def test_a_head_that_comes_letter_by_letter_gets_no_time_for_each() -> None:
                 break
         assert 0.2 <= loop.time() - began < 1.5
         closing.cancel()
+        sender.close()
 
     run(play, keepalive_s=30.0, header_s=0.3)
 
