@@ -60,10 +60,7 @@ async def run_worker(
     reader_command: ReaderCommand,
     hurry: asyncio.Event | None = None,
 ) -> None:
-    """One worker, from start to drained: serves on these sockets until `stop`. The stores' URLs must be set.
-
-    With `hurry` set it does not wait for a balancer to notice (`listen.lame_duck_s`).
-    """
+    """One worker, from start to drained: until `stop`, in a `hurry` without a lame duck. The stores' URLs must be set."""
     raise_soft_limit()
     master = master_secret(settings)
     tasks, clock = BackgroundTasks(log.error), SystemClock()
@@ -117,8 +114,7 @@ async def _serve(
         ("policy", flow.policy.forever),
         ("holdings", flow.holdings.forever),
     ]
-    look = partial(_ready, adapters, flow.poller, _longest_poll_s(settings))
-    ready = pages(look, lambda: server.table.draining)
+    ready = pages(partial(_ready, adapters, flow.poller, _longest_poll_s(settings)), lambda: server.table.draining)
     api, pace = GatewayApi(flow.explainer), settings.request.body_pace
     proxy = Proxy(flow.pipeline, api, flow.responder, ready, clock, meter, pace)
     server = _server(settings, proxy, meter)
