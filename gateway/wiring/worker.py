@@ -60,7 +60,7 @@ async def run_worker(
     reader_command: ReaderCommand,
     hurry: asyncio.Event | None = None,
 ) -> None:
-    """One worker, from start to drained: until `stop`, in a `hurry` without a lame duck. The stores' URLs must be set."""
+    """One worker, from start to drained: until `stop`, and in a `hurry` with no lame duck. The URLs must be set."""
     raise_soft_limit()
     master = master_secret(settings)
     tasks, clock = BackgroundTasks(log.error), SystemClock()
@@ -75,7 +75,6 @@ async def run_worker(
         access_log = StreamAccessLog(1) if settings.log.access else NoAccessLog()
         stack.callback(access_log.close)
         sealing_key = sealing.derive_key(master, "directory")
-        head = RedisAuditHead(state, sealing_key, clock, meter)
         adapters = Adapters(
             directory=RedisDirectory(state, sealing_key, clock, meter),
             ledger=RedisLedger(state),
@@ -84,7 +83,7 @@ async def run_worker(
             namespace_store=RedisNamespaces(state, sealing_key, clock, meter, settings.cache.namespace_max_bytes),
             throttle=RedisThrottle(cache),
             upstream=upstream,
-            audit=await open_audit(settings, master, head, clock),
+            audit=await open_audit(settings, master, RedisAuditHead(state, sealing_key, clock, meter), clock),
             access_log=access_log,
             reader=reader,
             runtime=Runtime(clock, meter, tasks),

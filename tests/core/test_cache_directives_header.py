@@ -231,7 +231,7 @@ PIECES = st.lists(st.sampled_from([*DIRECTIVES, "=", '"', ";", ",", " ", "60", "
 @settings(max_examples=200, deadline=None)
 def test_whatever_is_made_of_their_pieces_is_read_or_refused(pieces: list[str]) -> None:
     try:
-        read = parse_directives("".join(pieces))
+        read: object = parse_directives("".join(pieces))
     except Problem as problem:
         read = problem.type
     assert read is CACHE_CONTROL_INVALID or isinstance(read, CacheDirectives)

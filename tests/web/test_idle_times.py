@@ -30,9 +30,9 @@ async def closed_after(sender: Sender) -> float:
 def test_an_idle_connection_is_closed_after_the_keep_alive_time_however_long_a_head_may_take(
     asked: bytes, times: int
 ) -> None:
-    async def play(_: Harness, __: aiohttp.ClientSession, url: str) -> None:
+    async def play(harness: Harness, _: aiohttp.ClientSession, url: str) -> None:
         sender = await Sender(url).send()
-        for _ in range(times):
+        for _turn in range(times):
             sender.writer.write(asked)
             await sender.answer()
         assert 0.2 <= await closed_after(sender) < 1.5
@@ -43,9 +43,9 @@ def test_an_idle_connection_is_closed_after_the_keep_alive_time_however_long_a_h
 @pytest.mark.parametrize("before", [0, 1, 3])
 @pytest.mark.parametrize("half", [HALF, b"P", b"GET /livez HTTP/1.1\r\nHost: x\r\n"])
 def test_every_request_has_the_header_time_and_no_more(before: int, half: bytes) -> None:
-    async def play(_: Harness, __: aiohttp.ClientSession, url: str) -> None:
+    async def play(harness: Harness, _: aiohttp.ClientSession, url: str) -> None:
         sender = await Sender(url).send()
-        for _ in range(before):
+        for _turn in range(before):
             sender.writer.write(GOOD)
             assert await sender.answer() == 200
         sender.writer.write(half)
@@ -55,7 +55,7 @@ def test_every_request_has_the_header_time_and_no_more(before: int, half: bytes)
 
 
 def test_a_head_that_comes_letter_by_letter_gets_no_time_for_each() -> None:
-    async def play(_: Harness, __: aiohttp.ClientSession, url: str) -> None:
+    async def play(harness: Harness, _: aiohttp.ClientSession, url: str) -> None:
         sender = await Sender(url).send(LIVE)
         assert await sender.answer() == 200
         loop = asyncio.get_running_loop()
@@ -95,9 +95,9 @@ def test_a_head_that_begins_while_the_last_answer_is_made_has_its_time_from_then
 
 
 def test_a_head_in_two_parts_is_answered_and_then_the_keep_alive_time_counts() -> None:
-    async def play(_: Harness, __: aiohttp.ClientSession, url: str) -> None:
+    async def play(harness: Harness, _: aiohttp.ClientSession, url: str) -> None:
         sender = await Sender(url).send()
-        for _ in range(2):
+        for _turn in range(2):
             sender.writer.write(GOOD[:30])
             await asyncio.sleep(0.05)
             sender.writer.write(GOOD[30:])
