@@ -285,7 +285,7 @@ def _told(plan: CachePlan) -> str:
 
 def idle_max_stale(plan: CachePlan) -> str:
     """A remark where `max-stale` was asked for and no stale answer is ever kept; else empty."""
-    asked = plan.storable and plan.namespace is None and plan.directives.max_stale is not None
+    asked = plan.storable and plan.directives.max_stale is not None  # which in a namespace is dropped
     return (
         "max-stale: nothing stale is kept here (cache.stale_if_error_s is 0)"
         if asked and not plan.stale_if_error_s

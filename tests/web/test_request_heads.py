@@ -147,6 +147,12 @@ def test_a_known_method_at_the_wrong_place_is_a_405_with_those_that_are_right(
     assert kind(whole) == "wrong-method"
 
 
+def test_after_connect_nothing_is_read_as_a_tunnel_or_as_a_request() -> None:
+    told, whole = answers(line(b"CONNECT x:443 HTTP/1.1", b"Host: x:443") + NEXT)
+    assert told == [(b"1.1", b"405")]
+    assert b"\r\nConnection: close\r\n" in whole
+
+
 @pytest.mark.parametrize("version", [b"2.0", b"0.9", b"1.2", b"3.0"])
 @pytest.mark.parametrize("method", [b"GET /livez", b"POST /api/v1/generate_tensor"])
 def test_a_version_that_is_not_spoken_is_a_505_in_one_that_is(method: bytes, version: bytes) -> None:
