@@ -33,7 +33,7 @@ def at_a_glance() -> Panels:
             [(None, RED), (1, GREEN)],
         ),
         number(
-            Words("Error ratio", "Share of responses with a 5xx status, except not-in-cache.", "percentunit"),
+            Words("Error ratio", "Share of responses with a 5xx status, except 501 and 505.", "percentunit"),
             Line(ERRORS, "errors"),
             [(None, GREEN), (0.01, YELLOW), (0.05, RED)],
         ),
@@ -74,7 +74,7 @@ def requests() -> Panels:
             stacked=True,
         ),
         lines(
-            Words("Error ratio", "Share of responses with a 5xx status, except not-in-cache.", "percentunit"),
+            Words("Error ratio", "Share of responses with a 5xx status, except 501 and 505.", "percentunit"),
             Line(ERRORS, "errors"),
         ),
         *(_latency(name, q) for name, q in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))),

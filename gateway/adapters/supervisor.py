@@ -51,6 +51,7 @@ class Supervisor:
         self._report, self._meter = report, meter
         self._slots = [WorkerSlot(number, listener) for number, listener in enumerate(listeners)]
         self._stopping, self._kill_now = asyncio.Event(), asyncio.Event()
+        self._told = signal.SIGTERM
         self._standstill = StandstillWatch(self._slots, patience, report, meter)
         for reason in REASONS:
             meter.count(WORKER_RESTARTS, reason, by=0.0)
@@ -72,14 +73,16 @@ class Supervisor:
             await cancel_all(*watching)
         return 0 if finished else 1
 
-    def stop(self) -> None:
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         """As a signal does: once to let the workers finish, twice to kill them."""
+        if not self._stopping.is_set():
+            self._told = number
         (self._kill_now if self._stopping.is_set() else self._stopping).set()
 
     def _handle_signals(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.stop)
+            loop.add_signal_handler(number, self.stop, number)
         # SIGHUP is reserved for reloading, and ignored unless it means that the terminal closed.
         terminal = sys.stdin is not None and sys.stdin.isatty()
         loop.add_signal_handler(signal.SIGHUP, self.stop if terminal else lambda: None)
@@ -130,7 +133,8 @@ class Supervisor:
         """Let the workers finish; kill those that take too long. Returns whether all finished."""
         self._stopping.set()
         for slot in self._slots:
-            slot.signal(signal.SIGTERM)
+            # By which signal says how: at Ctrl-C nobody waits for a balancer to notice (wiring/worker.py).
+            slot.signal(self._told if slot.state == "serving" else signal.SIGTERM)
             slot.listener.close()
         killing = asyncio.ensure_future(self._kill_now.wait())
         everyone = asyncio.gather(*running, return_exceptions=True)

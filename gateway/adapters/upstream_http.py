@@ -13,6 +13,7 @@ from aiohttp import ClientTimeout, DummyCookieJar, TCPConnector
 
 from gateway import __version__
 from gateway.adapters.upstream_answer import AnswerReader
+from gateway.core.cache_directives import response_forbids_storing
 from gateway.ports import UpstreamLoss, UpstreamReply, UpstreamRequest
 
 # Above this aiohttp writes a body in chunks, so that one large request does not block the others.
@@ -78,7 +79,9 @@ class HttpUpstream:
                 response.close()
                 return UpstreamLoss("too_large", sent=True, timed_out=False)
             media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-            return UpstreamReply(response.status, media_type, _seconds(response.headers.get("Retry-After")), body)
+            no_store = response_forbids_storing(", ".join(response.headers.getall("Cache-Control", ())))
+            seconds = _seconds(response.headers.get("Retry-After"))
+            return UpstreamReply(response.status, media_type, seconds, body, no_store)
 
 
 def _seconds(retry_after: str | None) -> float | None:

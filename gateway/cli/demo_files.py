@@ -55,6 +55,7 @@ def write_settings(options: DemoOptions, sandbox_url: str, metrics_port: int) ->
         "# Written by `esm-gateway demo` at each start; a change here is lost.\n"
         'data_dir = "."\n'
         f"\n[listen]\nport = {options.port}\nworkers = {options.workers}\nmetrics_port = {metrics_port}\n"
+        "lame_duck_s = 0\n"
         f'\n[upstream]\nurl = "{sandbox_url}"\n{keys}'
         "\n[stores]\ncache_mb = 256\n"
         f"{_limits(USER, own)}{_limits(APPROVED_USER, AMPLE)}"

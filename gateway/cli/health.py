@@ -18,6 +18,8 @@ def health(options: CommandOptions, url: str | None, timeout: float) -> None:
     """Ask whether the gateway is ready: exit status 0, or 1 and the reason."""
     url = url or _running_url(options)
     status, parts = read_readyz(url, timeout)
+    if parts.get("draining"):
+        raise CommandError(f"{url} is not ready: it is stopping.")
     lost = sorted(name for name, ok in parts.items() if name != "ready" and not ok)
     if status != 200:
         raise CommandError(f"{url} is not ready; lost: {', '.join(lost) or 'unknown'}.")

@@ -28,6 +28,14 @@ def worker(slot: int, listener: int, ready: int) -> None:
 
 
 async def _serve(settings: Settings, slot: int, listener: socket.socket, ready: int) -> None:
-    stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    await run_worker(settings, slot, [listener], partial(report_ready, ready), stop, reader_command)
+    stop, hurry = asyncio.Event(), asyncio.Event()
+
+    def stop_now() -> None:
+        hurry.set()
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGINT, stop_now)
+    on_ready = partial(report_ready, ready)
+    await run_worker(settings, slot, [listener], on_ready, stop, reader_command, hurry)

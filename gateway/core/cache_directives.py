@@ -1,8 +1,8 @@
 """The request directives of `Cache-Control` (RFC 9111 section 5.2.1), and three of the gateway's own.
 
 `pool=NAME, sample=3` asks for one of the shared samples of a call whose answer is drawn anew each time;
-`namespace=NAME` for the entry of that namespace. Unknown directives are ignored, as the RFC says. A malformed
-directive of the gateway's own is refused: ignoring it would cost money, or give another answer than was meant.
+`namespace=NAME` for the entry of that namespace. Unknown directives are ignored (RFC 9111 section 5.2.3). A known one
+with a value that cannot be read is refused: ignoring it would cost money, or give another answer than was meant.
 """
 
 import re
@@ -29,6 +29,10 @@ NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 MAX_SAMPLE = 10_000
 # A comma within a quoted string does not end a directive (RFC 9110 section 5.6.4).
 _DIRECTIVE = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+')
+_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_NAME = re.compile(_TOKEN)
+# What somebody meant who wrote "no-cache;no-store", "max-age: 60" or "\"max-age=60\"".
+_BEGINS_WITH = re.compile(rf'[\s"]*({_TOKEN})')
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,7 @@ NO_DIRECTIVES = CacheDirectives()
 def parse_directives(
     header: str | None, allowed: tuple[str, ...] | None = None, *, in_namespace: bool = False
 ) -> CacheDirectives:
-    """The directives in a header. Raises a 400 problem for a malformed one of our own, 403 for one not `allowed`.
+    """The directives in a header. Raises a 400 problem for a known one that cannot be read, 403 for one not `allowed`.
 
     `in_namespace`: the caller's key uses a namespace, unless another is named here.
     """
@@ -76,50 +80,69 @@ def parse_directives(
     return replace(directives, sample=1) if directives.pool is not None and directives.sample is None else directives
 
 
+def response_forbids_storing(header: str | None) -> bool:
+    """Whether this Cache-Control of a response has `no-store` (RFC 9111 section 5.2.2.5)."""
+    if not header:
+        return False
+    return any(part.partition("=")[0].strip().lower() == "no-store" for part in _DIRECTIVE.findall(header))
+
+
 def _parse(header: str) -> CacheDirectives:
     given: dict[str, Any] = {}
     for part in _DIRECTIVE.findall(header):
-        name, _, text = part.partition("=")
+        name, equals, text = part.partition("=")
         name = name.strip().lower()
         parse = _PARSERS.get(name)
         if parse is not None:
-            value = parse(name, _unquoted(text.strip()))
-            if value is not None:
-                # The first of repeated directives counts (RFC 9111 section 4.2.1).
-                given.setdefault(name.replace("-", "_"), value)
+            # The first of repeated directives counts (RFC 9111 section 4.2.1).
+            given.setdefault(name.replace("-", "_"), parse(name, _unquoted(text.strip()) if equals else None))
+        elif not _NAME.fullmatch(name):
+            _refuse_garbled(part)
     return CacheDirectives(**given)
+
+
+def _refuse_garbled(part: str) -> None:
+    """A 400 problem for what is no directive at all and begins with the name of one."""
+    begins = _BEGINS_WITH.match(part)
+    if begins is not None and (name := begins[1].lower()) in _PARSERS:
+        detail = f"{name} cannot be read: directives are separated by commas, and a value follows = (max-age=60)."
+        raise Problem(CACHE_CONTROL_INVALID, detail)
 
 
 def _unquoted(text: str) -> str:
     return text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
 
 
-def _flag(name: str, value: str) -> bool:
+def _flag(name: str, value: str | None) -> bool:
+    # A value means nothing here (RFC 9111 section 5.2.1.4), and the wish is clear without it.
     return True
 
 
-def _seconds(name: str, value: str) -> int | None:
-    # RFC 9111 section 1.2.2: larger values count as 2^31. What is not a number is ignored.
-    return min(int(value), MAX_DELTA_S) if value.isascii() and value.isdigit() and len(value) < 20 else None
+def _seconds(name: str, value: str | None) -> int:
+    if not (value and value.isascii() and value.isdigit()):
+        raise Problem(CACHE_CONTROL_INVALID, f"{name} must be a whole number of seconds from 0, such as {name}=60.")
+    digits = value.lstrip("0")
+    # RFC 9111 section 1.2.2: larger values count as 2^31.
+    return MAX_DELTA_S if len(digits) > 10 else min(int(digits or "0"), MAX_DELTA_S)
 
 
-def _staleness(name: str, value: str) -> int | None:
-    return _seconds(name, value) if value else MAX_DELTA_S
+def _staleness(name: str, value: str | None) -> int:
+    return MAX_DELTA_S if value is None else _seconds(name, value)
 
 
-def _name(name: str, value: str) -> str:
-    if not NAME_PATTERN.fullmatch(value):
+def _name(name: str, value: str | None) -> str:
+    if value is None or not NAME_PATTERN.fullmatch(value):
         raise Problem(CACHE_CONTROL_INVALID, f"{name} must be 1 to 64 letters, digits or . _ -")
     return value
 
 
-def _number(name: str, value: str) -> int:
-    if not (value.isascii() and value.isdigit() and len(value) < 6 and 1 <= int(value) <= MAX_SAMPLE):
+def _number(name: str, value: str | None) -> int:
+    if not (value and value.isascii() and value.isdigit() and len(value) < 6 and 1 <= int(value) <= MAX_SAMPLE):
         raise Problem(CACHE_CONTROL_INVALID, f"{name} must be a whole number from 1 to {MAX_SAMPLE}")
     return int(value)
 
 
-_PARSERS: Mapping[str, Callable[[str, str], Any]] = {
+_PARSERS: Mapping[str, Callable[[str, str | None], Any]] = {
     "no-cache": _flag,
     "no-store": _flag,
     "only-if-cached": _flag,

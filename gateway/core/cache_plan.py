@@ -5,6 +5,7 @@ rules, purges, sharing scope, flag, sample, and the canonical call. It reveals n
 """
 
 import hmac
+import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -17,6 +18,10 @@ from gateway.core.types import Answer, Call, DeterminismClass, Namespace, Princi
 
 BYPASS_REASONS = ("disabled", "endpoint", "no-store", "exact", "pinned", "sampled", "unknown", "store")
 """Why a call bypasses the cache. A class: the settings or the key do not cache it, or it is never cached."""
+UPSTREAM_NO_STORE = "upstream-no-store"
+"""Why an answer was not stored although its call could be: the upstream said so of this very answer."""
+Forwarded = Literal["miss", "request", "stale", "bypass"]
+"""Why an answer was computed, in the words of RFC 9211 section 2.2."""
 Share = Literal["organisation", "team", "user"]
 _SHARES = ("organisation", "team", "user")
 FOREVER_S = 1e10
@@ -96,12 +101,36 @@ class CachePlan:
         )
 
     def usable_if_error(self, answer: Answer, now: float) -> bool:
-        """Whether this stale answer may be sent while the upstream is down."""
+        """Whether this stale answer may be sent while the upstream is down.
+
+        Not to whoever set a bound that it breaks: `max-age` and `min-fresh` refuse every stale answer, unless
+        `max-stale` stands beside `max-age` (RFC 9111 sections 5.2.1.1 to 5.2.1.3).
+        """
+        asked = self.directives
+        if asked.min_fresh is not None or (asked.max_age is not None and asked.max_stale is None):
+            return False
+        if asked.max_age is not None and now - answer.created > asked.max_age:
+            return False
+        if asked.max_stale is not None and -self.freshness_left(answer, now) > asked.max_stale:
+            return False
         return (
             answer.created > self.purged_before
             and now < answer.created + self.ttl_s + self.stale_if_error_s
             and self.stale_if_error_s > 0
         )
+
+    def why_forwarded(self, found: Answer | None, now: float) -> Forwarded:
+        """Why an answer is computed where this was found in the cache (RFC 9211 section 2.2).
+
+        `no-cache` is a "request" whatever is stored: nothing was looked up.
+        """
+        if not self.storable:
+            return "bypass"
+        if self.directives.no_cache:
+            return "request"
+        if found is None or found.created <= self.purged_before:
+            return "miss"
+        return "request" if self.freshness_left(found, now) > 0 else "stale"
 
 
 def plan_for(
@@ -234,12 +263,31 @@ def _detail(call: Call, reason: str) -> str:
 
 
 def cache_status_hit(plan: CachePlan, ttl_s: float) -> str:
-    """Cache-Status of an answer from the cache, without its key; the ttl of a stale one is negative."""
-    return f"esm-gateway; hit; ttl={int(ttl_s)}; detail={plan.detail}"
+    """Cache-Status of an answer from the cache, without its key; the ttl of a stale one is negative, never 0."""
+    ttl = math.floor(ttl_s) if ttl_s > 0 else min(-1, math.floor(ttl_s))
+    return f"esm-gateway; hit; ttl={ttl}; detail={plan.detail}"
 
 
-def cache_status_forwarded(plan: CachePlan, *, stored: bool, collapsed: bool) -> str:
-    """Cache-Status of an answer that was computed for this request."""
-    fwd = "bypass" if not plan.storable else "request" if plan.directives.no_cache else "miss"
+def cache_status_forwarded(
+    plan: CachePlan, fwd: Forwarded, *, stored: bool, collapsed: bool, forbidden: bool = False
+) -> str:
+    """Cache-Status of an answer that was computed for this request; `forbidden`: the upstream said no-store of it."""
     parameters = ("; stored" if stored else "") + ("; collapsed" if collapsed else "")
-    return f"esm-gateway; fwd={fwd}{parameters}; detail={plan.detail}"
+    detail = UPSTREAM_NO_STORE if forbidden and plan.storable and not stored else _told(plan)
+    return f"esm-gateway; fwd={fwd}{parameters}; detail={detail}"
+
+
+def _told(plan: CachePlan) -> str:
+    """The plan's detail, and whether a wish in it can do nothing here."""
+    remark = idle_max_stale(plan)
+    return f'{plan.detail[:-1]}; {remark}"' if remark and plan.detail.endswith('"') else plan.detail
+
+
+def idle_max_stale(plan: CachePlan) -> str:
+    """A remark where `max-stale` was asked for and no stale answer is ever kept; else empty."""
+    asked = plan.storable and plan.directives.max_stale is not None  # which in a namespace is dropped
+    return (
+        "max-stale: nothing stale is kept here (cache.stale_if_error_s is 0)"
+        if asked and not plan.stale_if_error_s
+        else ""
+    )

@@ -42,7 +42,8 @@ CACHE = Metric(
     "esmgw_cache_results_total",
     "counter",
     ("endpoint", "result", "reason"),
-    "Cache look-ups; result is hit, stale, miss or bypass, reason the class or why it was bypassed.",
+    "Cache look-ups; result is hit, stale, miss or bypass. reason is the class, why it was bypassed, or why a cached "
+    "answer was not used: stale, request (its directives) or no-cache.",
 )
 CACHE_BAD_ENTRIES = Metric(
     "esmgw_cache_bad_entries_total",
@@ -61,7 +62,8 @@ CACHE_WRITES = Metric(
     "esmgw_cache_writes_total",
     "counter",
     ("result",),
-    "Cache writes; result is stored, or not_stored (too large, not shareable, or the store is lost).",
+    "Cache writes; result is stored, not_stored (too large, not shareable, or the store is lost) or forbidden (the "
+    "upstream said no-store).",
 )
 SECONDS_SAVED = Metric(
     "esmgw_upstream_seconds_saved_total",
@@ -218,7 +220,8 @@ AUTH_FAILURES = Metric(
     "esmgw_auth_failures_total",
     "counter",
     ("reason",),
-    "Rejected virtual keys; reason is missing, malformed, unknown, expired or revoked.",
+    "Rejected virtual keys; reason is missing, scheme (another one than Bearer), malformed, unknown, expired or "
+    "revoked.",
 )
 LOCAL_CACHE_BYTES = Metric(
     "esmgw_local_cache_bytes",

@@ -29,7 +29,13 @@ class ProblemType:
 UNKNOWN_PATH = ProblemType("unknown-path", 404, "There is no such endpoint.",
     "Check the path; `GET /` lists the endpoints.")
 WRONG_METHOD = ProblemType("wrong-method", 405, "This endpoint does not accept that method.",
-    "The endpoints take POST.")
+    "`Allow` names those that it accepts: the endpoints take POST.")
+UNKNOWN_METHOD = ProblemType("unknown-method", 501, "That request method is not known here.",
+    "The endpoints take POST; methods are written in capitals.")
+CODING_UNKNOWN = ProblemType("transfer-coding-unknown", 501, "No Transfer-Encoding but chunked is known here.",
+    "Send the body uncompressed, with `Content-Length` or in chunks.")
+VERSION_UNKNOWN = ProblemType("http-version-unknown", 505, "This gateway speaks HTTP/1.1.",
+    "Send HTTP/1.1; a proxy with TLS in front can offer HTTP/2.")
 KEY_REFUSED = ProblemType("key-refused", 401, "The virtual key is missing, malformed, unknown, expired or revoked.",
     "Send `Authorization: Bearer esmgw_...`; ask an administrator for a key.")
 MODEL_REFUSED = ProblemType("model-refused", 403, "This key may not use that model.",
@@ -60,8 +66,9 @@ MEDIA_TYPE_REFUSED = ProblemType("media-type-refused", 415,
 CALL_INVALID = ProblemType("call-invalid", 422, "The call is not valid.",
     "`errors` names each faulty field by JSON Pointer and says what would be right.")
 CACHE_CONTROL_INVALID = ProblemType("cache-control-invalid", 400,
-    "Invalid value for a gateway-specific Cache-Control directive.",
-    "`pool` and `namespace` take a name, `sample` a number from 1 beside one of them; see [caching](caching.md).")
+    "A Cache-Control directive cannot be read.",
+    "`detail` names it: ages are whole seconds, `pool` and `namespace` take a name, `sample` a number from 1 beside "
+    "one of them; see [caching](caching.md).")
 CACHE_CONTROL_REFUSED = ProblemType("cache-control-refused", 403, "This key may not use that Cache-Control directive.",
     "Leave the directive out, or ask an administrator for a key that may use it.")
 UNKNOWN_NAMESPACE = ProblemType("unknown-namespace", 404, "There is no namespace of that name.",
@@ -72,7 +79,7 @@ NAMESPACE_FROZEN = ProblemType("namespace-frozen", 409, "The namespace is frozen
     "Leave out `no-cache` and `no-store`, or the namespace.")
 UNKNOWN_RECEIPT = ProblemType("unknown-receipt", 404, "This gateway issued no receipt with that identifier.",
     "Check that it was copied whole; only the gateway that issued a receipt can read it.")
-NOT_IN_CACHE = ProblemType("not-in-cache", 504, "only-if-cached was requested and no cached answer exists.",
+NOT_IN_CACHE = ProblemType("not-in-cache", 412, "only-if-cached was requested and no cached answer exists.",
     "Leave out `Cache-Control: only-if-cached` to have it computed.")
 RATE_EXCEEDED = ProblemType("rate-exceeded", 429, "Too many requests in a short time.",
     "Slow down: the gateway has already queued the request for a while. `Retry-After` says when to retry.")

@@ -12,6 +12,9 @@ from typing import Literal
 from gateway.core.types import KeyRecord, Limits, Principal
 
 DAY_S = 86_400
+# The draft's default is requests. Units are not in its registry, so they are named after this product: a client that
+# does not know the word cannot take a budget of units for one of requests.
+QUOTA_UNITS = {"rate": "", "concurrency": ';qu="concurrent-requests"', "units": ';qu="esmgw-units"'}
 LimitKind = Literal["rate", "concurrency", "units"]
 
 
@@ -110,7 +113,8 @@ def ratelimit_fields(limits: Iterable[Limit], statuses: Iterable[LimitStatus]) -
 def ratelimit_policy(limits: Iterable[Limit]) -> str:
     """`"user-requests";q=600;w=60, ...`: every limit of a caller; concurrency has no window."""
     return ", ".join(
-        f'"{limit.name}";q={limit.amount}' + (f";w={limit.window_s}" if limit.kind != "concurrency" else "")
+        f'"{limit.name}";q={limit.amount}{QUOTA_UNITS[limit.kind]}'
+        + (f";w={limit.window_s}" if limit.kind != "concurrency" else "")
         for limit in limits
     )
 
@@ -118,3 +122,13 @@ def ratelimit_policy(limits: Iterable[Limit]) -> str:
 def ratelimit_state(statuses: Iterable[LimitStatus]) -> str:
     """`"user-requests";r=599;t=1, ...`: what is left, and seconds until all of it is available again."""
     return ", ".join(f'"{status.limit.name}";r={status.remaining};t={ceil(status.reset_s)}' for status in statuses)
+
+
+def with_fields(fields: Mapping[str, str], more: Mapping[str, str]) -> Mapping[str, str]:
+    """All of both; `RateLimit` is a list (RFC 8941 section 3.1) and has the items of both."""
+    if not more or not fields:
+        return fields or more
+    both = {**fields, **more}
+    if "RateLimit" in fields and "RateLimit" in more:
+        both["RateLimit"] = f"{fields['RateLimit']}, {more['RateLimit']}"
+    return both

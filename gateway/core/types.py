@@ -59,8 +59,8 @@ class Call:
 class Answer:
     """A complete JSON success of the upstream, as bytes that are never unpickled.
 
-    `upstream` computed it in `compute_s`. `compressed` is the body in zstd, if that is worth it. `etag` and `receipt`
-    are set when an answer is rendered for a caller.
+    `upstream` computed it in `compute_s`; with `no_store` it forbids to keep it. `compressed` is the body in zstd, if
+    that is worth it. `etag` and `receipt` are set when an answer is rendered for a caller.
 
     At `cache.level = "sampler"`: an `is_template` body lacks the caller's inputs and is never sent as it is; an answer
     with `only_for` is for calls with that canonical digest alone.
@@ -76,6 +76,7 @@ class Answer:
     etag: str = ""
     receipt: str = ""
     only_for: bytes = field(default=b"", repr=False)
+    no_store: bool = False
 
 
 @dataclass(frozen=True, slots=True)

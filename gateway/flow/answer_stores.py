@@ -38,7 +38,10 @@ class AnswerStore(Protocol):
 
 
 class AnswerStores:
-    """Both stores, with what holds for each: nothing is read or stored against the plan, or above `max_bytes`."""
+    """Both stores, with what holds for each: nothing is read or stored against the plan, or above `max_bytes`.
+
+    What the upstream forbids to store (`no_store`) is not shared; a namespace records it, as a file on disk would.
+    """
 
     def __init__(self, cache: AnswerStore, namespaces: AnswerStore, max_bytes: int) -> None:
         self._cache, self._namespaces, self._max_bytes = cache, namespaces, max_bytes
@@ -47,7 +50,8 @@ class AnswerStores:
         return await self._store(plan).get(plan, call) if plan.readable else None
 
     async def put(self, plan: CachePlan, call: Call, answer: Answer, owner: str | None = None) -> Stored:
-        if not plan.storable or len(answer.body) > self._max_bytes:
+        forbidden = answer.no_store and plan.namespace is None
+        if not plan.storable or forbidden or len(answer.body) > self._max_bytes:
             return Stored(shareable(call, answer), stored=False)
         return await self._store(plan).put(plan, call, answer, owner)
 

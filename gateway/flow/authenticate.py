@@ -85,23 +85,29 @@ class Authenticator:
         return known
 
     def _parsed(self, authorization: str | None) -> credentials.VirtualKey:
-        if not authorization:
+        scheme, _, text = (authorization or "").strip().partition(" ")
+        if scheme.lower() != "bearer":
+            raise self._refused("scheme" if scheme else "missing")
+        if not text.strip():
             raise self._refused("missing")
-        scheme, _, text = authorization.partition(" ")
-        key = credentials.parse(text.strip()) if scheme.lower() == "bearer" else None
+        key = credentials.parse(text.strip())
         if key is None:
             raise self._refused("malformed")
         return key
 
     def _refused(self, reason: str) -> Problem:
         self._meter.count(AUTH_FAILURES, reason)
-        detail = _DETAILS.get(reason, "")
-        return Problem(KEY_REFUSED, detail, headers={"WWW-Authenticate": 'Bearer realm="esm-gateway"'})
+        # RFC 6750 section 3.1: no error code for whoever sent no bearer token at all.
+        error = "" if reason in ("missing", "scheme") else ', error="invalid_token"'
+        challenge = f'Bearer realm="esm-gateway"{error}'
+        return Problem(KEY_REFUSED, _DETAILS.get(reason, ""), headers={"WWW-Authenticate": challenge})
 
 
 # What helps the caller is said; whether an unknown key exists, or which part of it is wrong, is not.
 _DETAILS = {
     "missing": "Send your virtual key: Authorization: Bearer esmgw_...",
+    "scheme": "Only the scheme Bearer is accepted, no user name with a password and no key alone: "
+    "Authorization: Bearer esmgw_...",
     "malformed": "This is not a whole virtual key (a letter lost in copying?). It begins with esmgw_.",
     "expired": "This key has expired; ask an administrator for a new one.",
     "revoked": "This key has been revoked; ask an administrator for a new one.",

@@ -38,7 +38,7 @@ class CacheStats:
 
     def record_write(self, answer: Answer, *, stored: bool) -> None:
         """An answer was to be stored. It counts with its size in the store: less than what a caller gets."""
-        self._meter.count(CACHE_WRITES, "stored" if stored else "not_stored")
+        self._meter.count(CACHE_WRITES, "stored" if stored else "forbidden" if answer.no_store else "not_stored")
         if stored:
             self._meter.count(CACHE_BYTES, "stored", by=len(answer.body))
             self._meter.count(CACHE_BYTES, "compressed", by=len(answer.compressed or answer.body))

@@ -59,7 +59,8 @@ class Computation:
         self, plan: CachePlan, call: Call, who: Principal, context: RequestContext
     ) -> tuple[Answer, FlightSource, bool]:
         result = "miss" if plan.storable else "bypass"
-        self._meter.count(CACHE, call.endpoint, result, "no-cache" if plan.directives.no_cache else plan.reason)
+        reason = plan.reason if context.fwd in ("miss", "bypass") else context.fwd
+        self._meter.count(CACHE, call.endpoint, result, "no-cache" if plan.directives.no_cache else reason)
         owner = self._clock.token(8).hex()  # the name under which the lease is held; it ends as the answer is stored
         flight = Flight(plan, call, who, context, owner)
         if plan.cache_key is None or plan.directives.no_cache:
@@ -106,6 +107,8 @@ class Computation:
             may_have_worked = computed.may_have_worked
         finally:
             self._reserver.settle(held, may_have_worked)
+            if not may_have_worked:
+                context.units_left = {}  # they are given back
             context.queue_s += turns.waited_s
             context.upstream_s = self._clock.monotonic() - started - turns.waited_s
         context.upstream_reason = computed.reason

@@ -1,7 +1,8 @@
 """The context of one request while it runs, for its access-log line and its metrics. No secret, no sequence."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from gateway.core.cache_plan import Forwarded
 from gateway.core.types import Call, Principal
 
 
@@ -15,6 +16,7 @@ class RequestContext:
         "cache",
         "call",
         "endpoint",
+        "fwd",
         "if_none_match",
         "outcome",
         "patient",
@@ -23,6 +25,7 @@ class RequestContext:
         "request_id",
         "store_s",
         "takes_zstd",
+        "units_left",
         "upstream_reason",
         "upstream_s",
         "who",
@@ -43,6 +46,9 @@ class RequestContext:
         self.queue_s = 0.0
         self.patient = True
         """Whether the caller may be kept waiting for an upstream that is down: not where a stale answer is at hand."""
+        self.fwd: Forwarded = "miss"
+        self.units_left: Mapping[str, str] = {}
+        """RateLimit fields about units, once this caller was charged some."""
         self.upstream_reason = ""
         self.takes_zstd = False
         self.if_none_match: str | None = None

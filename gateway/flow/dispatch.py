@@ -28,11 +28,12 @@ FIRST_PAUSE_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class UpstreamConfig:
-    """What the settings say about retries and answers."""
+    """What the settings say about retries and answers; `obeys_no_store`: of Cache-Control in the upstream's replies."""
 
     retries: int = 2
     max_answer_bytes: int = 64 * 2**20
     upstream: str = ""
+    obeys_no_store: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +151,10 @@ class Dispatcher:
             return retry.UNREAD, Computed(None, Problem(UPSTREAM_ANSWER_BAD, detail), may_have_worked=True)
         if not is_whole:
             return retry.BAD_ANSWER, Computed(None, Problem(UPSTREAM_ANSWER_BAD), may_have_worked=True)
-        answer = Answer(reply.body, self._clock.now(), call.determinism.cls, took_s, self._config.upstream)
+        no_store = reply.no_store and self._config.obeys_no_store
+        answer = Answer(
+            reply.body, self._clock.now(), call.determinism.cls, took_s, self._config.upstream, no_store=no_store
+        )
         return outcome, Computed(answer, None, may_have_worked=True)
 
 

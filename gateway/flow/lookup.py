@@ -1,7 +1,7 @@
 """Cache look-up: this process first, then the store that the plan names; and what is recorded of a hit."""
 
 from gateway.core.cache_directives import NO_DIRECTIVES
-from gateway.core.cache_plan import CachePlan
+from gateway.core.cache_plan import CachePlan, Forwarded
 from gateway.core.metrics import CACHE, UNITS
 from gateway.core.types import Answer, Call
 from gateway.flow.answer_stores import AnswerStores
@@ -62,8 +62,14 @@ class Lookup:
         """Whether this stale answer may be used while the upstream fails (RFC 5861 section 4)."""
         return plan.usable_if_error(answer, self._clock.now())
 
+    def why_forwarded(self, plan: CachePlan, found: Answer | None) -> Forwarded:
+        """Why an answer is computed where this was found."""
+        return plan.why_forwarded(found, self._clock.now())
+
     def record_hit(self, plan: CachePlan, call: Call, answer: Answer) -> None:
-        self._meter.count(CACHE, call.endpoint, "hit", plan.reason)
+        """A cached answer was used without the upstream: fresh, or as stale as the request allows."""
+        fresh = plan.directives is NO_DIRECTIVES or plan.freshness_left(answer, self._clock.now()) > 0
+        self._meter.count(CACHE, call.endpoint, "hit" if fresh else "stale", plan.reason)
         self._meter.count(UNITS, call.endpoint, "saved", by=call.units)
         self._stats.record_hit(call, answer)
         self._spot_checker.consider(plan, call, answer)

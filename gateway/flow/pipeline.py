@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 from gateway import endpoints
-from gateway.core.cache_plan import CachePlan
+from gateway.core.cache_plan import CachePlan, idle_max_stale
 from gateway.core.problems import NOT_IN_CACHE, NOT_RECORDED, UNKNOWN_PATH, WRONG_METHOD, Problem
 from gateway.core.types import Answer, Call, DeterminismClass, Principal, Response
 from gateway.flow.admission import Admission
@@ -63,7 +63,8 @@ class Pipeline:
             if plan.frozen:
                 raise Problem(NOT_RECORDED)
             if plan.directives.only_if_cached:
-                raise Problem(NOT_IN_CACHE)
+                raise Problem(NOT_IN_CACHE, idle_max_stale(plan))
+            context.fwd = self._lookup.why_forwarded(plan, found)
             context.patient = found is None or not self._lookup.usable_if_error(plan, found)
             try:
                 answer, source, stored = await self._computation.answer(plan, call, who, context)  # 403 429 502 503 504

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gateway.core.metrics import QUOTA_REFUSALS, STORE_ERRORS, UNITS
 from gateway.core.problems import CONCURRENCY_EXCEEDED, QUOTA_EXHAUSTED, STATE_UNAVAILABLE, Problem
-from gateway.core.quota import Limit, LimitConfig, Reservation, Verdict, ratelimit_policy, ratelimit_state
+from gateway.core.quota import Limit, LimitConfig, Reservation, Verdict, ratelimit_fields
 from gateway.core.retry_after import retry_after, try_again
 from gateway.core.types import Call, Principal
 from gateway.flow.context import RequestContext
@@ -53,6 +53,8 @@ class Reserver:
         if verdict.refused_by is not None:
             raise self._refused(who, call, verdict, verdict.refused_by)
         self._meter.count(UNITS, call.endpoint, "reserved", by=call.units)
+        units = [status for status in verdict.statuses if status.limit.kind == "units"]
+        context.units_left = ratelimit_fields(self._limits.all(who), units) if units else {}
         return HeldReservation(call, reservation, verdict)
 
     def settle(self, held: HeldReservation, may_have_worked: bool) -> None:
@@ -89,8 +91,7 @@ class Reserver:
         self._meter.count(QUOTA_REFUSALS, limit.name)
         headers = {
             **retry_after(verdict.retry_after_s),
-            "RateLimit-Policy": ratelimit_policy(self._limits.all(who)),
-            "RateLimit": ratelimit_state(verdict.statuses),
+            **ratelimit_fields(self._limits.all(who), verdict.statuses),
         }
         if limit.kind == "concurrency":
             detail = f"{limit.amount} calls at once are allowed; {try_again(verdict.retry_after_s)}."

@@ -9,6 +9,7 @@ from gateway.core import cache_plan
 from gateway.core.cache_plan import CachePlan
 from gateway.core.metrics import LATENCY, REQUESTS
 from gateway.core.problems import Problem
+from gateway.core.quota import with_fields
 from gateway.core.types import Answer, Call, Principal, Response
 from gateway.flow.caller_warnings import CallerWarnings
 from gateway.flow.context import RequestContext
@@ -39,17 +40,16 @@ class Responder:
 
     def hit(self, answer: Answer, plan: CachePlan, rate: Mapping[str, str], context: RequestContext) -> Response:
         now = self._clock.now()
-        context.outcome = "hit"
-        return self._response(
-            answer, cache_plan.cache_status_hit(plan, plan.freshness_left(answer, now)), now, rate, context
-        )
+        left = plan.freshness_left(answer, now)
+        context.outcome = "hit" if left > 0 else "stale"
+        return self._response(answer, cache_plan.cache_status_hit(plan, left), now, rate, context)
 
     def stale(self, answer: Answer, plan: CachePlan, rate: Mapping[str, str], context: RequestContext) -> Response:
         now = self._clock.now()
         context.outcome = "stale"
         # A negative ttl says for how long the answer has been stale (RFC 9211 section 2.4).
-        left = min(-1.0, plan.freshness_left(answer, now))
-        return self._response(answer, cache_plan.cache_status_hit(plan, left), now, rate, context)
+        status = cache_plan.cache_status_hit(plan, plan.freshness_left(answer, now))
+        return self._response(answer, status, now, with_fields(rate, context.units_left), context)
 
     def computed(
         self,
@@ -62,13 +62,19 @@ class Responder:
     ) -> Response:
         collapsed = source != COMPUTED
         context.outcome = "collapsed" if collapsed else "miss" if plan.storable else "bypass"
-        status = cache_plan.cache_status_forwarded(plan, stored=stored, collapsed=collapsed)
-        return self._response(answer, status, answer.created, rate, context)
+        status = cache_plan.cache_status_forwarded(
+            plan, context.fwd, stored=stored, collapsed=collapsed, forbidden=answer.no_store
+        )
+        return self._response(answer, status, answer.created, with_fields(rate, context.units_left), context)
 
     def problem(self, problem: Problem, context: RequestContext) -> Response:
         """A problem document (RFC 9457)."""
         context.outcome = context.problem = problem.type.slug
-        headers = {"X-Request-Id": context.request_id, "Cache-Control": "no-store", **problem.headers}
+        headers = {
+            "X-Request-Id": context.request_id,
+            "Cache-Control": "no-store",
+            **with_fields(context.units_left, problem.headers),
+        }
         body = orjson.dumps(problem.document(context.request_id))
         return Response(problem.type.status, body, headers, "application/problem+json")
 

@@ -33,12 +33,16 @@ class UpstreamRequest:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamReply:
-    """A complete reply: status, media type (lower case, without parameters), Retry-After in seconds, bytes."""
+    """A complete reply: status, media type (lower case, without parameters), Retry-After in seconds, bytes.
+
+    `no_store`: its Cache-Control forbids to store it (RFC 9111 section 5.2.2.5).
+    """
 
     status: int
     media_type: str
     retry_after_s: float | None
     body: bytes = field(repr=False)
+    no_store: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,10 @@ class CacheSettings(SettingsTable):
         0.0,
         description="How long a stale answer stays stored, for use while the upstream is down or with max-stale.",
     )
+    upstream_no_store: Literal["obey", "ignore"] = Field(
+        "obey",
+        description="Cache-Control: no-store on an upstream's answer: obey keeps it out of the shared cache.",
+    )
     max_entry_bytes: Count = Field(16777216, description="Larger answers are not cached.")
     namespace_max_bytes: Count = Field(268435456, description="Maximum size of one namespace, in the state store.")
     share: Literal["organisation", "team", "user"] = Field("organisation", description="Who shares cached answers.")

@@ -31,7 +31,12 @@ class ListenSettings(SettingsTable):
     answer_pace: Count = Field(
         16384, description="Bytes a second, over ten seconds, that a caller must take of an answer above 64 kB."
     )
-    drain_s: Seconds = Field(20.0, description="After SIGTERM, how long requests in flight may take to finish.")
+    lame_duck_s: Annotated[float, Field(ge=0, le=300, allow_inf_nan=False)] = Field(
+        2.0,
+        description="After SIGTERM, how long requests are still accepted while /readyz says 503: longer than it takes "
+        "your balancer to notice. 0 where there is none.",
+    )
+    drain_s: Seconds = Field(20.0, description="After that, how long requests in flight may take to finish.")
 
 
 class RequestSettings(SettingsTable):

@@ -41,6 +41,8 @@ class ConnectionTable:
         self._known: OrderedDict[Connection, None] = OrderedDict()
         self._busy: set[Connection] = set()
         self._by_address: Counter[str] = Counter()
+        self.draining = False
+        """Whether every answer closes its connection, because the worker stops."""
 
     def __len__(self) -> int:
         return len(self._strangers) + len(self._known) + len(self._busy)

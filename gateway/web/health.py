@@ -13,8 +13,13 @@ from gateway.web.gateway_api import ROUTES
 Readiness = Callable[[], Awaitable[Mapping[str, bool]]]
 
 
-def pages(ready: Readiness) -> dict[str, Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]]:
-    """Handlers by path. `ready` says which stores answer; without the cache store the gateway is still ready."""
+def pages(
+    ready: Readiness, is_draining: Callable[[], bool] = lambda: False
+) -> dict[str, Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]]:
+    """Handlers by path. `ready` says which stores answer; without the cache store the gateway is still ready.
+
+    While it `is_draining` it is not: whoever spreads callers is to send no more of them here.
+    """
 
     async def index(_: web.BaseRequest) -> web.StreamResponse:
         about = {
@@ -34,6 +39,8 @@ def pages(ready: Readiness) -> dict[str, Callable[[web.BaseRequest], Awaitable[w
     async def readyz(_: web.BaseRequest) -> web.StreamResponse:
         # Anybody may ask, and many at once are answered by one look at the stores.
         nonlocal looking
+        if is_draining():
+            return _json(503, {"ready": False, "draining": True})
         if looking is None or looking.done():
             looking = asyncio.ensure_future(ready())
         parts = await asyncio.shield(looking)

@@ -9,7 +9,7 @@ from itertools import count
 from aiohttp import web
 
 from gateway.core.metrics import IN_FLIGHT
-from gateway.core.problems import INTERNAL, Problem
+from gateway.core.problems import INTERNAL, WRONG_METHOD, Problem
 from gateway.core.types import Response
 from gateway.flow.context import RequestContext
 from gateway.flow.pipeline import Pipeline
@@ -24,6 +24,7 @@ from gateway.web.unsent_answers import LARGE
 log = logging.getLogger(__name__)
 # As nginx logs it; it is never sent.
 HUNG_UP = 499
+PAGE_METHODS = ("GET", "HEAD")
 Page = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
@@ -51,13 +52,14 @@ class Proxy:
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         raw = AiohttpRequest(request, self._body_pace)
+        fault = getattr(request, "fault", None)
         page = self._pages.get(raw.path)
-        if page is not None and raw.method in ("GET", "HEAD"):
+        if page is not None and fault is None and raw.method in PAGE_METHODS:
             return await page(request)
         context = RequestContext(f"{self._id_prefix}{next(self._ids):06x}", self._clock.monotonic)
         self._count(+1)
         try:
-            response = await self._answer(raw, context)
+            response = await self._answer(raw, context, fault)
         except asyncio.CancelledError:
             # The caller hung up (or the worker stops): nobody will read a response, but the request has an outcome.
             context.outcome = "hung_up"
@@ -73,8 +75,15 @@ class Proxy:
         self._responder.account(context, response)
         return reply(request, response)
 
-    async def _answer(self, raw: AiohttpRequest, context: RequestContext) -> Response:
+    async def _answer(self, raw: AiohttpRequest, context: RequestContext, fault: Problem | None) -> Response:
         try:
+            if fault is not None:
+                raise fault
+            if raw.path in self._pages:
+                raise Problem(WRONG_METHOD, headers={"Allow": ", ".join(PAGE_METHODS)})
+            if raw.method == "CONNECT" or raw.path == "*":
+                # About no path at all, but the gateway as a whole (RFC 9110 sections 9.3.6 and 9.3.7).
+                raise Problem(WRONG_METHOD, headers={"Allow": ", ".join((*PAGE_METHODS, "POST"))})
             if raw.path.startswith(PREFIX):
                 return await self._api.handle(raw, context)
             return await self._pipeline.handle(raw, context)

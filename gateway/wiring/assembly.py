@@ -168,8 +168,8 @@ def _holdings(
 
 
 def _upstream_config(settings: Settings) -> UpstreamConfig:
-    upstream = settings.upstream
-    return UpstreamConfig(upstream.retries, upstream.max_answer_bytes, upstream.url)
+    upstream, obeys_no_store = settings.upstream, settings.cache.upstream_no_store == "obey"
+    return UpstreamConfig(upstream.retries, upstream.max_answer_bytes, upstream.url, obeys_no_store)
 
 
 def _queue_config(settings: Settings) -> QueueConfig:

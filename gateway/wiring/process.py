@@ -17,7 +17,7 @@ def running_url(settings: Settings) -> str | None:
 def receive_settings() -> Settings:
     """The settings that the supervisor gives to a worker; from here on the worker ends when the supervisor does."""
     settings = Settings.model_validate_json(parent_watch.read_settings_line())
-    exit_with_parent(settings.listen.drain_s + GRACE_S)
+    exit_with_parent(settings.listen.lame_duck_s + settings.listen.drain_s + GRACE_S)
     return settings
 
 

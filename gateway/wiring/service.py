@@ -97,7 +97,7 @@ async def _serve(settings: Settings, options: ServiceOptions, lock: DataDirLock,
     meter = PrometheusMeter(__version__, settings.metrics_dir, listen.workers)
     stack.callback(meter.close)
     servers = [*stores, *options.servers]
-    supervisor = Supervisor(launch, sockets, servers, listen.drain_s, options.report, meter)
+    supervisor = Supervisor(launch, sockets, servers, listen.lame_duck_s + listen.drain_s, options.report, meter)
     served_at = ServedAt(
         url_of(listen.host, sockets[0].getsockname()[1]), url_of(listen.metrics_host, metrics_port) + "/metrics"
     )

@@ -37,6 +37,7 @@ from gateway.web.proxy import Proxy
 from gateway.web.server import Server
 from gateway.web.unsent_answers import UnsentAnswers
 from gateway.wiring.assembly import Adapters, Flow, assemble
+from gateway.wiring.departure import Departure
 from gateway.wiring.reader import reader_process
 from gateway.wiring.stores import clients, open_audit
 
@@ -58,8 +59,9 @@ async def run_worker(
     on_ready: Callable[[], None],
     stop: asyncio.Event,
     reader_command: ReaderCommand,
+    hurry: asyncio.Event | None = None,
 ) -> None:
-    """One worker, from start to drained: serves on these sockets until `stop`. The stores' URLs must be set."""
+    """One worker, from start to drained: until `stop`, and in a `hurry` with no lame duck. The URLs must be set."""
     raise_soft_limit()
     master = master_secret(settings)
     tasks, clock = BackgroundTasks(log.error), SystemClock()
@@ -74,7 +76,6 @@ async def run_worker(
         access_log = StreamAccessLog(1) if settings.log.access else NoAccessLog()
         stack.callback(access_log.close)
         sealing_key = sealing.derive_key(master, "directory")
-        head = RedisAuditHead(state, sealing_key, clock, meter)
         adapters = Adapters(
             directory=RedisDirectory(state, sealing_key, clock, meter),
             ledger=RedisLedger(state),
@@ -83,14 +84,14 @@ async def run_worker(
             namespace_store=RedisNamespaces(state, sealing_key, clock, meter, settings.cache.namespace_max_bytes),
             throttle=RedisThrottle(cache),
             upstream=upstream,
-            audit=await open_audit(settings, master, head, clock),
+            audit=await open_audit(settings, master, RedisAuditHead(state, sealing_key, clock, meter), clock),
             access_log=access_log,
             reader=reader,
             runtime=Runtime(clock, meter, tasks),
         )
         keys = [UpstreamKey(key.id, read_secret(key.file).decode(), key.concern) for key in settings.upstream.keys]
         flow = assemble(adapters, settings, master, keys)
-        await _serve(settings, adapters, flow, sockets, on_ready, stop)
+        await _serve(settings, adapters, flow, sockets, on_ready, stop, hurry or asyncio.Event())
 
 
 async def _serve(
@@ -100,6 +101,7 @@ async def _serve(
     sockets: list[socket.socket],
     on_ready: Callable[[], None],
     stop: asyncio.Event,
+    hurry: asyncio.Event,
 ) -> None:
     await flow.poller.poll()
     clock, meter, tasks = adapters.runtime.clock, adapters.runtime.meter, adapters.runtime.tasks
@@ -112,7 +114,7 @@ async def _serve(
         ("policy", flow.policy.forever),
         ("holdings", flow.holdings.forever),
     ]
-    ready = pages(partial(_ready, adapters, flow.poller, _longest_poll_s(settings)))
+    ready = pages(partial(_ready, adapters, flow.poller, _longest_poll_s(settings)), lambda: server.table.draining)
     api, pace = GatewayApi(flow.explainer), settings.request.body_pace
     proxy = Proxy(flow.pipeline, api, flow.responder, ready, clock, meter, pace)
     server = _server(settings, proxy, meter)
@@ -128,7 +130,7 @@ async def _serve(
     _collect_less()
     on_ready()
     await stop.wait()
-    await _finish(runner, server, tasks, settings.listen.drain_s)
+    await Departure(runner, server, tasks, sockets, settings.listen).leave(hurry)
     await background.stop()
     await flow.admission.close()
     await flow.policy.close()
@@ -145,23 +147,6 @@ def _server(settings: Settings, proxy: Proxy, meter: Meter) -> Server:
         keepalive_s=listen.keepalive_s,
         header_s=listen.header_timeout_s,
     )
-
-
-async def _finish(runner: web.ServerRunner, server: Server, tasks: BackgroundTasks, drain_s: float) -> None:
-    """Accept nothing new and wait for what is under way: answers and background work for `drain_s` together.
-
-    Left alone, aiohttp waits that long twice for its answers (RequestHandler.shutdown, 3.14), by when the supervisor
-    has ended this worker by force.
-    """
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + drain_s
-    try:
-        async with asyncio.timeout_at(deadline):
-            await runner.cleanup()
-    except TimeoutError:
-        for connection in server.connections:
-            connection.force_close()
-    await tasks.drain(max(0.0, deadline - loop.time()))
 
 
 async def _keep_room(table: ConnectionTable, clock: Clock) -> None:

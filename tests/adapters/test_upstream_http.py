@@ -97,6 +97,25 @@ def test_a_success_comes_back_whole() -> None:
 
 
 @pytest.mark.parametrize(
+    "lines, forbids",
+    [
+        (b"", False),
+        (b"Cache-Control: no-store\r\n", True),
+        (b"cache-control: No-StOrE\r\n", True),
+        (b"Cache-Control: max-age=10000, no-store\r\n", True),
+        (b"Cache-Control: private\r\nCache-Control: no-store\r\n", True),
+        (b'Cache-Control: private="no-store", max-age=0\r\n', False),
+        (b"Pragma: no-store\r\n", False),
+    ],
+)
+def test_whether_the_upstream_forbids_to_keep_its_answer_comes_back_with_it(lines: bytes, forbids: bool) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n" + lines
+    (reply,) = beside_a_raw_server(head + b"\r\n{}")[1]
+    assert isinstance(reply, UpstreamReply)
+    assert reply.no_store is forbids
+
+
+@pytest.mark.parametrize(
     "fault, loss",
     [
         ({"drop": "before_work"}, UpstreamLoss("connection lost", sent=True, timed_out=False)),

@@ -17,13 +17,14 @@ from tests.cli.conftest import Line
 from tests.cli.started import PATIENCE_S, Started, fetch, started, until
 
 
-def settings(directory: Path, upstream_port: int = 9, listen: str = "") -> Path:
+def settings(directory: Path, upstream_port: int = 9, listen: str = "", lame_duck_s: float = 0.0) -> Path:
     """On embedded stores, before an upstream that nobody calls unless another port is given."""
     (directory / "key").touch(0o600)
     (directory / "key").write_text("an-upstream-key")
     text = (
         'data_dir = "data"\n[listen]\nport = 0\nmetrics_port = 0\nworkers = 2\n'
-        f'{listen}[upstream]\nurl = "http://127.0.0.1:{upstream_port}"\n[[upstream.keys]]\nid = "lab"\nfile = "key"\n'
+        f'lame_duck_s = {lame_duck_s}\n{listen}[upstream]\nurl = "http://127.0.0.1:{upstream_port}"\n'
+        '[[upstream.keys]]\nid = "lab"\nfile = "key"\n'
     )
     (directory / "gateway.toml").write_text(text)
     return directory / "gateway.toml"
@@ -91,10 +92,33 @@ def test_a_call_that_does_not_end_in_time_ends_with_its_worker_and_not_by_force(
             one.told = {**one.told, "key": key}
             calling = callers.submit(one.ask)
             with mute.accept()[0]:
-                assert one.end()[0] == 0
+                status, _, err = one.end()
+            assert (status, "cut off after listen.drain_s: 1 connections" in err) == (0, True), err
             with pytest.raises((RemoteDisconnected, ConnectionResetError)):
                 calling.result(PATIENCE_S)
             assert one.tree() == {}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_sigterm_is_said_by_readyz_while_callers_are_still_served_and_ctrl_c_waits_for_nobody(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    config = settings(tmp_path, lame_duck_s=60.0)
+    with started("serve", "--config", str(config), "--json") as one:
+        one.home = str(tmp_path / "data")
+        one.ready()
+        url = one.told["url"]
+        assert fetch(f"{url}/readyz")[0] == 200
+        one.process.send_signal(number)
+        if number == signal.SIGTERM:
+            until(lambda: fetch(f"{url}/readyz")[0] == 503)
+            for path, status in (("/readyz", 503), ("/livez", 200), ("/api/v1/nothing", 404)):
+                told = fetch(url + path)
+                assert (told[0], told[1].get("Connection")) == (status, "close")
+            assert "it is stopping" in Line(tmp_path).refusal("health")
+            one.process.send_signal(signal.SIGTERM)  # once more: at once
+        one.process.communicate(timeout=20)
+        assert one.tree() == {}
 
 
 def test_asking_for_health_loads_neither_the_server_nor_the_clients_of_the_stores() -> None:

@@ -85,3 +85,51 @@ def test_a_stale_answer_stands_in_for_the_upstream_within_its_grace(
     changes: dict[str, float], now: float, stands: bool
 ) -> None:
     assert a_plan(**changes).usable_if_error(ANSWER, now) is stands
+
+
+@pytest.mark.parametrize(
+    ("asked", "age", "stands"),
+    [
+        (NO_DIRECTIVES, 1005, True),
+        (CacheDirectives(max_stale=10), 1005, True),
+        (CacheDirectives(max_stale=4), 1005, False),
+        (CacheDirectives(max_stale=0), 1000.1, False),
+        (CacheDirectives(max_age=5000), 1005, False),
+        (CacheDirectives(max_age=5000), 10, False),
+        (CacheDirectives(max_age=5000, max_stale=10), 1005, True),
+        (CacheDirectives(max_age=1004, max_stale=10), 1005, False),
+        (CacheDirectives(max_age=1), 5, False),
+        (CacheDirectives(max_age=1, max_stale=10), 5, False),
+        (CacheDirectives(min_fresh=0), 1005, False),
+        (CacheDirectives(min_fresh=900), 500, False),
+        (CacheDirectives(min_fresh=1, max_stale=10), 1005, False),
+        (CacheDirectives(pool="lab", sample=1), 1005, True),
+    ],
+)
+def test_bounds_that_the_caller_set_hold_also_while_the_upstream_is_down(
+    asked: CacheDirectives, age: float, stands: bool
+) -> None:
+    """RFC 9111 sections 5.2.1.1 to 5.2.1.3: whoever names an age and not max-stale wants no stale answer."""
+    plan = a_plan(directives=asked, stale_if_error_s=500.0)
+    assert plan.usable_if_error(ANSWER, CREATED + age) is stands
+
+
+@pytest.mark.parametrize(
+    ("changes", "age", "why"),
+    [
+        ({}, None, "miss"),
+        ({}, 10, "request"),
+        ({}, 999.9, "request"),
+        ({}, 1000, "stale"),
+        ({"stale_before": CREATED}, 10, "stale"),
+        ({"purged_before": CREATED}, 10, "miss"),
+        ({"directives": CacheDirectives(no_cache=True)}, None, "request"),
+        ({"store_reachable": False}, 10, "bypass"),
+    ],
+)
+def test_why_an_answer_is_computed_is_told_in_the_words_of_the_rfc(
+    changes: dict[str, object], age: float | None, why: str
+) -> None:
+    """RFC 9211 section 2.2: "request" is about a fresh answer that the request refused, "stale" about a stale one."""
+    found = None if age is None else ANSWER
+    assert a_plan(**changes).why_forwarded(found, CREATED + (age or 0)) == why

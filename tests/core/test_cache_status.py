@@ -10,6 +10,7 @@ import pytest
 from gateway.core.cache_directives import NO_DIRECTIVES, CacheDirectives
 from gateway.core.cache_plan import (
     BYPASS_REASONS,
+    UPSTREAM_NO_STORE,
     CachePlan,
     cache_status_forwarded,
     cache_status_hit,
@@ -40,7 +41,10 @@ def members(status: str) -> dict[str, str]:
     return {"": name, **said}
 
 
-@pytest.mark.parametrize(("ttl", "shown"), [(60.9, "60"), (0.0, "0"), (-5.0, "-5"), (2_592_000.0, "2592000")])
+@pytest.mark.parametrize(
+    ("ttl", "shown"),
+    [(60.9, "60"), (0.4, "0"), (0.0, "-1"), (-0.3, "-1"), (-1.2, "-2"), (-5.0, "-5"), (2_592_000.0, "2592000")],
+)
 @pytest.mark.parametrize("cls", [DeterminismClass.EXACT, DeterminismClass.PINNED])
 def test_a_hit_is_told_with_what_is_left_of_it_its_class_and_the_rule(
     cls: DeterminismClass, ttl: float, shown: str
@@ -75,11 +79,41 @@ def test_a_hit_is_told_with_what_is_left_of_it_its_class_and_the_rule(
 )
 def test_a_computed_answer_is_told_with_why_it_was_computed(made: CachePlan, why: str, detail: str) -> None:
     for stored, collapsed in product((True, False), repeat=2):
-        status = cache_status_forwarded(made, stored=stored, collapsed=collapsed)
+        status = cache_status_forwarded(made, made.why_forwarded(None, 0.0), stored=stored, collapsed=collapsed)
         said = members(status)
         assert (said["fwd"], said["detail"]) == (why, detail)
         assert ("stored" in said, "collapsed" in said, "hit" in said) == (stored, collapsed, False)
         assert made.cache_key is None or made.cache_key not in status
+
+
+IDLE = "max-stale: nothing stale is kept here (cache.stale_if_error_s is 0)"
+
+
+@pytest.mark.parametrize(
+    ("made", "detail"),
+    [
+        (planned(asked=CacheDirectives(max_stale=60)), f'"exact: one step; {IDLE}"'),
+        (planned(of_class(DeterminismClass.PINNED), asked=CacheDirectives(max_stale=0)), f'"pinned: a rule; {IDLE}"'),
+        (
+            planned(cache_config=replace(SCHEME, stale_if_error_s=1.0), asked=CacheDirectives(max_stale=60)),
+            '"exact: one step"',
+        ),
+        (in_namespace(asked=CacheDirectives(max_stale=60)), '"exact: one step"'),
+        (planned(asked=CacheDirectives(max_stale=60, no_store=True)), "no-store"),
+        (planned(purge_state=None, asked=CacheDirectives(max_stale=60)), "store"),
+        (planned(), '"exact: one step"'),
+    ],
+)
+def test_max_stale_says_so_where_it_can_do_nothing(made: CachePlan, detail: str) -> None:
+    assert members(cache_status_forwarded(made, "miss", stored=True, collapsed=False))["detail"] == detail
+
+
+def test_an_answer_that_the_upstream_forbids_to_keep_is_told_with_that_reason() -> None:
+    told = [
+        members(cache_status_forwarded(plan, "miss", stored=stored, collapsed=False, forbidden=True))["detail"]
+        for plan, stored in ((planned(), False), (in_namespace(), True), (planned(purge_state=None), False))
+    ]
+    assert told == [UPSTREAM_NO_STORE, '"exact: one step"', "store"]
 
 
 def test_every_rule_that_may_decide_a_class_can_be_told_in_a_header() -> None:
@@ -95,4 +129,4 @@ def test_every_rule_that_may_decide_a_class_can_be_told_in_a_header() -> None:
 def test_every_reason_for_a_bypass_is_explained_to_scientists() -> None:
     page = (Path(__file__).resolve().parents[2] / "docs" / "caching.md").read_text("utf-8")
     explained = page.split("`detail` in quotes is")[1].split("##")[0]
-    assert [reason for reason in BYPASS_REASONS if f"`{reason}`" not in explained] == []
+    assert [reason for reason in (*BYPASS_REASONS, UPSTREAM_NO_STORE) if f"`{reason}`" not in explained] == []

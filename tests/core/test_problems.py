@@ -18,7 +18,7 @@ def test_every_problem_type_has_a_slug_of_its_own() -> None:
 
 @pytest.mark.parametrize("kind", PROBLEM_TYPES, ids=lambda kind: kind.slug)
 def test_a_kind_has_a_status_of_refusal_a_type_that_is_a_urn_and_a_whole_sentence(kind: ProblemType) -> None:
-    assert 400 <= kind.status <= 504
+    assert 400 <= kind.status <= 505
     assert re.fullmatch(r"urn:esm-gateway:problem:[a-z]+(-[a-z]+)*", kind.uri)
     assert re.fullmatch(r"\S.*\.", kind.title)
     assert kind.title not in {other.title for other in PROBLEM_TYPES if other is not kind}
@@ -26,7 +26,14 @@ def test_a_kind_has_a_status_of_refusal_a_type_that_is_a_urn_and_a_whole_sentenc
 
 @pytest.mark.parametrize(
     "slug",
-    ["quota-exhausted", "state-unavailable", "audit-unavailable", "upstream-unavailable", "no-upstream-key"],
+    [
+        "quota-exhausted",
+        "not-in-cache",
+        "state-unavailable",
+        "audit-unavailable",
+        "upstream-unavailable",
+        "no-upstream-key",
+    ],
 )
 def test_what_trying_again_at_once_would_only_make_worse_is_not_tried_again_by_the_sdk(slug: str) -> None:
     (kind,) = (kind for kind in PROBLEM_TYPES if kind.slug == slug)

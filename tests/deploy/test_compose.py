@@ -108,7 +108,8 @@ def test_the_gateway_accepts_the_settings_that_its_container_gives_it(secrets: P
 
 
 def test_calls_under_way_may_end_before_a_container_or_service_is_killed() -> None:
-    drain = Settings().listen.drain_s
+    listen = Settings().listen
+    drain = listen.lame_duck_s + listen.drain_s
     assert int(SERVICES["gateway"]["stop_grace_period"].removesuffix("s")) > drain
     assert int(unit()["Service"]["TimeoutStopSec"]) > drain
 

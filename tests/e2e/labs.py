@@ -36,7 +36,7 @@ class Sandbox:
 class Lab:
     """`esm-gateway serve` on embedded stores of its own, and the command line beside it."""
 
-    def __init__(self, directory: Path, upstream: str) -> None:
+    def __init__(self, directory: Path, upstream: str, lame_duck_s: float = 0.0) -> None:
         directory.mkdir()
         self.directory, self.url = directory, f"http://127.0.0.1:{free_port()}"
         (directory / "upstream-key").touch(0o600)
@@ -44,6 +44,7 @@ class Lab:
         self.config = directory / "gateway.toml"
         self.config.write_text(
             f'data_dir = "data"\n[listen]\nport = {self.url.rpartition(":")[2]}\nmetrics_port = 0\nworkers = 2\n'
+            f"lame_duck_s = {lame_duck_s}\n"
             f'[upstream]\nurl = "{upstream}"\nretries = 0\n[[upstream.keys]]\nid = "lab"\nfile = "upstream-key"\n'
         )
 

@@ -103,9 +103,9 @@ def test_another_secret_under_the_same_public_id_opens_nothing_before_or_after_t
     [
         (None, "missing"),
         ("", "missing"),
-        ("Bearer", "malformed"),
-        (KEY.text, "malformed"),
-        (f"Basic {KEY.text}", "malformed"),
+        ("Bearer", "missing"),
+        (KEY.text, "scheme"),
+        (f"Basic {KEY.text}", "scheme"),
         (f"Bearer {KEY.text[:-1]}", "malformed"),
         (f"Bearer {KEY.text[:-1]}{'1' if KEY.text[-1] != '1' else '2'}", "malformed"),
         (f"Bearer {KEY.text} {KEY.text}", "malformed"),
@@ -224,3 +224,52 @@ def test_a_flood_of_made_up_keys_pushes_no_known_key_out() -> None:
         assert "directory.find" not in harness.memory.effects()
 
     asyncio.run(act())
+
+
+@pytest.mark.parametrize(
+    "authorization, counted, error, word",
+    [
+        (None, "missing", False, "Send your virtual key"),
+        ("", "missing", False, "Send your virtual key"),
+        ("Bearer", "missing", False, "Send your virtual key"),
+        ("Bearer  ", "missing", False, "Send your virtual key"),
+        ("Basic YWRhOnNlY3JldA==", "scheme", False, "no user name with a password"),
+        ("basic YWRhOnNlY3JldA==", "scheme", False, "no user name with a password"),
+        ("Digest username=ada", "scheme", False, "Only the scheme Bearer"),
+        (KEY.text, "scheme", False, "no key alone"),
+        ("Bearer esmgw_abc", "malformed", True, "not a whole virtual key"),
+        (f"Bearer {KEY.text[:-1]}", "malformed", True, "a letter lost"),
+        (f"Bearer {KEY.text}, Bearer {KEY.text}", "malformed", True, "not a whole virtual key"),
+        (f"Bearer {TWIN.text}", "unknown", True, ""),
+    ],
+)
+def test_a_refusal_says_what_to_send_and_calls_a_token_invalid_only_where_one_was_sent(
+    authorization: str | None, counted: str, error: bool, word: str
+) -> None:
+    """RFC 6750 section 3.1: no error code without a bearer token."""
+    gate = Gate()
+    refusal = refused(gate, authorization)
+    challenge = 'Bearer realm="esm-gateway"' + (', error="invalid_token"' if error else "")
+    assert refusal.headers == {"WWW-Authenticate": challenge}
+    assert word in refusal.detail
+    assert KEY.text not in refusal.detail
+    assert gate.counted(counted) == 1
+
+
+@pytest.mark.parametrize("changes", [{"revoked": 1.0}, {"expires": 1.0}])
+def test_a_key_that_was_good_once_is_an_invalid_token_too(changes: dict[str, float]) -> None:
+    gate = Gate(**changes)
+    for _ in range(2):
+        assert refused(gate, BEARER).headers["WWW-Authenticate"].endswith('error="invalid_token"')
+
+
+def refused(gate: Gate, authorization: str | None) -> Problem:
+    outcome: list[Problem] = []
+
+    async def act(_: BackgroundTasks) -> None:
+        with pytest.raises(Problem) as refusal:
+            await gate.authenticator.authenticate(authorization)
+        outcome.append(refusal.value)
+
+    gate.parts.play(act)
+    return outcome[0]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from math import floor
 from typing import Any
 
 import orjson
@@ -29,11 +30,12 @@ def run(play: Callable[[Harness], Awaitable[None]], **harness: Any) -> None:
         ("max-age=60", 61, False),
         ('Max-Age="60"', 61, False),
         ("max-age=0", 1, False),
-        ("max-age=abc", 999, True),
+        ("max-foo=abc", 999, True),
         ("min-fresh=400", 600, True),
         ("min-fresh=400", 601, False),
         ("max-age=700, min-fresh=400", 650, False),
         ("max-stale", 1400, True),
+        ("max-stale", 1000.3, True),
         ("max-stale=100", 1100, True),
         ("max-stale=100", 1101, False),
         ("max-stale=100, max-age=1050", 1060, False),
@@ -51,10 +53,16 @@ def test_ages_that_were_asked_for_are_honoured(control: str, age: float, hit: bo
         assert harness.sent() == (1 if hit else 2)
         if hit:
             assert second.headers["Age"] == str(int(age))
-            assert status_of(second) == f"hit; ttl={int(1000 - age)}"
+            assert status_of(second) == f"hit; ttl={floor(1000 - age)}"
+            outcome = "hit" if age < 1000 else "stale"
+            assert harness.memory.access.lines[-1]["outcome"] == outcome
+            assert harness.memory.meter.counts[("esmgw_cache_results_total", "generate_tensor", outcome, "exact")] == 1
         else:
             assert second.headers["Age"] == "0"
-            assert status_of(second).startswith("fwd=")
+            fwd = "stale" if age >= 1000 and control != "max-stale=100, no-cache" else "request"
+            assert status_of(second) == f"fwd={fwd}; stored"
+            reason = "no-cache" if "no-cache" in control else fwd
+            assert harness.memory.meter.counts[("esmgw_cache_results_total", "generate_tensor", "miss", reason)] == 1
 
     run(play, settings=CACHE)
 
@@ -139,7 +147,7 @@ def test_only_if_cached_never_goes_upstream_whatever_else_is_asked(control: str)
         await harness.ask()
         await harness.later(5)
         response = await harness.ask(cache_control=f"only-if-cached, {control}")
-        assert (response.status, slug(response)) == (504, "not-in-cache")
+        assert (response.status, slug(response)) == (412, "not-in-cache")
         assert harness.sent() == 1
         assert serial(await harness.ask(cache_control="only-if-cached")) == serial(await harness.ask())
 
@@ -188,9 +196,10 @@ def test_a_directive_outside_the_key_s_scope_is_refused_by_its_name_and_costs_a_
     run(play)
 
 
-def test_a_directive_of_ours_without_sense_is_a_400() -> None:
+def test_a_directive_without_sense_is_a_400() -> None:
     async def play(harness: Harness) -> None:
-        for control in ("pool=a/b", "sample=0, pool=lab", "sample=2", "namespace=a b"):
+        ours = ("pool=a/b", "sample=0, pool=lab", "sample=2", "namespace=a b")
+        for control in (*ours, "max-age=1h", "max-age=-1", "max-age", "min-fresh=soon", "max-stale=", "no-cache;foo"):
             response = await harness.ask(cache_control=control)
             assert (response.status, slug(response)) == (400, "cache-control-invalid")
         assert harness.sent() == 0
@@ -250,3 +259,20 @@ def test_a_key_that_keeps_exact_answers_alone_gets_no_pinned_one_and_leaves_none
         assert serial(await harness.ask(**exact)) == serial(await harness.ask())
 
     run(play)
+
+
+@pytest.mark.parametrize(
+    "settings, told",
+    [({"cache": {"ttl_s": 1000.0}}, "max-stale: nothing stale is kept here"), (CACHE, "")],
+)
+def test_max_stale_says_in_the_answer_and_in_the_refusal_where_it_can_do_nothing(settings: Any, told: str) -> None:
+    async def play(harness: Harness) -> None:
+        for control in ("max-stale", "max-stale=10"):
+            response = await harness.ask({"num_steps": 1}, cache_control=f"no-cache, {control}")
+            assert (told in response.headers["Cache-Status"], status_of(response)) == (True, "fwd=request; stored")
+            response = await harness.ask(cache_control=f"only-if-cached, {control}")
+            assert (told in orjson.loads(response.body).get("detail", ""), slug(response)) == (True, "not-in-cache")
+        if not told:
+            assert "max-stale" not in response.body.decode()
+
+    run(play, settings=settings)

@@ -55,7 +55,7 @@ FAULTY: list[tuple[str, str, bytes | Mapping[str, Any], dict[str, str], int]] = 
     ("POST", PATH, {"potential_sequence_of_concern": True}, {}, 403),
     ("POST", PATH, GOOD, {"cache_control": "namespace=nothing"}, 404),
     ("POST", PATH, GOOD, {"cache_control": "sample=0, pool=lab"}, 400),
-    ("POST", PATH, GOOD, {"cache_control": "only-if-cached"}, 504),
+    ("POST", PATH, GOOD, {"cache_control": "only-if-cached"}, 412),
     ("POST", "/gateway/v1/explain", GOOD, {}, 200),
     ("POST", "/gateway/v1/explain", b"[]", {}, 400),
     ("GET", "/gateway/v1/receipts/nothing", b"", {}, 404),

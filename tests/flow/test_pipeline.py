@@ -118,7 +118,7 @@ def test_spent_units_are_a_403_that_costs_nothing_upstream() -> None:
         response = await harness.ask()
         assert (response.status, problem(response)) == (403, "quota-exhausted")
         assert "upstream.send" not in await harness.settled()
-        assert '"key-units";q=9;w=86400' in response.headers["RateLimit-Policy"]
+        assert '"key-units";q=9;qu="esmgw-units";w=86400' in response.headers["RateLimit-Policy"]
 
     run(play, limits=Limits(units_per_day=9))
 
@@ -316,7 +316,7 @@ def test_cache_control_of_the_request_is_honoured(control: str, second: str) -> 
 def test_only_if_cached_never_goes_upstream() -> None:
     async def play(harness: Harness) -> None:
         response = await harness.ask(cache_control="only-if-cached")
-        assert (response.status, problem(response)) == (504, "not-in-cache")
+        assert (response.status, problem(response)) == (412, "not-in-cache")
         assert "upstream.send" not in await harness.settled()
 
     run(play, limits=LIMITS)

@@ -184,7 +184,7 @@ def test_spent_units_are_a_403_at_once_that_says_what_is_left_and_until_when() -
             await reserve(reserver, who, units=16)
         assert (refused.value.type.status, refused.value.type.slug) == (403, "quota-exhausted")
         assert refused.value.detail == "The call costs 16 units; 15 of 25 are left until midnight UTC."
-        assert refused.value.headers["RateLimit-Policy"] == '"key-units";q=25;w=86400'
+        assert refused.value.headers["RateLimit-Policy"] == '"key-units";q=25;qu="esmgw-units";w=86400'
         until_midnight = 86_400 - int(parts.clock.now()) % 86_400
         assert refused.value.headers["Retry-After"] == str(until_midnight)
         assert refused.value.headers["RateLimit"] == f'"key-units";r=15;t={until_midnight}'

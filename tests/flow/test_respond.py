@@ -181,6 +181,7 @@ def test_a_fresh_answer_tells_how_it_came(
 ) -> None:
     parts = Parts()
     context = a_context(parts)
+    context.fwd = plan.why_forwarded(None, 0.0)
     source: FlightSource = "process" if collapsed else "computed"
     response = a_responder(parts, background_tasks()).computed(an_answer(), source, stored, plan, {}, context)
     assert (response.headers["Cache-Status"], context.cache, context.outcome) == (status, status, outcome)

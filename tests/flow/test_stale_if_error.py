@@ -89,7 +89,7 @@ def test_the_upstream_is_asked_again_as_soon_as_it_is_up() -> None:
         harness.memory.upstream.answer = answer
         second = await harness.ask()
         assert serial(second) != serial(first)
-        assert status_of(second) == "fwd=miss; stored"
+        assert status_of(second) == "fwd=stale; stored"
         assert serial(await harness.ask()) == serial(second)
 
     run(play)
@@ -163,6 +163,40 @@ def test_whoever_refuses_what_is_kept_or_the_upstream_gets_no_stand_in(control: 
         down(harness)
         await harness.later(1200)
         assert slug(await harness.ask(cache_control=control)) == problem
+
+    run(play)
+
+
+@pytest.mark.parametrize("outcome", [FAILED, UpstreamLoss("connect", sent=False, timed_out=False)])
+@pytest.mark.parametrize(
+    "control, age, answers",
+    [
+        ("max-age=1", 1200, ""),
+        ("max-age=5000", 1200, ""),
+        ("max-age=1", 900, ""),
+        ("min-fresh=2", 1200, ""),
+        ("min-fresh=200", 900, ""),
+        ("max-stale=0", 1200, ""),
+        ("max-stale=199", 1200, ""),
+        ("max-stale=201", 1200, "hit; ttl=-200"),
+        ("max-stale", 1200, "hit; ttl=-200"),
+        ("max-age=1300, max-stale", 1200, "hit; ttl=-200"),
+        ("max-age=1100, max-stale", 1200, ""),
+        ("pool=lab", 1200, "hit; ttl=-200"),
+    ],
+)
+def test_bounds_of_the_request_are_not_overruled_by_an_upstream_that_is_down(
+    control: str, age: float, answers: str, outcome: UpstreamReply | UpstreamLoss
+) -> None:
+    async def play(harness: Harness) -> None:
+        await harness.ask()
+        down(harness, outcome)
+        await harness.later(age)
+        response = await harness.ask(cache_control=control)
+        if answers:
+            assert status_of(response) == answers
+        else:
+            assert slug(response) in ("upstream-failed", "upstream-busy")
 
     run(play)
 

@@ -133,6 +133,24 @@ def test_a_bad_token_is_named_by_its_place_and_nothing_more(sdk: Client, product
     assert product.upstream_calls() == before
 
 
+@pytest.mark.parametrize(
+    "control, status, slug",
+    [("only-if-cached", 412, "not-in-cache"), ("max-age=1h", 400, "cache-control-invalid")],
+)
+def test_a_wish_of_the_cache_that_is_not_granted_is_told_at_once(
+    connect: Connect, product: Product, tape: Tape, control: str, status: int, slug: str
+) -> None:
+    """A 504, as RFC 9111 has it for only-if-cached, is tried again for 15 seconds by every release."""
+    before = product.upstream_calls()
+    asked = greedy("sequence")
+    asked.top_p = 0.8  # a call of this test's own
+    picky = connect(product.key)
+    picky.headers["Cache-Control"] = control
+    assert slug in refused(picky.generate(prompt("gfp", "sequence"), asked), status)
+    assert len(tape) == 1
+    assert product.upstream_calls() == before
+
+
 def test_nothing_left_to_generate_is_refused_before_it_costs(sdk: Client, product: Product) -> None:
     before = product.upstream_calls()
     whole = prompt("gfp", "structure")
