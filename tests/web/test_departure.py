@@ -19,6 +19,7 @@ from gateway.web.gateway_api import GatewayApi
 from gateway.web.health import pages
 from gateway.web.proxy import Proxy
 from gateway.web.server import Server
+from gateway.web.unsent_answers import UnsentAnswers
 from gateway.wiring.departure import Departure
 from tests.flow.harness import Harness
 from tests.web.test_bodies import MINE, SMALL, Sender, head
@@ -41,7 +42,9 @@ class Leaving:
         proxy = Proxy(
             flow.pipeline, GatewayApi(flow.explainer), flow.responder, health, memory.clock, memory.meter, 1000
         )
-        self.server = Server(proxy, table=self.table, max_body_bytes=2**20, keepalive_s=75.0, header_s=15.0)
+        unsent = UnsentAnswers(2**20, 1, memory.meter)
+        times = {"keepalive_s": 75.0, "header_s": 15.0}
+        self.server = Server(proxy, table=self.table, unsent=unsent, max_body_bytes=2**20, **times)
         self.runner = web.ServerRunner(self.server, handle_signals=False)
         self.tasks = BackgroundTasks(print)
         self.senders: list[Sender] = []
