@@ -21,6 +21,7 @@ class RequestContext:
         "problem",
         "queue_s",
         "request_id",
+        "state_lost",
         "store_s",
         "takes_zstd",
         "upstream_reason",
@@ -43,6 +44,8 @@ class RequestContext:
         self.queue_s = 0.0
         self.patient = True
         """Whether the caller may be kept waiting for an upstream that is down: not where a stale answer is at hand."""
+        self.state_lost = False
+        """Whether its rate was counted in this process, because the state store is away: then only hits are served."""
         self.upstream_reason = ""
         self.takes_zstd = False
         self.if_none_match: str | None = None

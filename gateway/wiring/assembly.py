@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 
 from gateway.core import sealing
 from gateway.core.breaker import Breaker
@@ -36,6 +37,7 @@ from gateway.flow.runtime import Runtime
 from gateway.flow.shared_cache import SharedCache
 from gateway.flow.single_flight import SingleFlight
 from gateway.flow.spot_check import SpotCheckBudget, SpotChecker
+from gateway.flow.store_status import StoreStatus
 from gateway.flow.upstream_queue import QueueConfig, UpstreamQueue
 from gateway.flow.wait_queue import WaitQueue
 from gateway.flow.waiting_limit import WaitingLimit
@@ -90,6 +92,7 @@ class Flow:
     places: UpstreamQueue
     stats: CacheStats
     holdings: Holdings
+    status: StoreStatus
 
 
 def key_pepper(master: bytes) -> bytes:
@@ -102,10 +105,14 @@ def assemble(adapters: Adapters, settings: Settings, master: bytes, upstream_key
     a, s, runtime, keys = adapters, settings, adapters.runtime, sealing_keys(master)
     local_cache = LocalCache(runtime.meter, s.cache.local_calls_bytes, s.cache.local_answers_bytes)
     authenticator = Authenticator(a.directory, runtime, key_pepper(master))
-    poller = InvalidationPoller(a.directory, a.purge_store, a.namespace_store, authenticator, local_cache, runtime)
+    status = StoreStatus(runtime, log.warning)
+    poller = InvalidationPoller(
+        a.directory, a.purge_store, a.namespace_store, authenticator, local_cache, runtime, status
+    )
     waiting = WaitingLimit(runtime.meter, s.admission.max_waiting, s.admission.max_waiting_per_user)
     queue = WaitQueue(runtime, s.admission.max_wait_s, waiting)
-    admission = Admission(a.ledger, s.limits.limit_config(), queue, runtime, s.admission.max_wait_s)
+    state_lost = partial(status.is_lost, "state")
+    admission = Admission(a.ledger, s.limits.limit_config(), queue, runtime, s.admission.max_wait_s, state_lost)
     reserver = Reserver(a.ledger, s.limits.limit_config(), queue, runtime, s.admission.reservation_lease_s)
     asked = policies(s.policy.model_dump())
     enforcer = PolicyEnforcer(a.audit, asked, runtime)
@@ -134,7 +141,7 @@ def assemble(adapters: Adapters, settings: Settings, master: bytes, upstream_key
     pipeline = Pipeline(authenticator, parser, enforcer, planner, admission, lookup, computation, responder)
     explainer = Explainer(authenticator, admission, parser, asked, planner, renderer, s.cache.max_entry_bytes, runtime)
     holdings = _holdings(local_cache, authenticator, caller_warnings, checker, flights, admission, enforcer, runtime)
-    return Flow(pipeline, responder, explainer, renderer, enforcer, poller, admission, places, stats, holdings)
+    return Flow(pipeline, responder, explainer, renderer, enforcer, poller, admission, places, stats, holdings, status)
 
 
 def _holdings(
