@@ -62,7 +62,7 @@ def _secret(file: Path | None) -> str | None:
 
 
 async def preflight_stores(settings: Settings, report: Callable[[str], None]) -> None:
-    """Raises SetupError for an unsuitable store. Warnings, and why a store does not answer yet, are only reported."""
+    """Raises SetupError for an unsuitable store. Warnings, and why a store cannot be used yet, are only reported."""
     async with AsyncExitStack() as stack:
         for role in STORE_NAMES:
             probe = RedisProbe(await client(settings, role, stack), role)
@@ -73,7 +73,7 @@ async def preflight_stores(settings: Settings, report: Callable[[str], None]) ->
             except StoreUnavailable as lost:
                 if lost.fault == "unsuitable":
                     raise SetupError(f"{lost.detail}.") from None
-                report(f"the {role} store does not answer yet ({lost.fault}): {words_of(lost)}")
+                report(f"the {role} store cannot be used yet ({lost.fault}): {words_of(lost)}")
 
 
 def words_of(lost: StoreUnavailable) -> str:

@@ -1,4 +1,4 @@
-"""Which server the Sentinels name: asked at once, the newest configuration counts, and one that hangs holds up nobody."""
+"""Which server the Sentinels name: asked at once, the newest configuration counts, one that hangs holds up nobody."""
 
 import asyncio
 import os
@@ -260,7 +260,7 @@ def test_after_a_failover_the_new_primary_is_used_and_the_old_one_never_again(tm
 
     async def replicas(group: Sentinels) -> bool:
         return bool(group.servers[0].say("INFO", "replication")["connected_slaves"] == 2) and all(
-            sentinel.say("SENTINEL", "MASTERS")["esm"]["num-other-sentinels"] == 2 for sentinel in group.sentinels
+            sentinel.say("SENTINEL MASTERS")["esm"]["num-other-sentinels"] == 2 for sentinel in group.sentinels
         )
 
     with sentinels(tmp_path / "group") as group:
