@@ -44,6 +44,10 @@ class StoreStatus:
         """Whether it cannot be used, as far as this worker knows."""
         return store in self._losses
 
+    def state_lost(self) -> bool:
+        """Whether the state store cannot be used."""
+        return "state" in self._losses
+
     def fault(self, store: StoreName) -> StoreFault | None:
         """Why it cannot be used."""
         loss = self._losses.get(store)

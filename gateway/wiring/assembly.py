@@ -2,7 +2,6 @@
 
 import logging
 from dataclasses import dataclass
-from functools import partial
 
 from gateway.core import sealing
 from gateway.core.breaker import Breaker
@@ -105,23 +104,21 @@ def assemble(adapters: Adapters, settings: Settings, master: bytes, upstream_key
     a, s, runtime, keys = adapters, settings, adapters.runtime, sealing_keys(master)
     local_cache = LocalCache(runtime.meter, s.cache.local_calls_bytes, s.cache.local_answers_bytes)
     authenticator = Authenticator(a.directory, runtime, key_pepper(master))
-    status = StoreStatus(runtime, log.warning)
+    known = StoreStatus(runtime, log.warning)
     poller = InvalidationPoller(
-        a.directory, a.purge_store, a.namespace_store, authenticator, local_cache, runtime, status
+        a.directory, a.purge_store, a.namespace_store, authenticator, local_cache, runtime, known
     )
     waiting = WaitingLimit(runtime.meter, s.admission.max_waiting, s.admission.max_waiting_per_user)
     queue = WaitQueue(runtime, s.admission.max_wait_s, waiting)
-    state_lost = partial(status.is_lost, "state")
-    admission = Admission(a.ledger, s.limits.limit_config(), queue, runtime, s.admission.max_wait_s, state_lost)
+    admission = Admission(a.ledger, s.limits.limit_config(), queue, runtime, s.admission.max_wait_s, known.state_lost)
     reserver = Reserver(a.ledger, s.limits.limit_config(), queue, runtime, s.admission.reservation_lease_s)
     asked = policies(s.policy.model_dump())
     enforcer = PolicyEnforcer(a.audit, asked, runtime)
-    request = s.request
     bodies = BodyBudget(
-        request.bodies_bytes, request.user_bodies_bytes, s.admission.max_waiting_per_user, runtime.meter
+        s.request.bodies_bytes, s.request.user_bodies_bytes, s.admission.max_waiting_per_user, runtime.meter
     )
     reader = ReaderQueue(a.reader, runtime.meter)
-    parser = RequestParser(local_cache, parse_config(s), request.max_body_bytes, bodies, reader)
+    parser = RequestParser(local_cache, parse_config(s), s.request.max_body_bytes, bodies, reader)
     planner = Planner(poller, local_cache, cache_config(s, master))
     breaker = Breaker(s.breaker.failures, s.breaker.open_s)
     places = UpstreamQueue(upstream_keys, breaker, _queue_config(s), waiting, runtime, log.warning)
@@ -141,7 +138,7 @@ def assemble(adapters: Adapters, settings: Settings, master: bytes, upstream_key
     pipeline = Pipeline(authenticator, parser, enforcer, planner, admission, lookup, computation, responder)
     explainer = Explainer(authenticator, admission, parser, asked, planner, renderer, s.cache.max_entry_bytes, runtime)
     holdings = _holdings(local_cache, authenticator, caller_warnings, checker, flights, admission, enforcer, runtime)
-    return Flow(pipeline, responder, explainer, renderer, enforcer, poller, admission, places, stats, holdings, status)
+    return Flow(pipeline, responder, explainer, renderer, enforcer, poller, admission, places, stats, holdings, known)
 
 
 def _holdings(

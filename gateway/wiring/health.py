@@ -10,12 +10,15 @@ from typing import Any
 from gateway.adapters.descriptors import Descriptors
 from gateway.adapters.disk_room import DiskRoom
 from gateway.adapters.embedded_store import is_embedded
+from gateway.adapters.redis_connect import RedisStore
+from gateway.adapters.redis_probe import RedisProbe
 from gateway.adapters.redis_purges import PATIENT_DEADLINES
 from gateway.core.store_faults import StoreName
 from gateway.flow.invalidation_poller import InvalidationPoller
 from gateway.flow.readiness import Readiness
 from gateway.flow.runtime import BackgroundLoops, Runtime
 from gateway.flow.store_monitor import StoreMonitor
+from gateway.flow.store_status import StoreStatus
 from gateway.ports import StoreProbe
 from gateway.settings import Settings
 from gateway.wiring.assembly import Flow
@@ -32,6 +35,12 @@ class WorkerHealth:
     ready: Readiness
     descriptors: Descriptors
     loops: tuple[Loop, ...]
+
+
+def watched(state: RedisStore, cache: RedisStore, status: StoreStatus) -> Mapping[StoreName, StoreProbe]:
+    """Probes of both stores, whose failed operations `status` hears of."""
+    state.on_fault, cache.on_fault = partial(status.refused, "state"), partial(status.refused, "cache")
+    return {"state": RedisProbe(state, "state"), "cache": RedisProbe(cache, "cache")}
 
 
 def worker_health(

@@ -21,7 +21,6 @@ from gateway.adapters.redis_cache import RedisCache
 from gateway.adapters.redis_directory import RedisDirectory
 from gateway.adapters.redis_ledger import RedisLedger
 from gateway.adapters.redis_namespaces import RedisNamespaces
-from gateway.adapters.redis_probe import RedisProbe
 from gateway.adapters.redis_purges import RedisPurges
 from gateway.adapters.redis_throttle import RedisThrottle
 from gateway.adapters.upstream_http import HttpUpstream
@@ -37,7 +36,7 @@ from gateway.web.health import pages
 from gateway.web.proxy import Proxy
 from gateway.web.server import Server
 from gateway.wiring.assembly import Adapters, Flow, assemble
-from gateway.wiring.health import worker_health
+from gateway.wiring.health import watched, worker_health
 from gateway.wiring.reader import reader_process
 from gateway.wiring.stores import clients, open_audit
 
@@ -90,12 +89,7 @@ async def run_worker(
         )
         keys = [UpstreamKey(key.id, read_secret(key.file).decode(), key.concern) for key in settings.upstream.keys]
         flow = assemble(adapters, settings, master, keys)
-        state.on_fault, cache.on_fault = partial(flow.status.refused, "state"), partial(flow.status.refused, "cache")
-        probes: dict[StoreName, StoreProbe] = {
-            "state": RedisProbe(state, "state"),
-            "cache": RedisProbe(cache, "cache"),
-        }
-        await _serve(settings, adapters, flow, probes, sockets, on_ready, stop)
+        await _serve(settings, adapters, flow, watched(state, cache, flow.status), sockets, on_ready, stop)
 
 
 async def _serve(
@@ -119,19 +113,16 @@ async def _serve(
         ("holdings", flow.holdings.forever),
     ]
     health = worker_health(settings, flow, background, probes, adapters.runtime)
-    loops += health.loops
     api, pace = GatewayApi(flow.explainer), settings.request.body_pace
     proxy = Proxy(flow.pipeline, api, flow.responder, pages(health.ready), clock, meter, pace)
     server = _server(settings, proxy, meter)
     loops.append(("connections", partial(_keep_room, server.table, health.descriptors, clock)))
-    for name, loop in loops:
+    for name, loop in (*loops, *health.loops):
         background.keep(name, loop)
     runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=settings.listen.drain_s)
     await runner.setup()
     for listener in sockets:
-        # asyncio accepts as many at once as its backlog says, before any of them counts; the kernel's own is set after.
-        await web.SockSite(runner, listener, backlog=ACCEPTED_AT_ONCE).start()
-        listener.listen(BACKLOG)
+        await _listen(runner, listener)
     _collect_less()
     health.ready.started()
     on_ready()
@@ -141,6 +132,12 @@ async def _serve(
     await background.stop()
     await flow.admission.close()
     await flow.policy.close()
+
+
+async def _listen(runner: web.ServerRunner, listener: socket.socket) -> None:
+    """asyncio accepts as many at once as its backlog says, before any of them counts; the kernel's own is set after."""
+    await web.SockSite(runner, listener, backlog=ACCEPTED_AT_ONCE).start()
+    listener.listen(BACKLOG)
 
 
 def _server(settings: Settings, proxy: Proxy, meter: Meter) -> Server:

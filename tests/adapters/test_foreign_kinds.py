@@ -63,20 +63,7 @@ class Adapters:
         ledger, throttle = RedisLedger(store, prefix=prefix), RedisThrottle(store, prefix=prefix)
         heads = RedisAuditHead(store, SEALING, clock, meter, prefix=prefix)
         spaces = RedisNamespaces(store, SEALING, clock, meter, 2**20, prefix=prefix)
-        self.reading: Mapping[str, Operation] = {
-            "usage": lambda: ledger.usage("ada", LIMITS),
-            "get": lambda: cache.get("here"),
-            "purge_state": purges.purge_state,
-            "find": lambda: directory.find("k1"),
-            "epoch": directory.epoch,
-            "keys": directory.keys,
-            "approvals": lambda: directory.approvals("ada"),
-            "head": lambda: heads.get("chain"),
-            "namespaces": spaces.namespaces,
-            "entry": lambda: spaces.get("paper", "key"),
-            "page": lambda: spaces.page("paper"),
-            "contents": lambda: spaces.contents("paper"),
-        }
+        self.reading = self._reading(directory, ledger, heads, spaces, cache, purges)
         self.writing: Mapping[str, Operation] = {
             "charge_rate": lambda: ledger.charge_rate("ada", RATE, 4),
             "return_rate": lambda: ledger.return_rate("ada", RATE, 1),
@@ -100,7 +87,37 @@ class Adapters:
             "create": lambda: spaces.create(Namespace("paper", 1.0, None, "")),
             "record": lambda: spaces.put("paper", "key", b"entry"),
         }
-        self.last: Mapping[str, Operation] = {
+        self.last: Mapping[str, Operation] = self._last(spaces, cache)
+
+    @staticmethod
+    def _reading(
+        directory: RedisDirectory,
+        ledger: RedisLedger,
+        heads: RedisAuditHead,
+        spaces: RedisNamespaces,
+        cache: RedisCache,
+        purges: RedisPurges,
+    ) -> Mapping[str, Operation]:
+        """Those that change nothing."""
+        return {
+            "usage": lambda: ledger.usage("ada", LIMITS),
+            "get": lambda: cache.get("here"),
+            "purge_state": purges.purge_state,
+            "find": lambda: directory.find("k1"),
+            "epoch": directory.epoch,
+            "keys": directory.keys,
+            "approvals": lambda: directory.approvals("ada"),
+            "head": lambda: heads.get("chain"),
+            "namespaces": spaces.namespaces,
+            "entry": lambda: spaces.get("paper", "key"),
+            "page": lambda: spaces.page("paper"),
+            "contents": lambda: spaces.contents("paper"),
+        }
+
+    @staticmethod
+    def _last(spaces: RedisNamespaces, cache: RedisCache) -> Mapping[str, Operation]:
+        """Those that take away what others have made."""
+        return {
             "freeze": lambda: spaces.freeze("paper", 2.0),
             "remove": lambda: spaces.remove("paper", "key"),
             "empty": lambda: spaces.empty("paper"),
