@@ -163,17 +163,17 @@ class RedisStore:
 
     async def follow_primary(self) -> None:
         """Ask the Sentinels who the primary is, and leave one that is it no longer. StoreUnavailable without answer."""
-        pool = None if self._cluster is not None else self.client.connection_pool
+        pool = None if isinstance(self.client, RedisCluster) else self.client.connection_pool
         if isinstance(pool, SentinelConnectionPool):
             try:
-                await pool.get_master_address()
+                await pool.get_master_address()  # type: ignore[no-untyped-call]  # redis-py has not typed it
             except CLIENT_ERRORS as error:
                 raise self._unavailable("sentinels", error) from error
 
     async def reconnect(self) -> None:
         """Close all connections: the next command finds the server, and checks it, anew."""
-        if self._cluster is not None:
-            for node in self._cluster.get_nodes():
+        if isinstance(self.client, RedisCluster):
+            for node in self.client.get_nodes():
                 await node.disconnect()
         else:
             await self.client.connection_pool.disconnect(inuse_connections=True)

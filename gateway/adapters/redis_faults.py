@@ -74,7 +74,7 @@ BY_WORDS: tuple[tuple[str, StoreFault], ...] = (
     ("attempt to ", "foreign"),  # Lua's arithmetic on what is no number
     ("Slot ", "cluster"),
 )
-# Only where nothing on the way to the cause says more.
+# Only where nothing on the way to the cause says more; the one nearest to the cause.
 WRAPPERS: tuple[tuple[type[BaseException], StoreFault], ...] = (
     (MasterNotFoundError, "no_primary"),
     (redis_errors.RedisClusterException, "cluster"),
@@ -92,7 +92,7 @@ def fault_of(error: BaseException) -> StoreFault:
     known = next((fault for fault in map(_fault, chain) if fault is not None), None)
     if known is not None:
         return known
-    return next((fault for each in chain for kind, fault in WRAPPERS if isinstance(each, kind)), "error")
+    return next((fault for each in reversed(chain) for kind, fault in WRAPPERS if isinstance(each, kind)), "error")
 
 
 def fault_of_reply(text: str) -> StoreFault:
@@ -110,8 +110,8 @@ def _fault(error: BaseException) -> StoreFault | None:
         return "unsuitable"
     if isinstance(error, ssl.SSLCertVerificationError) and error.verify_message.lower().find("mismatch") >= 0:
         return "tls_name"  # of a host name or an IP address (X509_V_ERR_HOSTNAME_MISMATCH and its siblings)
-    if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) and error.errno in BY_ERRNO:
-        return BY_ERRNO[error.errno]
+    if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) and (error.errno or 0) in BY_ERRNO:
+        return BY_ERRNO[error.errno or 0]
     named = next((fault for kind, fault in BY_TYPE if isinstance(error, kind)), None)
     return named if named is not None or not isinstance(error, redis_errors.RedisError) else _worded(str(error))
 

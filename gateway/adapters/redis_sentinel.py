@@ -29,11 +29,13 @@ PATIENCE_S = 0.5
 FRESH_S = 0.25
 
 
-class SentinelGroup(Sentinel):  # type: ignore[misc]  # redis-py has not typed it
+class SentinelGroup(Sentinel):
     """The Sentinels of one service."""
 
     def __init__(self, address: StoreAddress, password: str | None) -> None:
-        super().__init__(list(address.hosts), sentinel_kwargs=sentinel_options(address, password))
+        super().__init__(  # type: ignore[no-untyped-call]  # redis-py has not typed it
+            list(address.hosts), sentinel_kwargs=sentinel_options(address, password)
+        )
         self._asking: asyncio.Task[Found] | None = None
         self._found: Found | None = None
         self._found_at = float("-inf")
@@ -90,8 +92,8 @@ def sentinel_options(address: StoreAddress, password: str | None) -> dict[str, A
 
 async def _state_of(sentinel: Redis, service: str) -> Mapping[str, Any] | None:
     """What a Sentinel says of the service, or None where it knows no primary that is up."""
-    masters: Mapping[str, Mapping[str, Any]] = await sentinel.sentinel_masters()  # type: ignore[no-untyped-call]
-    state = masters.get(service)
+    masters: Any = await sentinel.sentinel_masters()
+    state: Mapping[str, Any] | None = masters.get(service)
     if state is None or not state["is_master"] or state["is_sdown"] or state["is_odown"]:
         return None
     return state

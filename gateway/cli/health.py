@@ -36,7 +36,8 @@ def read_readyz(url: str, timeout_s: float) -> tuple[int, list[str], list[str]]:
         connection.request("GET", "/readyz")
         answer = connection.getresponse()
         parts = json.loads(answer.read(65_536))
-        return answer.status, *([str(name) for name in parts.get(part, ())] for part in ("faults", "degraded"))
+        faults, degraded = ([str(name) for name in parts.get(part, ())] for part in ("faults", "degraded"))
+        return answer.status, faults, degraded
     except (OSError, http.client.HTTPException, ValueError, AttributeError, TypeError):
         raise CommandError(f"No gateway answers at {url}.") from None
     finally:

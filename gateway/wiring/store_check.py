@@ -31,7 +31,8 @@ async def check_stores(settings: Settings) -> list[StoreReport]:
 
 
 async def _checked(store: RedisStore, role: StoreName) -> StoreReport:
-    probe, warnings = RedisProbe(store, role), ()
+    probe = RedisProbe(store, role)
+    warnings: tuple[str, ...] = ()
     try:
         warnings = tuple(await probe.check())
         await probe.try_change()

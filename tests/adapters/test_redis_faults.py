@@ -73,7 +73,6 @@ def test_one_that_takes_connections_and_says_nothing() -> None:
         (b"-MASTERDOWN Link with MASTER is down\r\n", "cluster"),
         (b"-DENIED Redis is running in protected mode\r\n", "authentication"),
         (b"-ERR something new\r\n", "error"),
-        (b"*1\r\n$1\r\nx", "timeout"),
     ],
 )
 def test_one_that_says_something_else(said: bytes, fault: str) -> None:

@@ -51,7 +51,7 @@ def primary(port: int, epoch: int = 0, **changes: Any) -> Mapping[str, Any]:
 
 def with_group(said: list[Mapping[str, Any] | Exception | None], story: Callable[[Any], Awaitable[None]]) -> None:
     async def whole() -> None:
-        group = SentinelGroup(parse_address(f"redis+sentinel://{HOSTS}/esm"), None)
+        group: Any = SentinelGroup(parse_address(f"redis+sentinel://{HOSTS}/esm"), None)
         group.sentinels = [Said(each) for each in said]
         try:
             await story(group)

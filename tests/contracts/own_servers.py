@@ -62,7 +62,7 @@ class OwnServer:
         """One command, by a client of the test's own."""
         once: Any = {"protocol": 2, "retry": Retry(NoBackoff(), 0), **login}
         with Redis(port=self.port, decode_responses=True, **once) as client:
-            return client.execute_command(*words)  # type: ignore[no-untyped-call]
+            return client.execute_command(*words)
 
     def _answers(self) -> bool:
         assert self.process is not None

@@ -68,7 +68,7 @@ def test_what_is_known_of_the_server_is_said_in_place_of_general_words_and_warni
 def test_a_restart_that_passes_through_several_reasons_is_still_two_lines() -> None:
     watch = Watch()
     for fault in ("disconnected", "refused", "refused", "loading"):
-        watch.status.failed("state", fault)  # type: ignore[arg-type]
+        watch.status.failed("state", fault)
         watch.parts.clock.advance(0.5)
     watch.status.answered("state")
     assert len(watch.said) == 2
