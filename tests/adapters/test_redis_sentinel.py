@@ -172,7 +172,7 @@ def test_sentinels_with_a_password(closed: Sentinels, query: str, password: str 
 
 def test_the_documented_rights_at_a_sentinel_suffice_and_each_is_needed(closed: Sentinels) -> None:
     page = (Path(__file__).resolve().parents[2] / "docs" / "operating.md").read_text("utf-8")
-    assert f"ACL SETUSER esm-gateway on >PASSWORD {SENTINEL_ACL}" in page
+    assert f"ACL SETUSER gateway on >PASSWORD {SENTINEL_ACL}" in page
     for sentinel in closed.sentinels:
         sentinel.say("ACL", "SETUSER", "less", "on", ">lesspw", "-@all", password="sentinelpw")
     assert ask(f"redis+sentinel://{closed.hosts}/esm?sentinel_user=less", "lesspw") == "permission"
