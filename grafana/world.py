@@ -18,6 +18,8 @@ from gateway.core.metrics import (
     LOCAL_CACHE_BYTES,
     POLICY,
     STORE_ERRORS,
+    STORE_LOST,
+    STORE_UNUSABLE,
     UPSTREAM_KEYS,
     UPSTREAM_REQUESTS,
 )
@@ -85,6 +87,11 @@ def stores_and_memory() -> Panels:
         lines(
             Words("Store errors", "Failed operations per second. State store: 503. Cache store: bypass.", "ops"),
             Line(rate(STORE_ERRORS, by=("store", "operation")), "{{store}}: {{operation}}"),
+        ),
+        lines(
+            Words("Stores lost", "Losses in 5 minutes by reason, and 1 while a store cannot be used.", "short"),
+            Line(increase(STORE_LOST, by=("store", "reason")), "{{store}}: {{reason}}"),
+            Line(now(STORE_UNUSABLE, by=("store",), fold="max"), "{{store}} cannot be used"),
         ),
         lines(
             Words("Store latency", "Time that requests spent waiting for the two stores.", "s"),

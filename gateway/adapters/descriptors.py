@@ -35,6 +35,17 @@ def none_left() -> bool:
     return False
 
 
+class Descriptors:
+    """Whether there were none left at the last look."""
+
+    def __init__(self) -> None:
+        self.none_left = False
+
+    def look(self) -> bool:
+        self.none_left = none_left()
+        return self.none_left
+
+
 def left_for_callers(reserve: int) -> int:
     """What the reserve leaves, and at least half: under a low limit not everybody can have what they may need."""
     limit = soft_limit()

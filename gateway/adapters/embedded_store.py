@@ -29,9 +29,7 @@ from gateway.adapters.process_exit import wait_for_exit
 
 Role = Literal["state", "cache"]
 
-READY_S = 60.0
-STOP_S = 10.0
-LOG_BYTES = 1_000_000
+READY_S, STOP_S, LOG_BYTES = 60.0, 10.0, 1_000_000
 # sun_path holds 108 bytes on Linux and 104 on macOS, one of them the end mark (unix(7)).
 SOCKET_PATH_BYTES = 103
 
@@ -52,13 +50,17 @@ async def open_store(directory: Path, role: Role, *, maxmemory_mb: int = 0) -> "
     return store
 
 
+def is_embedded(directory: Path, role: Role, url: str) -> bool:
+    """Whether this URL is that of the server of `directory`/`role`."""
+    return url == f"unix://{quote(str(_recorded_socket(directory.absolute() / role)))}"
+
+
 class EmbeddedStore:
     """A server that this process uses, restarts when it has died, and stops as its last user."""
 
     def __init__(self, home: Path, role: Role, maxmemory_mb: int, users: int) -> None:
         self.role: Role = role
-        self.pid = 0
-        self.adopted = False
+        self.pid, self.adopted = 0, False
         self.log = home / "server.log"
         self._home = home
         self._maxmemory_mb = maxmemory_mb

@@ -36,6 +36,7 @@ from gateway.core.metrics import (
     CACHE_STORE_KEYS,
     METRICS,
     SECONDS,
+    STORE_UNUSABLE,
     UPSTREAM_KEYS,
     Metric,
 )
@@ -53,6 +54,7 @@ MERGE_BY = {
     (BUILD_INFO.name,): max,
     (CACHE_STORE_BYTES.name,): max,
     (CACHE_STORE_KEYS.name,): max,
+    (STORE_UNUSABLE.name,): max,
     (UPSTREAM_KEYS.name, "ready"): min,
     (UPSTREAM_KEYS.name, "cooling_down"): max,
     (UPSTREAM_KEYS.name, "disabled"): max,

@@ -6,6 +6,8 @@ none: without quotas and keys no request can be served, so it is always asked.
 
 from collections.abc import Callable
 
+from gateway.core.store_faults import StoreFault
+
 # Failures among successes show a busy store; it counts as lost only after this long without a success.
 SILENCE_S = 0.25
 FIRST_OPEN_S = 0.5
@@ -13,9 +15,12 @@ MAX_OPEN_S = 5.0
 
 
 class StoreBreaker:
-    """Call `admits()` before an operation, and `succeeded()`, `failed()` or `abandoned()` after it."""
+    """Call `admits()` before an operation, and `succeeded()`, `failed()` or `abandoned()` after it.
 
-    __slots__ = ("_last_success", "_monotonic", "_open_s", "_open_until", "_probing")
+    `fault` is why the last one failed.
+    """
+
+    __slots__ = ("_last_success", "_monotonic", "_open_s", "_open_until", "_probing", "fault")
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
@@ -23,6 +28,7 @@ class StoreBreaker:
         self._open_until = 0.0
         self._probing = False
         self._last_success = float("-inf")
+        self.fault: StoreFault = "timeout"
 
     def __repr__(self) -> str:
         return f"<StoreBreaker {'open' if self._open_s else 'closed'}>"
@@ -40,8 +46,9 @@ class StoreBreaker:
         self._open_s = 0.0
         self._probing = False
 
-    def failed(self) -> None:
+    def failed(self, fault: StoreFault = "timeout") -> None:
         now = self._monotonic()
+        self.fault = fault
         if not self._open_s and now - self._last_success < SILENCE_S:
             return
         if self._open_s and not self._probing and now < self._open_until:

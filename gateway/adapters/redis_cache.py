@@ -46,7 +46,12 @@ class RedisCache:
         self._store_and_publish = load_script("store_and_publish")
 
     async def get(self, cache_key: str) -> bytes | None:
-        blob: bytes | None = await self._guarded("get", self._store.call("get", "GET", self._entry_key(cache_key)))
+        try:
+            blob: bytes | None = await self._guarded("get", self._store.call("get", "GET", self._entry_key(cache_key)))
+        except StoreUnavailable as lost:
+            if lost.fault != "foreign":
+                raise
+            return b""  # what is no text there cannot be unsealed either, and is deleted like other foreign entries
         return blob
 
     async def put(
@@ -112,11 +117,14 @@ class RedisCache:
     async def _guarded(self, operation: str, call: Coroutine[Any, Any, T]) -> T:
         if not self._breaker.admits():
             call.close()
-            raise StoreUnavailable(operation)
+            raise StoreUnavailable(operation, self._breaker.fault)
         try:
             answer = await call
-        except StoreUnavailable:
-            self._breaker.failed()
+        except StoreUnavailable as lost:
+            if lost.fault == "foreign":
+                self._breaker.succeeded()  # it has answered: an odd value under one key says nothing about others
+            else:
+                self._breaker.failed(lost.fault)
             raise
         except BaseException:
             self._breaker.abandoned()

@@ -7,24 +7,29 @@ decided elsewhere.
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha1
 from importlib import resources
+from math import isfinite
 from typing import Any
 
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.client import PubSub
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
+from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError
 
+from gateway.adapters.redis_faults import detail_of, fault_of
 from gateway.adapters.redis_pipelining import AutoPipeline
+from gateway.adapters.redis_preflight import ServerCheck
 from gateway.adapters.redis_pubsub import CLIENT_ERRORS, PubSubClient
+from gateway.adapters.redis_sentinel import SentinelGroup
 from gateway.adapters.redis_url import StoreAddress, parse_address
+from gateway.core.store_faults import StoreFault, StoreName
 from gateway.ports import StoreUnavailable
 
 # For a cluster's client to fetch the topology again, in the background of any number of operations.
@@ -49,22 +54,36 @@ def load_script(name: str) -> Script:
 
 
 def connect(
-    url: str, *, timeout_s: float, name: str, password: str | None = None, max_connections: int = 64
+    url: str,
+    *,
+    timeout_s: float,
+    name: str,
+    password: str | None = None,
+    sentinel_password: str | None = None,
+    role: StoreName | None = None,
+    max_connections: int = 64,
 ) -> "RedisStore":
-    """A store's client; connects on first use. `password` replaces one in the URL. ValueError for an invalid URL."""
+    """A store's client; connects on first use. `password` replaces one in the URL. ValueError for an invalid URL.
+
+    With a `role` every server is checked for it when a connection is made.
+    """
     address = parse_address(url)
+    check = None if role is None else ServerCheck(role, of_cluster=address.mode == "cluster")
     options = _options(address, timeout_s, name, password or address.password, max_connections)
     if address.mode == "cluster":
-        return RedisStore(_cluster(address, options, timeout_s), timeout_s, max_connections)
+        return RedisStore(_cluster(address, options, timeout_s, check), timeout_s, max_connections, check=check)
+    if check is not None:
+        options["redis_connect_func"] = check.on_connect
     if address.mode == "sentinel":
-        sentinel = _sentinel(address, timeout_s)
-        master = sentinel.master_for(address.service, db=address.db, ssl=address.tls, **options)
-        return RedisStore(master, timeout_s, max_connections, tuple(sentinel.sentinels))
+        sentinels = SentinelGroup(address, sentinel_password)
+        master = sentinels.master_for(address.service, db=address.db, ssl=address.tls, **options)
+        return RedisStore(master, timeout_s, max_connections, check=check, sentinels=sentinels)
     if address.mode == "unix":
-        return RedisStore(Redis(unix_socket_path=address.path, db=address.db, **options), timeout_s, max_connections)
-    host, port = address.hosts[0]
-    client = Redis(host=host, port=port, db=address.db, ssl=address.tls, **options)
-    return RedisStore(client, timeout_s, max_connections)
+        client = Redis(unix_socket_path=address.path, db=address.db, **options)
+    else:
+        host, port = address.hosts[0]
+        client = Redis(host=host, port=port, db=address.db, ssl=address.tls, **options)
+    return RedisStore(client, timeout_s, max_connections, check=check)
 
 
 @contextmanager
@@ -76,18 +95,40 @@ def as_stored(operation: str) -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError):
-        raise StoreUnavailable(operation) from None
+        raise StoreUnavailable(operation, "foreign") from None
+
+
+def whole_number(text: bytes) -> int:
+    """As commands write it; ValueError for what only Python reads as one (blanks, underscores), or is below 0."""
+    if not text.isdigit():
+        raise ValueError
+    return int(text)
+
+
+def finite_number(text: bytes) -> float:
+    """ValueError for NaN, too: it differs from itself, so that a value with it would seem to change all the time."""
+    number = float(text)
+    if not isfinite(number):
+        raise ValueError
+    return number
 
 
 class RedisStore:
-    """Commands and scripts with a deadline, each sent once."""
+    """Commands and scripts with a deadline, each sent once. `on_fault` is told why each of those failed that did."""
 
     def __init__(
-        self, client: Redis | RedisCluster, timeout_s: float, max_connections: int, others: tuple[Redis, ...] = ()
+        self,
+        client: Redis | RedisCluster,
+        timeout_s: float,
+        max_connections: int,
+        *,
+        check: ServerCheck | None = None,
+        sentinels: SentinelGroup | None = None,
     ) -> None:
         self.client = client
         self.timeout_s = timeout_s
-        self._others = others
+        self.on_fault: Callable[[StoreFault, str], None] = _untold
+        self._check, self._sentinels = check, sentinels
         self._cluster = client if isinstance(client, RedisCluster) else None
         self._connections = asyncio.Semaphore(max_connections)
         # A cluster's client picks a node for each command, so nothing is pipelined there.
@@ -103,7 +144,39 @@ class RedisStore:
             async with asyncio.timeout(timeout_s or self.timeout_s), self._connections:
                 return await self._execute(*words, **options)
         except CLIENT_ERRORS as error:
-            raise StoreUnavailable(operation) from error
+            raise self._unavailable(operation, error) from error
+        except (ValueError, TypeError, LookupError, AttributeError):
+            # A reply of another form than the client expects.
+            self.on_fault("foreign", "")
+            raise StoreUnavailable(operation, "foreign") from None
+
+    def _unavailable(self, operation: str, error: BaseException) -> StoreUnavailable:
+        fault, detail = fault_of(error), detail_of(error)
+        if not isinstance(error, NoScriptError):
+            self.on_fault(fault, detail)
+        return StoreUnavailable(operation, fault, detail)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is wrong with the server that was connected to last, without making it unfit."""
+        return () if self._check is None else self._check.warnings
+
+    async def follow_primary(self) -> None:
+        """Ask the Sentinels who the primary is, and leave one that is it no longer. StoreUnavailable without answer."""
+        pool = None if isinstance(self.client, RedisCluster) else self.client.connection_pool
+        if isinstance(pool, SentinelConnectionPool):
+            try:
+                await pool.get_master_address()  # type: ignore[no-untyped-call]  # redis-py has not typed it
+            except CLIENT_ERRORS as error:
+                raise self._unavailable("sentinels", error) from error
+
+    async def reconnect(self) -> None:
+        """Close all connections: the next command finds the server, and checks it, anew."""
+        if isinstance(self.client, RedisCluster):
+            for node in self.client.get_nodes():
+                await node.disconnect()
+        else:
+            await self.client.connection_pool.disconnect(inuse_connections=True)
 
     async def run(
         self, operation: str, script: Script, keys: Sequence[str], words: Sequence[Word], timeout_s: float | None = None
@@ -141,8 +214,9 @@ class RedisStore:
             self._topology.cancel()
         if self._pipeline is not None:
             await self._pipeline.close()
-        for client in (self.client, *self._others):
-            await client.aclose()
+        await self.client.aclose()
+        if self._sentinels is not None:
+            await self._sentinels.aclose()
         if self._cluster is not None:
             # A cluster's client that is about to reload its topology does not close its connections (aclose).
             await self._cluster.nodes_manager.aclose()
@@ -183,12 +257,14 @@ def _options(
         # RESP 2 needs no HELLO, and its replies are cheaper to parse than those of RESP 3.
         "protocol": 2,
         "driver_info": None,
-        **address.files,
+        **(address.files if address.tls else {}),
     }
 
 
-def _cluster(address: StoreAddress, options: dict[str, Any], timeout_s: float) -> RedisCluster:
-    return RedisCluster(
+def _cluster(
+    address: StoreAddress, options: dict[str, Any], timeout_s: float, check: ServerCheck | None
+) -> RedisCluster:
+    cluster = RedisCluster(
         startup_nodes=[ClusterNode(host, port) for host, port in address.hosts],
         ssl=address.tls,
         # Loading the topology is not covered by an operation's deadline.
@@ -196,15 +272,16 @@ def _cluster(address: StoreAddress, options: dict[str, Any], timeout_s: float) -
         # By default every fifth redirection closes all connections, even those in use.
         reinitialize_steps=0,
     )
-
-
-def _sentinel(address: StoreAddress, timeout_s: float) -> Sentinel:
-    limits = {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s}
-    return Sentinel(  # type: ignore[no-untyped-call]  # redis-py has not typed it
-        list(address.hosts),
-        sentinel_kwargs={**limits, "retry": _no_retries(), "retry_on_error": [], "protocol": 2, "driver_info": None},
-    )
+    if check is not None:
+        # Its constructor takes no such function; it keeps one of its own there (for reading from replicas).
+        for kept in (cluster.connection_kwargs, *(node.connection_kwargs for node in cluster.startup_nodes)):
+            kept["redis_connect_func"] = check.on_connect
+    return cluster
 
 
 def _no_retries() -> Retry:
     return Retry(NoBackoff(), 0)
+
+
+def _untold(fault: StoreFault, detail: str) -> None:
+    """Where nobody listens."""

@@ -7,7 +7,7 @@ genuine record was restored (a revocation undone); the audit record of the revoc
 from collections.abc import Sequence
 
 from gateway.adapters.directory_codec import decode_approvals, decode_key, encode_approvals, encode_key
-from gateway.adapters.redis_connect import RedisStore, as_stored, load_script
+from gateway.adapters.redis_connect import RedisStore, as_stored, load_script, whole_number
 from gateway.core.metrics import STORE_ERRORS
 from gateway.core.sealing import NONCE_BYTES, seal, unseal
 from gateway.core.types import Approval, KeyRecord
@@ -40,7 +40,7 @@ class RedisDirectory:
     async def epoch(self) -> int:
         number: bytes | None = await self._store.call("epoch", "GET", self._epoch)
         with as_stored("epoch"):
-            return int(number or 0)
+            return whole_number(number or b"0")
 
     async def put_key(self, record: KeyRecord) -> None:
         blob = self._seal(f"key:{record.public_id}", encode_key(record))
@@ -60,7 +60,7 @@ class RedisDirectory:
             words = (approval.user, blob, "if_equal", before or b"")
             if await self._store.run("put_approval", self._put_field, (self._approvals, self._epoch), words) == 1:
                 return
-        raise StoreUnavailable("put_approval")
+        raise StoreUnavailable("put_approval", "busy")
 
     async def keys(self) -> Sequence[KeyRecord]:
         """All genuine ones, oldest first."""

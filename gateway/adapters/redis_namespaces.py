@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from gateway.adapters.redis_connect import RedisStore, Word, as_stored, load_script
+from gateway.adapters.redis_connect import RedisStore, Word, as_stored, finite_number, load_script
 from gateway.core.metrics import STORE_ERRORS
 from gateway.core.sealing import NONCE_BYTES, seal, unseal
 from gateway.core.types import Namespace
@@ -67,7 +67,7 @@ class RedisNamespaces:
             return False
         if known.frozen is None:
             with as_stored("freeze"):
-                frozen = float(since)
+                frozen = finite_number(since)
             await self._describe("update", replace(known, frozen=frozen))
         return True
 

@@ -50,7 +50,7 @@ class PubSubClient:
             connection.remove_subscriber(channel, message)
             raise
         if connection.closed:
-            raise StoreUnavailable("listen")
+            raise StoreUnavailable("listen", "disconnected")
         return message
 
     def unsubscribe(self, channel: str, message: "asyncio.Future[bytes]") -> None:

@@ -6,9 +6,8 @@ that had not received a purge, that purge is lost; then purge again.
 """
 
 from collections.abc import Mapping
-from math import isfinite
 
-from gateway.adapters.redis_connect import RedisStore, Word, as_stored, load_script
+from gateway.adapters.redis_connect import RedisStore, Word, as_stored, finite_number, load_script
 from gateway.core.purge_state import Purge, PurgeState
 
 # A purge that fails is worse than a short wait for a busy store.
@@ -40,7 +39,7 @@ class RedisPurges:
     async def _run(self, operation: str, *words: Word) -> PurgeState:
         flat: list[bytes] = await self._store.run(operation, self._script, (self._key,), words, self._patient_s)
         with as_stored(operation):
-            fields = {name.decode(): _number(value) for name, value in zip(flat[::2], flat[1::2], strict=True)}
+            fields = {name.decode(): finite_number(value) for name, value in zip(flat[::2], flat[1::2], strict=True)}
             return PurgeState(
                 epoch=int(fields["epoch"]),
                 serial=int(fields["serial"]),
@@ -48,14 +47,6 @@ class RedisPurges:
                 purged_before=fields.get("purged_before", 0.0),
                 stale=_with_prefix(fields, "stale "),
             )
-
-
-def _number(text: bytes) -> float:
-    """A finite one: NaN differs from itself, so the state would seem to change with every poll."""
-    number = float(text)
-    if not isfinite(number):
-        raise ValueError
-    return number
 
 
 def _with_prefix(fields: Mapping[str, float], prefix: str) -> dict[str, float]:

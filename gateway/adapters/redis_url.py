@@ -5,8 +5,10 @@
     redis+sentinel://[user:password@]host[:26379],host.../service[/db]     rediss+sentinel://
     redis+cluster://[user:password@]host[:6379],host...                    rediss+cluster://
 
-With TLS the server's certificate is always verified; `?ssl_ca_certs=`, `?ssl_certfile=` and `?ssl_keyfile=` name files.
-Errors never quote the URL, which may contain a password. Nothing is connected here.
+User and password are those of the servers; Sentinels have their own user (`?sentinel_user=`) and password. With TLS,
+Sentinels and servers both speak it, or Sentinels alone (`redis+sentinel://...?sentinel_tls=yes`) or servers alone
+(`rediss+sentinel://...?sentinel_tls=no`). Certificates are always verified; `?ssl_ca_certs=`, `?ssl_certfile=` and
+`?ssl_keyfile=` name files. Errors never quote the URL, which may contain a password. Nothing is connected here.
 """
 
 from collections.abc import Mapping
@@ -25,6 +27,7 @@ SCHEMES: Mapping[str, tuple[Mode, bool]] = {
     "rediss+cluster": ("cluster", True),
 }
 FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+OF_SENTINELS = ("sentinel_user", "sentinel_tls")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,8 @@ class StoreAddress:
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     files: Mapping[str, str] = field(default_factory=dict)
+    sentinel_user: str | None = None
+    sentinel_tls: bool = False
 
 
 def parse_address(url: str) -> StoreAddress:
@@ -49,7 +54,8 @@ def parse_address(url: str) -> StoreAddress:
         raise ValueError(f"a store's URL must begin with one of {', '.join(f'{name}://' for name in SCHEMES)}")
     mode, tls = SCHEMES[parts.scheme]
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
-    if unknown := sorted(set(query) - {*FILES, "db"}):
+    known = {*FILES, "db", *(OF_SENTINELS if mode == "sentinel" else ())}
+    if unknown := sorted(set(query) - known):
         raise ValueError(f"unknown parameters in a store's URL: {', '.join(unknown)}")
     userinfo, _, netloc = parts.netloc.rpartition("@")
     username, _, password = userinfo.partition(":")
@@ -65,6 +71,8 @@ def parse_address(url: str) -> StoreAddress:
         username=unquote(username) or None,
         password=unquote(password) or None,
         files={name: query[name] for name in FILES if name in query},
+        sentinel_user=query.get("sentinel_user") or None,
+        sentinel_tls=mode == "sentinel" and _yes(query.get("sentinel_tls", "yes" if tls else "no")),
     )
     return _checked(address)
 
@@ -78,9 +86,15 @@ def _checked(address: StoreAddress) -> StoreAddress:
         raise ValueError("a cluster has only database 0")
     if address.mode == "single" and len(address.hosts) != 1:
         raise ValueError("a redis:// URL takes one host; several need redis+sentinel:// or redis+cluster://")
-    if address.files and not address.tls:
+    if address.files and not (address.tls or address.sentinel_tls):
         raise ValueError("ssl_ parameters need a URL with TLS (rediss://)")
     return address
+
+
+def _yes(text: str) -> bool:
+    if text not in ("yes", "no"):
+        raise ValueError("sentinel_tls in a store's URL is yes or no")
+    return text == "yes"
 
 
 def _hosts(netloc: str, default_port: int) -> tuple[tuple[str, int], ...]:

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import click
 
 from gateway.cli.options import CommandError, CommandOptions, with_options
+from gateway.core.readiness import OWN_FAULTS, SHARED_PARTS
 from gateway.wiring.process import running_url
 
 
@@ -17,18 +18,17 @@ from gateway.wiring.process import running_url
 def health(options: CommandOptions, url: str | None, timeout: float) -> None:
     """Ask whether the gateway is ready: exit status 0, or 1 and the reason."""
     url = url or _running_url(options)
-    status, parts = read_readyz(url, timeout)
-    if parts.get("draining"):
-        raise CommandError(f"{url} is not ready: it is stopping.")
-    lost = sorted(name for name, ok in parts.items() if name != "ready" and not ok)
+    status, faults, degraded = read_readyz(url, timeout)
+    shared = [f"{SHARED_PARTS.get(name, name)}" for name in degraded]
     if status != 200:
-        raise CommandError(f"{url} is not ready; lost: {', '.join(lost) or 'unknown'}.")
-    remark = f" (without its {', '.join(lost)})" if lost else ""
-    options.show({"url": url, **parts}, [f"{url} is ready{remark}."])
+        own = [OWN_FAULTS.get(name, name) for name in faults]
+        raise CommandError(f"{url} is not ready: {'; '.join([*own, *shared]) or f'it answers {status}'}.")
+    remark = f", with a part lost: {'; '.join(shared)}" if shared else ""
+    options.show({"url": url, "ready": True, "degraded": degraded}, [f"{url} is ready{remark}."])
 
 
-def read_readyz(url: str, timeout_s: float) -> tuple[int, dict[str, bool]]:
-    """The status of /readyz and the state of each part."""
+def read_readyz(url: str, timeout_s: float) -> tuple[int, list[str], list[str]]:
+    """The status of /readyz, and the names of the faults and of the degraded parts."""
     address = urlsplit(url)
     scheme = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
     connection = scheme(address.hostname or "", address.port, timeout=timeout_s)
@@ -36,8 +36,9 @@ def read_readyz(url: str, timeout_s: float) -> tuple[int, dict[str, bool]]:
         connection.request("GET", "/readyz")
         answer = connection.getresponse()
         parts = json.loads(answer.read(65_536))
-        return answer.status, {str(name): bool(value) for name, value in parts.items()}
-    except (OSError, http.client.HTTPException, ValueError, AttributeError):
+        faults, degraded = ([str(name) for name in parts.get(part, ())] for part in ("faults", "degraded"))
+        return answer.status, faults, degraded
+    except (OSError, http.client.HTTPException, ValueError, AttributeError, TypeError):
         raise CommandError(f"No gateway answers at {url}.") from None
     finally:
         connection.close()

@@ -18,6 +18,7 @@ COMMANDS: Mapping[str, str] = {
     "audit": "audit:audit",
     "cache": "cache:cache",
     "usage": "usage:usage",
+    "stores": "stores:stores",
     "health": "health:health",
     "worker": "worker:worker",
     "reader": "reader:reader",

@@ -17,6 +17,7 @@ import click
 import orjson
 
 from gateway.core.problems import Problem
+from gateway.core.store_faults import FAULT_WORDS
 from gateway.flow.admin_arguments import InvalidArgument
 from gateway.ports import AuditUnavailable, StoreUnavailable
 from gateway.settings import InvalidSettings, Loaded, Settings, load_here
@@ -89,7 +90,8 @@ def error_text(error: BaseException) -> str:
     if isinstance(error, InvalidSettings):
         return "the settings are not valid:\n" + "\n".join(f"  {each}" for each in error.errors)
     if isinstance(error, StoreUnavailable):
-        return f"A store does not answer ({error}); whether anything was changed is unknown."
+        words = error.detail or FAULT_WORDS[error.fault]
+        return f"A store cannot be used ({error}, {error.fault}): {words}; whether anything was changed is unknown."
     if isinstance(error, AuditUnavailable):
         return "The audit record could not be written, so nothing was changed."
     if isinstance(error, Problem):

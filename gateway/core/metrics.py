@@ -208,6 +208,15 @@ STORE_ERRORS = Metric(
     ("store", "operation"),
     "Failed operations on the state store or the cache store.",
 )
+STORE_LOST = Metric(
+    "esmgw_store_lost_total",
+    "counter",
+    ("store", "reason"),
+    "Times that a worker lost a store, or found it lost for another reason; docs/operating.md lists the reasons.",
+)
+STORE_UNUSABLE = Metric(
+    "esmgw_store_unusable", "gauge", ("store",), "1 while a store cannot be used (the worst worker's view), else 0."
+)
 AUDIT_RECORDS = Metric("esmgw_audit_records_total", "counter", ("kind",), "Audit records written to disk.")
 AUDIT_FAILURES = Metric("esmgw_audit_failures_total", "counter", (), "Audit records that could not be written.")
 AUDIT_COUNTED = Metric(

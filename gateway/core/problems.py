@@ -86,7 +86,7 @@ RATE_EXCEEDED = ProblemType("rate-exceeded", 429, "Too many requests in a short 
 CONCURRENCY_EXCEEDED = ProblemType("concurrency-exceeded", 429, "Too many concurrent calls.",
     "Wait until some of your calls have ended.")
 STATE_UNAVAILABLE = ProblemType("state-unavailable", 503, "The gateway cannot check keys and quotas at the moment.",
-    "The operator's state store is down. Nothing was sent or charged.")
+    "The operator's state store is down. Nothing was sent or charged; cached answers are still served to known keys.")
 AUDIT_UNAVAILABLE = ProblemType("audit-unavailable", 503, "The audit record cannot be written, so nothing was done.",
     "The operator's audit disk is full or gone. Nothing was sent.")
 UPSTREAM_UNAVAILABLE = ProblemType("upstream-unavailable", 503,

@@ -3,10 +3,13 @@
 Where a holder is far from a limit, a worker charges a few requests in advance and serves the next ones from that
 allowance without a store call; what it does not use within a quarter of a second it gives back. An admitted request
 has always been charged before, so the limit holds exactly over any number of processes.
+
+While the state store is away, requests are counted in this process (`outage_rates.py`) and marked: hits go on, and
+nothing else does.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import floor
 
@@ -15,6 +18,7 @@ from gateway.core.problems import RATE_EXCEEDED, STATE_UNAVAILABLE, Problem
 from gateway.core.quota import Limit, LimitConfig, Verdict, ratelimit_fields
 from gateway.core.types import Principal
 from gateway.flow.context import RequestContext
+from gateway.flow.outage_rates import OutageRates
 from gateway.flow.rate_refusals import RateRefusals
 from gateway.flow.runtime import Runtime
 from gateway.flow.wait_queue import WaitQueue
@@ -47,11 +51,21 @@ class _Allowance:
 
 
 class Admission:
-    """Admission of requests to one worker; `max_wait_s` is what the queue grants."""
+    """Admission of requests to one worker; `max_wait_s` is what the queue grants.
+
+    `state_lost` says whether the state store is known to be away: then it is not asked.
+    """
 
     def __init__(
-        self, ledger: Ledger, limits: LimitConfig, queue: WaitQueue, runtime: Runtime, max_wait_s: float
+        self,
+        ledger: Ledger,
+        limits: LimitConfig,
+        queue: WaitQueue,
+        runtime: Runtime,
+        max_wait_s: float,
+        state_lost: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._state_lost, self._outage_rates = state_lost, OutageRates(runtime)
         self._ledger, self._limits, self._queue, self._max_wait_s = ledger, limits, queue, max_wait_s
         self._clock, self._tasks, self._meter = runtime.clock, runtime.tasks, runtime.meter
         self._refusals = RateRefusals(runtime)
@@ -66,17 +80,25 @@ class Admission:
     async def admit(self, who: Principal, context: RequestContext) -> Mapping[str, str]:
         """Charge one request; returns the RateLimit fields.
 
-        A 429 problem when the queue or the wait is too long; 503 if the state store is lost.
+        A 429 problem when the queue or the wait is too long. With the state store away it is counted here, and
+        `context.state_lost` set; 503 where the store holds something else than the gateway's count.
         """
         fields = self.in_advance(who)
         if fields is not None:
             return fields
         limits = self._limits.rate_limits(who)
+        if self._state_lost():
+            return await self._count_here(who, limits, context)
         if not limits:
             return NO_LIMITS
         started, queued = context.elapsed_s(), context.queue_s
         try:
             return await self._join_charge(who) or await self._charge_or_refuse(who, limits, context)
+        except StoreUnavailable as lost:
+            self._meter.count(STORE_ERRORS, "state", "charge_rate")
+            if lost.fault == "foreign":
+                raise Problem(STATE_UNAVAILABLE, headers={"Retry-After": "2"}) from None
+            return await self._count_here(who, limits, context)
         finally:
             context.store_s += context.elapsed_s() - started - (context.queue_s - queued)
 
@@ -93,10 +115,23 @@ class Admission:
             raise self._refused(who, verdict, verdict.refused_by)
         return self._fields(who, verdict)
 
+    async def _count_here(
+        self, who: Principal, limits: tuple[Limit, ...], context: RequestContext
+    ) -> Mapping[str, str]:
+        """Without the state store. Who was over a limit when it went away still is, until the time that it named."""
+        context.state_lost = True
+        if not limits:
+            return NO_LIMITS
+        verdict = self._refusals.standing(limits) or self._outage_rates.charge(limits)
+        if verdict.refused_by is not None:
+            verdict = await self._refusals.hold(who.user, verdict)
+            raise self._refused(who, verdict, verdict.refused_by or limits[0])
+        return self._fields(who, verdict)
+
     def in_advance(self, who: Principal) -> Mapping[str, str] | None:
         """The same for a request that was charged in advance, without a store call; None if none is left."""
         allowance = self._allowances.get(who.key.public_id)
-        if allowance is None or allowance.left <= 0 or self._clock.monotonic() >= allowance.until:
+        if allowance is None or allowance.left <= 0 or self._clock.monotonic() >= allowance.until or self._state_lost():
             return None
         allowance.left -= 1
         return allowance.fields
@@ -139,9 +174,6 @@ class Admission:
                     held.fields = self._fields(who, verdict)
             else:
                 self._refusals.remember(limits, verdict)
-        except StoreUnavailable:
-            self._meter.count(STORE_ERRORS, "state", "charge_rate")
-            raise Problem(STATE_UNAVAILABLE, headers={"Retry-After": "2"}) from None
         finally:
             if mine is not None:
                 held.charging = None

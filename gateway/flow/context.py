@@ -23,6 +23,7 @@ class RequestContext:
         "problem",
         "queue_s",
         "request_id",
+        "state_lost",
         "store_s",
         "takes_zstd",
         "units_left",
@@ -49,6 +50,8 @@ class RequestContext:
         self.fwd: Forwarded = "miss"
         self.units_left: Mapping[str, str] = {}
         """RateLimit fields about units, once this caller was charged some."""
+        self.state_lost = False
+        """Whether its rate was counted in this process, because the state store is away: then only hits are served."""
         self.upstream_reason = ""
         self.takes_zstd = False
         self.if_none_match: str | None = None

@@ -11,7 +11,7 @@ from typing import Any
 from gateway import endpoints
 from gateway.core.explanation import explanation_of
 from gateway.core.policy import Policy
-from gateway.core.problems import CALL_INVALID, UNKNOWN_RECEIPT, FieldError, Problem
+from gateway.core.problems import CALL_INVALID, STATE_UNAVAILABLE, UNKNOWN_RECEIPT, FieldError, Problem
 from gateway.core.types import Principal
 from gateway.flow.admission import Admission
 from gateway.flow.authenticate import Authenticator
@@ -48,7 +48,10 @@ class Explainer:
     async def admit(self, raw: RawRequest, context: RequestContext) -> tuple[Principal, Mapping[str, str]]:
         """Authenticate and charge a request before it is read; returns its caller and RateLimit fields."""
         context.who = who = await self._authenticator.authenticate(raw.header("Authorization"))
-        return who, await self._admission.admit(who, context)
+        rate = await self._admission.admit(who, context)
+        if context.state_lost:
+            raise Problem(STATE_UNAVAILABLE, headers={"Retry-After": "2"})
+        return who, rate
 
     async def call(self, raw: RawRequest, who: Principal, context: RequestContext) -> Mapping[str, Any]:
         """The explanation of the body; raises the problems that the same body would get at its endpoint.

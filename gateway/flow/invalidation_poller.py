@@ -13,6 +13,7 @@ from gateway.core.types import Namespace
 from gateway.flow.authenticate import Authenticator
 from gateway.flow.local_cache import LocalCache
 from gateway.flow.runtime import Runtime
+from gateway.flow.store_status import StoreStatus
 from gateway.ports import Directory, NamespaceStore, PurgeStore, StoreUnavailable
 
 INTERVAL_S = 0.5
@@ -32,7 +33,9 @@ class InvalidationPoller:
         authenticator: Authenticator,
         local_cache: LocalCache,
         runtime: Runtime,
+        status: StoreStatus | None = None,
     ) -> None:
+        self._status = status or StoreStatus(runtime, lambda _: None)
         self._directory, self._purge_store, self._namespace_store = directory, purge_store, namespace_store
         self._authenticator, self._local_cache = authenticator, local_cache
         self._clock, self._meter = runtime.clock, runtime.meter
@@ -73,9 +76,11 @@ class InvalidationPoller:
     async def _poll_keys(self) -> None:
         try:
             epoch = await self._directory.epoch()
-        except StoreUnavailable:
+        except StoreUnavailable as lost:
             self._meter.count(STORE_ERRORS, "state", "epoch")
+            self._status.failed("state", lost.fault, lost.detail)
             return
+        self._status.answered("state")
         if epoch != self._keys_epoch:
             self._keys_epoch = epoch
             self._authenticator.forget()
@@ -94,10 +99,12 @@ class InvalidationPoller:
         asked = self._clock.monotonic()
         try:
             purge_state = await self._purge_store.purge_state()
-        except StoreUnavailable:
+        except StoreUnavailable as lost:
             self._meter.count(STORE_ERRORS, "cache", "purge_state")
+            self._status.failed("cache", lost.fault, lost.detail)
             self._confirmed = float("-inf")
             return
+        self._status.answered("cache")
         if purge_state != self._purge_state:
             self._purge_state = purge_state
             self._local_cache.clear()

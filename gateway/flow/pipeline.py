@@ -5,7 +5,14 @@ from collections.abc import Mapping
 
 from gateway import endpoints
 from gateway.core.cache_plan import CachePlan, idle_max_stale
-from gateway.core.problems import NOT_IN_CACHE, NOT_RECORDED, UNKNOWN_PATH, WRONG_METHOD, Problem
+from gateway.core.problems import (
+    NOT_IN_CACHE,
+    NOT_RECORDED,
+    STATE_UNAVAILABLE,
+    UNKNOWN_PATH,
+    WRONG_METHOD,
+    Problem,
+)
 from gateway.core.types import Answer, Call, DeterminismClass, Principal, Response
 from gateway.flow.admission import Admission
 from gateway.flow.authenticate import Authenticator
@@ -53,6 +60,8 @@ class Pipeline:
             context.call = call = await self._parser.parse(endpoint, raw, room, who.user)  # 400 408 413 415 422
             if context.elapsed_s() > RECHECK_S:
                 context.who = who = await self._authenticator.authenticate(raw.header("Authorization"))  # 401
+            if context.state_lost and call.flagged:
+                raise _state_lost()  # an approval may have been revoked
             context.audited = await self._policy.check(call, who, context.request_id)  # 403: before the cache
             context.if_none_match = raw.header("If-None-Match")
             context.takes_zstd = _takes_zstd(raw.header("Accept-Encoding"))
@@ -64,6 +73,8 @@ class Pipeline:
                 raise Problem(NOT_RECORDED)
             if plan.directives.only_if_cached:
                 raise Problem(NOT_IN_CACHE, idle_max_stale(plan))
+            if context.state_lost:
+                raise _state_lost()  # nothing can be charged
             context.fwd = self._lookup.why_forwarded(plan, found)
             context.patient = found is None or not self._lookup.usable_if_error(plan, found)
             try:
@@ -118,6 +129,10 @@ class Pipeline:
         """The upstream is down: a stale answer is better than none, and is marked."""
         self._lookup.record_stale(plan, call, found)
         return self._responder.stale(found, plan, rate, context)
+
+
+def _state_lost() -> Problem:
+    return Problem(STATE_UNAVAILABLE, "Only answers from the cache are served meanwhile.", headers={"Retry-After": "2"})
 
 
 _ZERO_WEIGHT = re.compile(r"q=0(\.0{0,3})?")

@@ -12,6 +12,8 @@ T = TypeVar("T")
 
 # Before a loop that failed is started again: a fault that lasts must not fill the log, nor a poll be missed for long.
 LOOP_PAUSE_S = 1.0
+STEADY_S = 10.0
+"""A loop that has run for so long since it failed is well again."""
 
 
 class BackgroundTasks:
@@ -85,6 +87,12 @@ class BackgroundLoops:
     def __init__(self, runtime: Runtime, report: Callable[[str], object]) -> None:
         self._clock, self._meter, self._report = runtime.clock, runtime.meter, report
         self._running: list[asyncio.Task[None]] = []
+        self._failed: dict[str, float] = {}
+
+    def failing(self) -> bool:
+        """Whether a loop has ended, or failed a moment ago: what it keeps up to date may be out of date."""
+        now = self._clock.monotonic()
+        return any(task.done() for task in self._running) or any(now - at < STEADY_S for at in self._failed.values())
 
     def keep(self, name: str, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run `loop()` until `stop`. The name is a label of `LOOP_FAILURES`."""
@@ -111,6 +119,7 @@ class BackgroundLoops:
                 failure = "CancelledError"  # of something that it waited for, and not of this loop
             except Exception as error:
                 failure = type(error).__name__
+            self._failed[name] = self._clock.monotonic()
             self._meter.count(LOOP_FAILURES, name)
             self._report(f"the background loop {name} failed and is started again: {failure}")
             await self._clock.sleep(LOOP_PAUSE_S)

@@ -81,6 +81,12 @@ class UpstreamQueue:
         """Whether the circuit of all is closed."""
         return self._breaker.state() == "closed"
 
+    def works(self) -> bool:
+        """Whether calls may be sent: the circuit of all is not open, and some key that is not for sequences of concern
+        may be used. Without any key it never works."""
+        now = self._clock.monotonic()
+        return self._breaker.state() != "open" and any(key.state(now) == "ready" for key in self._lanes[False].keys)
+
     def request_for(self, user: str, call: Call, waited_s: float, *, patient: bool = True) -> PlaceRequest:
         """How long this call may wait, for whom `waited_s` have gone by for other limits."""
         patience_s = max(0.0, self._config.max_wait_s - waited_s) if patient else 0.0

@@ -6,11 +6,37 @@ from typing import Protocol
 
 from gateway.core.audit import Event
 from gateway.core.quota import Limit, Reservation, Verdict
+from gateway.core.store_faults import StoreFault
 from gateway.core.types import Approval, KeyRecord
 
 
 class StoreUnavailable(Exception):
-    """A store did not answer in time or at all. Carries the operation's name, never a value."""
+    """A store did not answer in time or at all, or with what the gateway did not write there.
+
+    Carries the operation's name and why; `detail` is a sentence about the server. Never a value.
+    """
+
+    def __init__(self, operation: str, fault: StoreFault = "error", detail: str = "") -> None:
+        super().__init__(operation)
+        self.fault: StoreFault = fault
+        self.detail = detail
+
+
+class StoreProbe(Protocol):
+    """A store as a server. Every method raises StoreUnavailable with the reason."""
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What was wrong with it when it was last looked at, without making it unfit."""
+        ...
+
+    async def check(self) -> Sequence[str]:
+        """Whether it is the right server, and fit for its use; returns warnings."""
+        ...
+
+    async def try_change(self) -> None:
+        """Whether it takes changes, from a user who may make all of them."""
+        ...
 
 
 class AuditUnavailable(Exception):

@@ -112,6 +112,19 @@ def _store(url: str | None) -> str | None:
     return None
 
 
+def _state_sentinels(settings: Settings) -> str | None:
+    return _sentinels(settings.stores.state_url, settings.stores.state_sentinel_password_file is not None)
+
+
+def _cache_sentinels(settings: Settings) -> str | None:
+    return _sentinels(settings.stores.cache_url, settings.stores.cache_sentinel_password_file is not None)
+
+
+def _sentinels(url: str | None, password: bool) -> str | None:
+    named = url is not None and "+sentinel://" in url
+    return "is for Sentinels, and the store's URL names none" if password and not named else None
+
+
 RULES: tuple[Rule, ...] = (
     (("admission.reservation_lease_s", "upstream.total_s"), _lease),
     (("upstream.connect_s", "upstream.total_s"), _connect),
@@ -128,6 +141,8 @@ RULES: tuple[Rule, ...] = (
     (("request.checks",), _checks),
     (("stores.state_url",), _state_url),
     (("stores.cache_url",), _cache_url),
+    (("stores.state_sentinel_password_file", "stores.state_url"), _state_sentinels),
+    (("stores.cache_sentinel_password_file", "stores.cache_url"), _cache_sentinels),
 )
 
 
@@ -159,6 +174,8 @@ def _secret_errors(settings: Settings) -> Iterator[SettingError]:
             ("secrets.master_file", settings.secrets.master_file, MASTER_BYTES),
             ("stores.state_password_file", stores.state_password_file, 1),
             ("stores.cache_password_file", stores.cache_password_file, 1),
+            ("stores.state_sentinel_password_file", stores.state_sentinel_password_file, 1),
+            ("stores.cache_sentinel_password_file", stores.cache_sentinel_password_file, 1),
         )
         if path is not None
     ]

@@ -31,6 +31,8 @@ SAMPLES: Mapping[str, str] = {
     "stores.cache_url": "redis://127.0.0.1:6380/0",
     "stores.state_password_file": "/run/secrets/state-password",
     "stores.cache_password_file": "/run/secrets/cache-password",
+    "stores.state_sentinel_password_file": "/run/secrets/state-sentinel-password",
+    "stores.cache_sentinel_password_file": "/run/secrets/cache-sentinel-password",
     "secrets.master_file": "/run/secrets/master",
     "audit.file": "/var/lib/esm-gateway/audit/audit.jsonl",
 }

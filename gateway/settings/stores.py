@@ -16,6 +16,12 @@ class StoreSettings(SettingsTable):
     state_password_file: FilePath | None = Field(None, description="File with the password of the state store.")
     cache_url: Text | None = Field(None, description="Cache store (answers); it may evict and may be lost.")
     cache_password_file: FilePath | None = Field(None, description="File with the password of the cache store.")
+    state_sentinel_password_file: FilePath | None = Field(
+        None, description="File with the password of the state store's Sentinels, where they have one."
+    )
+    cache_sentinel_password_file: FilePath | None = Field(
+        None, description="File with the password of the cache store's Sentinels, where they have one."
+    )
     cache_mb: Annotated[int, Field(ge=16)] = Field(512, description="Memory of the embedded cache store, in MiB.")
     state_timeout_s: Seconds = Field(1.0, description="Timeout of the state store; beyond it callers get 503.")
     cache_timeout_s: Seconds = Field(0.05, description="Timeout of a cache look-up; beyond it the cache is bypassed.")

@@ -37,6 +37,7 @@ from gateway.flow.runtime import Runtime
 from gateway.flow.shared_cache import SharedCache
 from gateway.flow.single_flight import SingleFlight
 from gateway.flow.spot_check import SpotCheckBudget, SpotChecker
+from gateway.flow.store_status import StoreStatus
 from gateway.flow.upstream_queue import QueueConfig, UpstreamQueue
 from gateway.flow.wait_queue import WaitQueue
 from gateway.flow.waiting_limit import WaitingLimit
@@ -91,6 +92,7 @@ class Flow:
     places: UpstreamQueue
     stats: CacheStats
     holdings: Holdings
+    status: StoreStatus
 
 
 def key_pepper(master: bytes) -> bytes:
@@ -103,19 +105,21 @@ def assemble(adapters: Adapters, settings: Settings, master: bytes, upstream_key
     a, s, runtime, keys = adapters, settings, adapters.runtime, sealing_keys(master)
     local_cache = LocalCache(runtime.meter, s.cache.local_calls_bytes, s.cache.local_answers_bytes)
     authenticator = Authenticator(a.directory, runtime, key_pepper(master))
-    poller = InvalidationPoller(a.directory, a.purge_store, a.namespace_store, authenticator, local_cache, runtime)
+    known = StoreStatus(runtime, log.warning)
+    poller = InvalidationPoller(
+        a.directory, a.purge_store, a.namespace_store, authenticator, local_cache, runtime, known
+    )
     waiting = WaitingLimit(runtime.meter, s.admission.max_waiting, s.admission.max_waiting_per_user)
     queue = WaitQueue(runtime, s.admission.max_wait_s, waiting)
-    admission = Admission(a.ledger, s.limits.limit_config(), queue, runtime, s.admission.max_wait_s)
+    admission = Admission(a.ledger, s.limits.limit_config(), queue, runtime, s.admission.max_wait_s, known.state_lost)
     reserver = Reserver(a.ledger, s.limits.limit_config(), queue, runtime, s.admission.reservation_lease_s)
     asked = policies(s.policy.model_dump())
     enforcer = PolicyEnforcer(a.audit, asked, runtime)
-    request = s.request
     bodies = BodyBudget(
-        request.bodies_bytes, request.user_bodies_bytes, s.admission.max_waiting_per_user, runtime.meter
+        s.request.bodies_bytes, s.request.user_bodies_bytes, s.admission.max_waiting_per_user, runtime.meter
     )
     reader = ReaderQueue(a.reader, runtime.meter)
-    parser = RequestParser(local_cache, parse_config(s), request.max_body_bytes, bodies, reader)
+    parser = RequestParser(local_cache, parse_config(s), s.request.max_body_bytes, bodies, reader)
     planner = Planner(poller, local_cache, cache_config(s, master))
     breaker = Breaker(s.breaker.failures, s.breaker.open_s)
     places = UpstreamQueue(upstream_keys, breaker, _queue_config(s), waiting, runtime, log.warning)
@@ -136,7 +140,7 @@ def assemble(adapters: Adapters, settings: Settings, master: bytes, upstream_key
     pipeline = Pipeline(authenticator, parser, enforcer, planner, admission, lookup, computation, responder)
     explainer = Explainer(authenticator, admission, parser, asked, planner, renderer, s.cache.max_entry_bytes, runtime)
     holdings = _holdings(local_cache, authenticator, caller_warnings, checker, flights, admission, enforcer, runtime)
-    return Flow(pipeline, responder, explainer, renderer, enforcer, poller, admission, places, stats, holdings)
+    return Flow(pipeline, responder, explainer, renderer, enforcer, poller, admission, places, stats, holdings, known)
 
 
 def _holdings(

@@ -9,9 +9,10 @@ from gateway.adapters.audit_file import FileAudit, read_lines
 from gateway.adapters.embedded_store import EmbeddedStoreError, Role, open_store
 from gateway.adapters.redis_audit_head import RedisAuditHead
 from gateway.adapters.redis_connect import RedisStore, connect
-from gateway.adapters.redis_preflight import UnsuitableStore, check_cache_store, check_state_store
+from gateway.adapters.redis_probe import RedisProbe
 from gateway.core import sealing
 from gateway.core.audit import BrokenLink, ChainHead, verify
+from gateway.core.store_faults import FAULT_WORDS, STORE_NAMES, StoreName
 from gateway.ports import Clock, StoreUnavailable
 from gateway.settings import Settings, master_secret, read_secret
 from gateway.wiring import SetupError
@@ -35,32 +36,49 @@ async def with_store_urls(settings: Settings, stack: AsyncExitStack) -> Settings
 
 async def clients(settings: Settings, stack: AsyncExitStack) -> tuple[RedisStore, RedisStore]:
     """Of the state store and of the cache store; they connect on first use."""
+    return await client(settings, "state", stack), await client(settings, "cache", stack)
+
+
+async def client(settings: Settings, role: StoreName, stack: AsyncExitStack) -> RedisStore:
+    """Of one store; each server is checked for this use when it is connected to."""
     stores = settings.stores
-    rows = (
-        ("state", stores.state_url, stores.state_timeout_s, stores.state_password_file),
-        ("cache", stores.cache_url, stores.cache_timeout_s, stores.cache_password_file),
+    state = role == "state"
+    opened = connect(
+        (stores.state_url if state else stores.cache_url) or "",
+        timeout_s=stores.state_timeout_s if state else stores.cache_timeout_s,
+        name=f"esm-gateway-{role}",
+        role=role,
+        password=_secret(stores.state_password_file if state else stores.cache_password_file),
+        sentinel_password=_secret(
+            stores.state_sentinel_password_file if state else stores.cache_sentinel_password_file
+        ),
     )
-    opened: list[RedisStore] = []
-    for name, url, timeout_s, password_file in rows:
-        password = None if password_file is None else read_secret(password_file).decode()
-        client = connect(url or "", timeout_s=timeout_s, name=f"esm-gateway-{name}", password=password)
-        stack.push_async_callback(client.close)
-        opened.append(client)
-    return opened[0], opened[1]
+    stack.push_async_callback(opened.close)
+    return opened
+
+
+def _secret(file: Path | None) -> str | None:
+    return None if file is None else read_secret(file).decode()
 
 
 async def preflight_stores(settings: Settings, report: Callable[[str], None]) -> None:
-    """Raises SetupError for an unsuitable store. Warnings, and a store that does not answer yet, are only reported."""
+    """Raises SetupError for an unsuitable store. Warnings, and why a store cannot be used yet, are only reported."""
     async with AsyncExitStack() as stack:
-        state, cache = await clients(settings, stack)
-        for name, store, check in (("state", state, check_state_store), ("cache", cache, check_cache_store)):
+        for role in STORE_NAMES:
+            probe = RedisProbe(await client(settings, role, stack), role)
             try:
-                for warning in await check(store):
+                for warning in await probe.check():
                     report(warning)
-            except UnsuitableStore as error:
-                raise SetupError(f"{error}.") from None
-            except StoreUnavailable:
-                report(f"the {name} store does not answer yet")
+                await probe.try_change()
+            except StoreUnavailable as lost:
+                if lost.fault == "unsuitable":
+                    raise SetupError(f"{lost.detail}.") from None
+                report(f"the {role} store cannot be used yet ({lost.fault}): {words_of(lost)}")
+
+
+def words_of(lost: StoreUnavailable) -> str:
+    """Why a store cannot be used, for the operator."""
+    return lost.detail or FAULT_WORDS[lost.fault]
 
 
 async def open_audit(settings: Settings, master: bytes, heads: RedisAuditHead, clock: Clock) -> FileAudit:

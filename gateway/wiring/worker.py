@@ -4,7 +4,7 @@ import asyncio
 import gc
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 
@@ -13,7 +13,7 @@ from aiohttp import web
 from gateway import __version__
 from gateway.adapters.access_log import NoAccessLog, StreamAccessLog
 from gateway.adapters.clock import SystemClock
-from gateway.adapters.descriptors import left_for_callers, none_left, raise_soft_limit
+from gateway.adapters.descriptors import Descriptors, left_for_callers, raise_soft_limit
 from gateway.adapters.prometheus import PrometheusMeter
 from gateway.adapters.reader_process import Command as ReaderCommand
 from gateway.adapters.redis_audit_head import RedisAuditHead
@@ -21,14 +21,14 @@ from gateway.adapters.redis_cache import RedisCache
 from gateway.adapters.redis_directory import RedisDirectory
 from gateway.adapters.redis_ledger import RedisLedger
 from gateway.adapters.redis_namespaces import RedisNamespaces
-from gateway.adapters.redis_purges import PATIENT_DEADLINES, RedisPurges
+from gateway.adapters.redis_purges import RedisPurges
 from gateway.adapters.redis_throttle import RedisThrottle
 from gateway.adapters.upstream_http import HttpUpstream
 from gateway.core import sealing
+from gateway.core.store_faults import StoreName
 from gateway.core.upstream_key import UpstreamKey
-from gateway.flow.invalidation_poller import InvalidationPoller
 from gateway.flow.runtime import BackgroundLoops, BackgroundTasks, Runtime
-from gateway.ports import Clock, Meter, StoreUnavailable
+from gateway.ports import Clock, Meter, StoreProbe
 from gateway.settings import Settings, master_secret, read_secret
 from gateway.web.connections import ConnectionTable
 from gateway.web.gateway_api import GatewayApi
@@ -38,6 +38,7 @@ from gateway.web.server import Server
 from gateway.web.unsent_answers import UnsentAnswers
 from gateway.wiring.assembly import Adapters, Flow, assemble
 from gateway.wiring.departure import Departure
+from gateway.wiring.health import watched, worker_health
 from gateway.wiring.reader import reader_process
 from gateway.wiring.stores import clients, open_audit
 
@@ -47,7 +48,6 @@ ACCEPTED_AT_ONCE = 8
 ROOM_CHECK_S = 1.0
 # For stores, audit, logs and listeners, and for callers who were accepted and are not counted yet.
 OWN_DESCRIPTORS = 64
-POLL_MARGIN_S = 3.0
 # Objects that may be there more than at the last collection; a large body is about 10,000.
 COLLECT_AFTER = 100_000
 
@@ -91,13 +91,15 @@ async def run_worker(
         )
         keys = [UpstreamKey(key.id, read_secret(key.file).decode(), key.concern) for key in settings.upstream.keys]
         flow = assemble(adapters, settings, master, keys)
-        await _serve(settings, adapters, flow, sockets, on_ready, stop, hurry or asyncio.Event())
+        probes = watched(state, cache, flow.status)
+        await _serve(settings, adapters, flow, probes, sockets, on_ready, stop, hurry or asyncio.Event())
 
 
 async def _serve(
     settings: Settings,
     adapters: Adapters,
     flow: Flow,
+    probes: Mapping[StoreName, StoreProbe],
     sockets: list[socket.socket],
     on_ready: Callable[[], None],
     stop: asyncio.Event,
@@ -114,26 +116,32 @@ async def _serve(
         ("policy", flow.policy.forever),
         ("holdings", flow.holdings.forever),
     ]
-    ready = pages(partial(_ready, adapters, flow.poller, _longest_poll_s(settings)), lambda: server.table.draining)
+    health = worker_health(settings, flow, background, probes, adapters.runtime)
     api, pace = GatewayApi(flow.explainer), settings.request.body_pace
-    proxy = Proxy(flow.pipeline, api, flow.responder, ready, clock, meter, pace)
+    proxy = Proxy(flow.pipeline, api, flow.responder, pages(health.ready), clock, meter, pace)
     server = _server(settings, proxy, meter)
-    loops.append(("connections", partial(_keep_room, server.table, clock)))
-    for name, loop in loops:
+    loops.append(("connections", partial(_keep_room, server.table, health.descriptors, clock)))
+    for name, loop in (*loops, *health.loops):
         background.keep(name, loop)
     runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=settings.listen.drain_s)
     await runner.setup()
     for listener in sockets:
-        # asyncio accepts as many at once as its backlog says, before any of them counts; the kernel's own is set after.
-        await web.SockSite(runner, listener, backlog=ACCEPTED_AT_ONCE).start()
-        listener.listen(BACKLOG)
+        await _listen(runner, listener)
     _collect_less()
+    health.ready.started()
     on_ready()
     await stop.wait()
+    health.ready.drain()
     await Departure(runner, server, tasks, sockets, settings.listen).leave(hurry)
     await background.stop()
     await flow.admission.close()
     await flow.policy.close()
+
+
+async def _listen(runner: web.ServerRunner, listener: socket.socket) -> None:
+    """asyncio accepts as many at once as its backlog says, before any of them counts; the kernel's own is set after."""
+    await web.SockSite(runner, listener, backlog=ACCEPTED_AT_ONCE).start()
+    listener.listen(BACKLOG)
 
 
 def _server(settings: Settings, proxy: Proxy, meter: Meter) -> Server:
@@ -149,7 +157,7 @@ def _server(settings: Settings, proxy: Proxy, meter: Meter) -> Server:
     )
 
 
-async def _keep_room(table: ConnectionTable, clock: Clock) -> None:
+async def _keep_room(table: ConnectionTable, descriptors: Descriptors, clock: Clock) -> None:
     """Close idle connections where the limit was lowered, or where descriptors ran out in spite of the reserve.
 
     Nobody says so: without a descriptor libuv accepts newcomers and closes them at once (uv__emfile_trick).
@@ -157,7 +165,7 @@ async def _keep_room(table: ConnectionTable, clock: Clock) -> None:
     while True:
         await clock.sleep(ROOM_CHECK_S)
         table.trim()
-        if none_left():
+        if descriptors.look():
             log.error("out of file descriptors; idle connections are closed")
             table.make_room(ACCEPTED_AT_ONCE)
 
@@ -171,29 +179,6 @@ def _collect_less() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER, 20, 20)
-
-
-async def _ready(adapters: Adapters, poller: InvalidationPoller, longest_poll_s: float) -> Mapping[str, bool]:
-    """Which stores answer now, and whether this worker still asks them for changes, whatever they answer."""
-
-    async def answers(epoch: Awaitable[object]) -> bool:
-        try:
-            await epoch
-        except StoreUnavailable:
-            return False
-        return True
-
-    return {
-        "state": await answers(adapters.directory.epoch()),
-        "cache": await answers(adapters.purge_store.purge_state()),
-        "polls": poller.polled_s_ago() <= longest_poll_s + POLL_MARGIN_S,
-    }
-
-
-def _longest_poll_s(settings: Settings) -> float:
-    """How long a poll takes when both stores hang, in two attempts: that is their fault, and not this worker's."""
-    stores = settings.stores
-    return 2 * max(stores.state_timeout_s, PATIENT_DEADLINES * stores.cache_timeout_s)
 
 
 def _upstream(settings: Settings) -> HttpUpstream:

@@ -197,7 +197,6 @@ def test_a_key_of_another_kind(stores: Stores, words: tuple[str, ...]) -> None:
                 f"{lab.p}{{u:ada}}:user-units:u:ada",
                 lambda: lab.ledger.reserve(Reservation("r", "ada", (UNITS,), 1), 5.0),
             ),
-            (lab.cache, f"{lab.p}entry:{{k}}", lambda: RedisCache(lab.cache, SystemClock(), prefix=lab.p).get("k")),
             (
                 lab.cache,
                 f"{lab.p}entry:{{k}}",

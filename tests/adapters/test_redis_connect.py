@@ -133,7 +133,7 @@ def test_no_client_is_made_with_retries(stores: Stores) -> None:
         cluster = connect("redis+cluster://127.0.0.1:1", timeout_s=1.0, name="c").client
         assert isinstance(cluster, RedisCluster)
         assert cluster.retry.get_retries() == 0
-        for client in (single, sentinel.client, *sentinel._others):
+        for client in (single, sentinel.client, *(sentinel._sentinels.sentinels if sentinel._sentinels else ())):
             assert isinstance(client, Redis)
             connection: Any = client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
             assert connection.retry.get_retries() == 0
@@ -258,6 +258,22 @@ def test_an_address_is_read(url: str, mode: str, hosts: tuple[tuple[str, int], .
     assert (address.mode, address.hosts) == (mode, hosts)
 
 
+@pytest.mark.parametrize(
+    "url, tls, sentinel_tls, user",
+    [
+        ("redis+sentinel://a/main", False, False, None),
+        ("rediss+sentinel://a/main", True, True, None),
+        ("redis+sentinel://a/main?sentinel_tls=yes&ssl_ca_certs=/ca.pem", False, True, None),
+        ("rediss+sentinel://ada@a/main?sentinel_tls=no&sentinel_user=eve", True, False, "eve"),
+        ("rediss://a", True, False, None),
+    ],
+)
+def test_sentinels_have_a_user_and_tls_of_their_own(url: str, tls: bool, sentinel_tls: bool, user: str | None) -> None:
+    address = parse_address(url)
+    assert (address.tls, address.sentinel_tls, address.sentinel_user) == (tls, sentinel_tls, user)
+    connect(url, timeout_s=1.0, name="a", sentinel_password="of theirs")  # every parameter is one that the client takes
+
+
 def test_an_address_says_who_and_where_exactly() -> None:
     address = parse_address("rediss+sentinel://ada:p%40ss@a:1/main/2?ssl_ca_certs=/ca.pem")
     assert (address.username, address.password, address.service, address.db) == ("ada", "p@ss", "main", 2)
@@ -279,6 +295,9 @@ def test_an_address_says_who_and_where_exactly() -> None:
         "redis://:hush@store?ssl_ca_certs=/ca.pem",
         "unix://relative",
         "redis+sentinel://:hush@a",
+        "redis+sentinel://:hush@a/main?sentinel_tls=maybe",
+        "redis+sentinel://:hush@a/main?ssl_ca_certs=/ca.pem",
+        "redis://:hush@a?sentinel_user=eve",
         "redis+cluster://:hush@a/1",
     ],
 )

@@ -136,7 +136,7 @@ def test_without_a_state_store_nothing_is_created_and_the_sentence_says_so(line:
     start = text.index("state_url")
     lost = text[:start] + f'state_url = "unix://{tmp_path}/nobody"' + text[text.index("\n", start) :]
     line.config.write_text(lost)
-    assert "A store does not answer" in line.refusal("keys", "list")
+    assert "A store cannot be used (keys, refused): nobody listens at its address" in line.refusal("keys", "list")
 
 
 def test_without_an_audit_record_nothing_is_created(line: Line, user: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.core.problems import STATE_UNAVAILABLE, Problem
+from gateway.core.problems import Problem
 from gateway.core.quota import Limit, LimitConfig, Verdict
 from gateway.core.types import Limits, Principal
 from gateway.flow.admission import ALLOWANCE_S, MAX_IN_ADVANCE, Admission
@@ -15,6 +15,7 @@ from gateway.flow.context import RequestContext
 from gateway.flow.runtime import BackgroundTasks
 from gateway.flow.wait_queue import WaitQueue
 from gateway.flow.waiting_limit import WaitingLimit
+from gateway.ports import StoreUnavailable
 from tests.fakes.stores import FakeLedger
 from tests.flow.harness import Parts, a_principal
 
@@ -172,9 +173,27 @@ def test_two_keys_of_one_user_have_an_allowance_each() -> None:
     parts.play(act)
 
 
-def test_a_lost_store_is_a_503_that_says_when_to_come_again() -> None:
+def test_with_the_store_lost_a_request_is_counted_here_and_marked() -> None:
     parts = Parts()
     parts.ledger.lost.add("charge_rate")
+    context = RequestContext("r1", lambda: 0.0)
+
+    async def act(tasks: BackgroundTasks) -> None:
+        fields = await a_desk(parts, tasks, max_wait_s=2.0).admit(a_principal(WIDE), context)
+        assert fields["RateLimit"] == '"key-requests";r=2999;t=1'
+
+    parts.play(act)
+    assert context.state_lost
+    assert parts.meter.counts[("esmgw_store_errors_total", "state", "charge_rate")] == 1
+
+
+def test_a_count_that_somebody_else_wrote_admits_nobody() -> None:
+    parts = Parts()
+
+    async def damaged(*_: object) -> Verdict:
+        raise StoreUnavailable("charge_rate", "foreign")
+
+    parts.ledger.charge_rate = damaged  # type: ignore[method-assign, assignment]
 
     async def act(tasks: BackgroundTasks) -> None:
         with pytest.raises(Problem) as refused:
@@ -183,7 +202,6 @@ def test_a_lost_store_is_a_503_that_says_when_to_come_again() -> None:
         assert refused.value.headers == {"Retry-After": "2"}
 
     parts.play(act)
-    assert parts.meter.counts[("esmgw_store_errors_total", "state", "charge_rate")] == 1
 
 
 def test_a_store_lost_at_the_end_does_not_keep_the_worker_from_stopping() -> None:
@@ -302,7 +320,7 @@ def test_many_at_once_are_let_in_by_few_charges_and_each_has_been_charged() -> N
     parts.play(act)
 
 
-def test_who_waits_for_a_charge_that_is_lost_is_told_so_and_nobody_waits_for_ever() -> None:
+def test_who_waits_for_a_charge_that_is_lost_is_counted_here_and_nobody_waits_for_ever() -> None:
     parts, who = at_a_distance(), a_principal(WIDE)
 
     async def act(tasks: BackgroundTasks) -> None:
@@ -311,9 +329,9 @@ def test_who_waits_for_a_charge_that_is_lost_is_told_so_and_nobody_waits_for_eve
         await admit(desk, who)
         charged = 3000 - left(parts, who)
         parts.ledger.lost.add("charge_rate")
-        told = await asyncio.gather(*(admit(desk, who) for _ in range(20)), return_exceptions=True)
-        refused = [each.type for each in told if isinstance(each, Problem)]
-        assert refused == [STATE_UNAVAILABLE] * (20 - (charged - 2))
+        contexts = [RequestContext("r1", lambda: 0.0) for _ in range(20)]
+        await asyncio.gather(*(desk.admit(who, context) for context in contexts))
+        assert sum(context.state_lost for context in contexts) == 20 - (charged - 2)
         parts.ledger.lost.clear()
         await admit(desk, who)
 

@@ -227,3 +227,24 @@ def test_what_a_worker_is_handed_means_the_same(tmp_path: Path, key: Path) -> No
 def test_every_dated_set_of_defaults_can_be_chosen(key: Path) -> None:
     for name in generate_tensor.DEFAULTS:
         assert load(None, {**keys(key), "GATEWAY_REQUEST__DEFAULTS": name}).request.defaults == name
+
+
+@pytest.mark.parametrize("role", ["state", "cache"])
+def test_a_sentinels_password_is_for_a_url_with_sentinels_and_a_file_like_other_secrets(
+    tmp_path: Path, key: Path, role: str
+) -> None:
+    secret(tmp_path / "of-sentinels", "hush")
+    secret(tmp_path / "master", "m" * 40)
+
+    def told(url: str, name: str = "of-sentinels") -> dict[str, str]:
+        text = (
+            f'[stores]\n{role}_url = "{url}"\n{role}_sentinel_password_file = "{name}"\n'
+            '[secrets]\nmaster_file = "master"\n'
+        )
+        return errors(file(tmp_path, text), {})
+
+    setting = f"stores.{role}_sentinel_password_file"
+    assert "names none" in told("redis://store")[setting]
+    assert set(told("redis+sentinel://a,b/esm", "missing")) == {setting}
+    good = file(tmp_path, f'[stores]\n{role}_url = "redis+sentinel://a/esm"\n[secrets]\nmaster_file = "master"\n')
+    assert load(good, {}).stores.state_sentinel_password_file is None

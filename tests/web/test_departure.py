@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 
 from gateway.adapters.sockets import open_sockets
+from gateway.core.readiness import ReadyState
 from gateway.flow.runtime import BackgroundTasks
 from gateway.settings.serving import ListenSettings
 from gateway.web.connections import ConnectionTable
@@ -38,7 +39,7 @@ class Leaving:
         self.url = f"http://{host}:{port}"
         self.table = ConnectionTable(lambda: 1000, None, harness.memory.meter)
         flow, memory = harness.flow, harness.memory
-        health = pages(self._all_is_well, lambda: self.table.draining)
+        health = pages(lambda: ReadyState(("draining",) if self.table.draining else (), ()))
         proxy = Proxy(
             flow.pipeline, GatewayApi(flow.explainer), flow.responder, health, memory.clock, memory.meter, 1000
         )
@@ -49,9 +50,6 @@ class Leaving:
         self.tasks = BackgroundTasks(print)
         self.senders: list[Sender] = []
         self.departure = Departure(self.runner, self.server, self.tasks, [listener], listen)
-
-    async def _all_is_well(self) -> dict[str, bool]:
-        return {"state": True}
 
     async def open(self) -> None:
         await self.runner.setup()
@@ -140,7 +138,8 @@ def test_not_ready_says_that_it_is_draining_and_asks_no_store() -> None:
     async def play(leaving: Leaving) -> None:
         leaving.table.draining = True
         async with aiohttp.ClientSession() as session, session.get(f"{leaving.url}/readyz") as response:
-            assert (response.status, orjson.loads(await response.read())) == (503, {"ready": False, "draining": True})
+            told = {"ready": False, "faults": ["draining"], "degraded": []}
+            assert (response.status, orjson.loads(await response.read())) == (503, told)
         await leaving.leave()
 
     run(play, lame_duck_s=0.0)
