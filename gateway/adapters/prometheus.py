@@ -53,6 +53,7 @@ MERGE_BY = {
     (BUILD_INFO.name,): max,
     (CACHE_STORE_BYTES.name,): max,
     (CACHE_STORE_KEYS.name,): max,
+    (STATE_CLOSED.name,): max,
     (UPSTREAM_KEYS.name, "ready"): min,
     (UPSTREAM_KEYS.name, "cooling_down"): max,
     (UPSTREAM_KEYS.name, "disabled"): max,

@@ -18,7 +18,7 @@ import orjson
 
 from gateway.core.problems import Problem
 from gateway.flow.admin_arguments import InvalidArgument
-from gateway.ports import AuditUnavailable, StoreUnavailable
+from gateway.ports import AuditUnavailable, StateClosed, StoreUnavailable
 from gateway.settings import InvalidSettings, Loaded, Settings, load_here
 from gateway.wiring import SetupError
 
@@ -88,10 +88,12 @@ def error_text(error: BaseException) -> str:
     """An error in one sentence (of settings: one line per error)."""
     if isinstance(error, InvalidSettings):
         return "the settings are not valid:\n" + "\n".join(f"  {each}" for each in error.errors)
+    if isinstance(error, StateClosed):
+        return f"Nothing was changed: {error}. Find out why; `esm-gateway state accept` goes on without what is lost."
     if isinstance(error, StoreUnavailable):
         return f"A store does not answer ({error}); whether anything was changed is unknown."
     if isinstance(error, AuditUnavailable):
-        return "The audit record could not be written, so nothing was changed."
+        return f"The audit record could not be written, so nothing was changed: {error}."
     if isinstance(error, Problem):
         return _problem(error)
     if isinstance(error, OSError):

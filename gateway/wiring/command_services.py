@@ -1,5 +1,6 @@
 """What the commands use: the stores, the audit record and the administration, without request flow or HTTP server."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -9,21 +10,24 @@ from gateway.adapters.clock import SystemClock
 from gateway.adapters.prometheus import PrometheusMeter
 from gateway.adapters.redis_audit_head import RedisAuditHead
 from gateway.adapters.redis_cache import RedisCache
-from gateway.adapters.redis_directory import RedisDirectory
-from gateway.adapters.redis_ledger import RedisLedger
-from gateway.adapters.redis_namespaces import RedisNamespaces
 from gateway.adapters.redis_purges import RedisPurges
+from gateway.adapters.witnessed_audit import WitnessedAudit
 from gateway.core import sealing
 from gateway.core.quota import LimitConfig
 from gateway.flow.key_admin import KeyAdmin
 from gateway.flow.namespace_transfer import NamespaceTransfer
 from gateway.flow.namespaces import NamespaceAdmin
 from gateway.flow.purge import Purger
+from gateway.flow.state_guard import StateGuard
 from gateway.ports import AuditLog, CacheStore, Clock, Ledger, NamespaceStore, PurgeStore
 from gateway.settings import Settings, master_secret
 from gateway.wiring.assembly import key_pepper
+from gateway.wiring.audit import open_audit
 from gateway.wiring.cache_config import cache_config, parse_config, sealing_keys
-from gateway.wiring.stores import clients, open_audit, with_store_urls
+from gateway.wiring.state_guard import open_state
+from gateway.wiring.stores import clients, with_store_urls
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,9 @@ class CommandServices:
     cache: CacheStore
     purge_store: PurgeStore
     namespace_store: NamespaceStore
+    audit: WitnessedAudit
     audit_heads: RedisAuditHead
+    guard: StateGuard
     clock: Clock
     key_admin: KeyAdmin
     purger: Purger
@@ -53,20 +59,27 @@ async def open_services(settings: Settings) -> AsyncIterator[CommandServices]:
         state, cache = await clients(settings, stack)
         sealing_key = sealing.derive_key(master, "directory")
         audit_heads = RedisAuditHead(state, sealing_key, clock, meter)
-        audit = await open_audit(settings, master, audit_heads, clock)
-        directory = RedisDirectory(state, sealing_key, clock, meter)
+        audit = await open_audit(settings, master, audit_heads, clock, _not_told)
+        held = await open_state(settings, master, state, audit, clock, meter, log.warning)
         cache_store, purge_store = RedisCache(cache, clock), RedisPurges(cache)
-        namespace_store = RedisNamespaces(state, sealing_key, clock, meter, settings.cache.namespace_max_bytes)
-        namespaces = NamespaceAdmin(namespace_store, audit, clock)
+        namespace_store = held.namespace_store
+        namespaces = NamespaceAdmin(namespace_store, held.guard, audit, clock)
         yield CommandServices(
-            ledger=RedisLedger(state),
+            ledger=held.ledger,
             cache=cache_store,
             purge_store=purge_store,
             namespace_store=namespace_store,
+            audit=audit,
             audit_heads=audit_heads,
+            guard=held.guard,
             clock=clock,
             key_admin=KeyAdmin(
-                directory=directory, audit=audit, clock=clock, key_pepper=key_pepper(master), models=models
+                directory=held.directory,
+                decisions=held.guard,
+                audit=audit,
+                clock=clock,
+                key_pepper=key_pepper(master),
+                models=models,
             ),
             purger=Purger(
                 purge_store=purge_store,
@@ -80,6 +93,10 @@ async def open_services(settings: Settings) -> AsyncIterator[CommandServices]:
             transfer=_transfer(settings, master, namespaces, namespace_store, audit, clock),
             limit_config=settings.limits.limit_config(),
         )
+
+
+def _not_told(_: str) -> None:
+    """Heads are for the log of the gateway that runs; what does not fit is said by the command that needs the record."""
 
 
 def _transfer(

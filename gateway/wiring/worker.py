@@ -18,9 +18,6 @@ from gateway.adapters.prometheus import PrometheusMeter
 from gateway.adapters.reader_process import Command as ReaderCommand
 from gateway.adapters.redis_audit_head import RedisAuditHead
 from gateway.adapters.redis_cache import RedisCache
-from gateway.adapters.redis_directory import RedisDirectory
-from gateway.adapters.redis_ledger import RedisLedger
-from gateway.adapters.redis_namespaces import RedisNamespaces
 from gateway.adapters.redis_purges import PATIENT_DEADLINES, RedisPurges
 from gateway.adapters.redis_throttle import RedisThrottle
 from gateway.adapters.upstream_http import HttpUpstream
@@ -36,8 +33,10 @@ from gateway.web.health import pages
 from gateway.web.proxy import Proxy
 from gateway.web.server import Server
 from gateway.wiring.assembly import Adapters, Flow, assemble
+from gateway.wiring.audit import open_audit
 from gateway.wiring.reader import reader_process
-from gateway.wiring.stores import clients, open_audit
+from gateway.wiring.state_guard import open_state
+from gateway.wiring.stores import clients
 
 log = logging.getLogger(__name__)
 BACKLOG = 1024
@@ -73,23 +72,28 @@ async def run_worker(
         access_log = StreamAccessLog(1) if settings.log.access else NoAccessLog()
         stack.callback(access_log.close)
         sealing_key = sealing.derive_key(master, "directory")
-        head = RedisAuditHead(state, sealing_key, clock, meter)
+        audit = await open_audit(settings, master, RedisAuditHead(state, sealing_key, clock, meter), clock, log.warning)
+        held = await open_state(settings, master, state, audit, clock, meter, log.warning)
         adapters = Adapters(
-            directory=RedisDirectory(state, sealing_key, clock, meter),
-            ledger=RedisLedger(state),
+            directory=held.directory,
+            ledger=held.ledger,
             cache=RedisCache(cache, clock),
             purge_store=RedisPurges(cache),
-            namespace_store=RedisNamespaces(state, sealing_key, clock, meter, settings.cache.namespace_max_bytes),
+            namespace_store=held.namespace_store,
             throttle=RedisThrottle(cache),
             upstream=upstream,
-            audit=await open_audit(settings, master, head, clock),
+            audit=audit,
             access_log=access_log,
             reader=reader,
             runtime=Runtime(clock, meter, tasks),
+            # One witness for each machine: the file is the same for all workers.
+            loops={"audit": audit.forever} if slot == 0 else {},
         )
         keys = [UpstreamKey(key.id, read_secret(key.file).decode(), key.concern) for key in settings.upstream.keys]
         flow = assemble(adapters, settings, master, keys)
         await _serve(settings, adapters, flow, sockets, on_ready, stop)
+        if slot == 0:
+            await audit.log_head()
 
 
 async def _serve(
@@ -110,6 +114,7 @@ async def _serve(
         ("stats", flow.stats.forever),
         ("policy", flow.policy.forever),
         ("holdings", flow.holdings.forever),
+        *adapters.loops.items(),
     ]
     ready = pages(partial(_ready, adapters, flow.poller, _longest_poll_s(settings)))
     api, pace = GatewayApi(flow.explainer), settings.request.body_pace

@@ -25,6 +25,7 @@ class Office:
         self.memory = FakeWorld()
         self.admin = KeyAdmin(
             directory=self.memory.directory,
+            decisions=self.memory.decisions,
             audit=self.memory.audit,
             clock=self.memory.clock,
             key_pepper=PEPPER,
