@@ -25,15 +25,20 @@ class DecisionFile:
 
     def __init__(self, path: Path, sealing_key: bytes, clock: Clock) -> None:
         self._path, self._key, self._clock = path, sealing_key, clock
+        self._seen: tuple[int, int] | None = None
 
     def load(self) -> Marks | None:
         """None where there is no file, or none that was sealed here. OSError where it cannot be read."""
+        self._seen = self._version()
         try:
             blob = self._path.read_bytes()
         except FileNotFoundError:
             return None
         content = unseal(self._key, "decisions", blob)
         return None if content is None else _decode(content)
+
+    def changed(self) -> bool:
+        return self._version() != self._seen
 
     def merge(self, marks: Marks) -> Marks:
         """Add to the file what `marks` has besides; returns what the file then holds. It is on the disk (fsync)."""
@@ -42,7 +47,16 @@ class DecisionFile:
             joined = marks if before is None else before.join(marks)
             if joined != before:
                 self._replace(seal(self._key, "decisions", _encode(joined), self._clock.token(NONCE_BYTES)))
+            self._seen = self._version()
             return joined
+
+    def _version(self) -> tuple[int, int] | None:
+        """Each change is another file in its place."""
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

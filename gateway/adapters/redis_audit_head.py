@@ -4,7 +4,7 @@ A head is kept under its chain's identity, is sealed, and only moves forward. So
 and an older head is not detected by it; the log has the heads as well (`witnessed_audit.py`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import orjson
 
@@ -59,11 +59,6 @@ class RedisAuditHead:
                 with as_stored("get_head"):
                     found[name] = ChainHead(*orjson.loads(content))
         return found
-
-    async def forget(self, chains: Sequence[str]) -> None:
-        """For chains that are given up."""
-        if chains:
-            await self._store.call("forget_head", "HDEL", self._heads, *chains)
 
     async def _rows(self) -> Mapping[str, bytes]:
         rows: dict[bytes, bytes] = await self._store.call("get_head", "HGETALL", self._heads)

@@ -75,16 +75,15 @@ class WitnessedAudit:
         misfit = await self.settle()
         if misfit is None:
             return None
-        given_up: list[str] = []
+        others: list[str] = []
         whole = misfit.chain and await asyncio.to_thread(self._whole, misfit.chain)
         if isinstance(whole, ChainHead):
             self._file.adopt(misfit.chain, whole)
         else:
-            given_up = [*await self._heads.at_place(self._place), *await self._heads.old_heads(self._place)]
+            others = [*await self._heads.at_place(self._place), *await self._heads.old_heads(self._place)]
             await asyncio.to_thread(self._file.begin_anew)
-        facts = {"by": by, "why": misfit.why, "chains": given_up}
+        facts = {"by": by, "why": misfit.why, "chains": others}
         await self._file.append(Event("chain_accepted", self._clock.now(), facts))
-        await self._heads.forget(given_up)
         self._settled = True
         await self._store_head()
         return misfit
@@ -164,10 +163,11 @@ class WitnessedAudit:
         stored = await self._heads.at_place(self._place)
         found = await asyncio.to_thread(segments, self._file.path, self._secret)
         beside = {segment.chain: segment for segment in found}  # the last of each chain
-        newest = max(stored, key=lambda chain: stored[chain].at, default=None)
-        if newest is not None and newest in beside and beside[newest].head.seq >= stored[newest].head.seq:
-            self._file.adopt(newest, stored[newest].head)
-            return None
+        # Other machines may name the same path: of the chains that were written to it, one that is here goes on.
+        for chain, head in sorted(stored.items(), key=lambda row: row[1].at, reverse=True):
+            if chain in beside and beside[chain].head.seq >= head.head.seq:
+                self._file.adopt(chain, head.head)
+                return None
         if stored or await self._heads.old_heads(self._place):
             written = max((head.head.seq for head in stored.values()), default=0)
             told = f"up to {written} " if written else ""

@@ -84,7 +84,7 @@ AUDIT_KINDS: Mapping[str, AuditKind] = {
         {
             **_BY,
             "why": "what did not fit",
-            "chains": "identities of the chains, given up, that were written to this file before",
+            "chains": "where another chain was begun: identities of those last written to this path, here or elsewhere",
         },
     ),
     "chain_repaired": AuditKind(

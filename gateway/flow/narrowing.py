@@ -31,10 +31,11 @@ class NarrowedDirectory:
         return await self._key(record), tuple([await self._approval(approval) for approval in approvals])
 
     async def epoch(self) -> int:
+        before, self._epoch = self._epoch, None  # where the store does not answer, it may be another one next time
         epoch = await self._directory.epoch()
-        if epoch != self._epoch or self._guard.closed:
+        if epoch != before or self._guard.is_due():
             await self._guard.look()
-            self._epoch = epoch
+        self._epoch = epoch
         self._guard.require_open()
         return epoch
 

@@ -65,6 +65,10 @@ class StateGuard:
         decision = self._marks.decisions.get(subject)
         return None if decision is None else decision.at
 
+    def is_due(self) -> bool:
+        """Whether to look although the store says that nothing has changed. Cheap enough to ask at every poll."""
+        return bool(self.closed) or self._memory.changed()
+
     def require_open(self) -> None:
         """Raises StateClosed while the store is not the one that this instance knew."""
         if self.closed:
@@ -78,6 +82,8 @@ class StateGuard:
     async def look(self) -> None:
         """Compare with the store. StoreUnavailable where it does not answer: then nothing has changed here."""
         async with self._looking:
+            if self._memory.changed():
+                await self.remember()
             subjects, keys = await self._store.subjects(), await self._store.keys_held()
             acceptance, before = await self._store.acceptance(), self._marks
             wanted = subjects - before.decisions.keys() if self._looked else subjects

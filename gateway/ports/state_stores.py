@@ -66,6 +66,10 @@ class DecisionMemory(Protocol):
     """What this machine remembers of the state store. OSError where its disk fails."""
 
     def load(self) -> Marks | None: ...
+    def changed(self) -> bool:
+        """Whether somebody else has added to it since it was last read or written here. Cheap."""
+        ...
+
     def merge(self, marks: Marks) -> Marks:
         """Add what is new; returns all that is remembered. Durable when it returns."""
         ...

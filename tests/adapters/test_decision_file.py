@@ -54,6 +54,16 @@ def test_a_file_that_somebody_changed_is_none(tmp_path: Path, change: object) ->
     assert opened(tmp_path).load() == Marks().with_decisions([TWO])
 
 
+def test_a_process_sees_what_another_one_added_and_not_what_it_added_itself(tmp_path: Path) -> None:
+    one, two = opened(tmp_path), opened(tmp_path)
+    one.load()
+    assert not one.changed()
+    two.merge(Marks().with_decisions([ONE]))
+    assert (one.changed(), two.changed()) == (True, False)
+    one.load()
+    assert not one.changed()
+
+
 def test_what_is_known_already_is_not_written_again(tmp_path: Path) -> None:
     marks = Marks().with_decisions([ONE])
     opened(tmp_path).merge(marks)

@@ -132,12 +132,17 @@ class FakeMemory:
 
     def __init__(self) -> None:
         self.marks: Marks | None = None
+        self.seen: Marks | None = None
 
     def load(self) -> Marks | None:
+        self.seen = self.marks
         return self.marks
 
+    def changed(self) -> bool:
+        return self.seen != self.marks
+
     def merge(self, marks: Marks) -> Marks:
-        self.marks = marks if self.marks is None else self.marks.join(marks)
+        self.seen = self.marks = marks if self.marks is None else self.marks.join(marks)
         return self.marks
 
 

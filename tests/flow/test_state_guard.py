@@ -280,6 +280,31 @@ def test_a_decision_that_the_store_did_not_take_holds_here_and_is_put_there_late
     assert "key:k1" in machine.world.decisions.held
 
 
+def test_a_decision_that_a_command_left_on_this_machine_alone_reaches_its_workers() -> None:
+    """A failover lost it before anybody had read it: the epoch is the same as before."""
+    worker = Machine()
+    worker.keys(KEY)
+    worker.look()
+    assert worker.memory.marks is not None
+    worker.memory.marks = worker.memory.marks.with_decisions([FinalDecision("key:k1", 100.0, 1)])
+    epoch = worker.world.directory.changes
+    assert run(worker.directory.epoch()) == epoch
+    assert run(worker.directory.find("k1"))[0].revoked == 100.0
+    assert "key:k1" in worker.world.decisions.held
+
+
+def test_a_store_that_was_away_is_looked_at_again_whatever_its_epoch() -> None:
+    machine = Machine().decided()
+    machine.look()
+    machine.world.directory.lost.add("epoch")
+    with pytest.raises(StoreUnavailable):
+        run(machine.directory.epoch())
+    machine.world.directory.lost.clear()
+    machine.world.decisions.held.clear()
+    run(machine.directory.epoch())
+    assert len(machine.world.decisions.held) == 3
+
+
 def test_a_disk_that_is_full_does_not_keep_a_worker_from_hearing() -> None:
     machine = Machine().decided()
     there = Machine(machine.world)
