@@ -186,10 +186,11 @@ class FileAudit:
     def _tail(self) -> Segment | None:
         """The last segment of this process's chain beside the file; where it has none, the last that is named so."""
         found = [segment for segment in segments(self._path, self._secret) if segment.path != self._path]
-        if self.chain:
-            return max((each for each in found if each.chain == self.chain), key=_by_number, default=None)
-        named = (each for each in found if each.path.name.startswith(self._path.name))
-        return max(named, key=lambda each: each.at, default=None)
+        chain = self.chain
+        if not chain:
+            named = [each for each in found if each.path.name.startswith(self._path.name)]
+            chain = max(named, key=lambda each: each.at).chain if named else ""
+        return max((each for each in found if each.chain == chain), key=_by_number, default=None)
 
     def _head(self, line: bytes) -> ChainHead:
         """The head after the last line, which must be linked under this chain's secret."""

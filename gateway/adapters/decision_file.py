@@ -8,6 +8,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +86,8 @@ class DecisionFile:
 
 def _encode(marks: Marks) -> bytes:
     rows = [[decision.subject, decision.at, decision.number] for decision in marks.decisions.values()]
-    numbers = {"number": marks.number, "accepted": marks.accepted, "keys": marks.keys, "confirmed": marks.confirmed}
-    return orjson.dumps({"format": FORMAT, "decisions": rows, **numbers})
+    rest = {each.name: getattr(marks, each.name) for each in fields(marks) if each.name != "decisions"}
+    return orjson.dumps({"format": FORMAT, "decisions": rows, **rest})
 
 
 def _decode(content: bytes) -> Marks | None:

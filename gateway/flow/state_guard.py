@@ -109,7 +109,7 @@ class StateGuard:
         async with self._looking:
             decision = FinalDecision(subject, at, self._marks.number + 1)
             self._marks = self._marks.with_decisions([decision])
-            await asyncio.to_thread(self._memory.merge, self._marks)
+            self._marks = await asyncio.to_thread(self._memory.merge, self._marks)
             await self._store.add([decision])
 
     async def accept(self, by: str) -> Acceptance:
@@ -158,7 +158,7 @@ class StateGuard:
         elif not news:
             return
         try:
-            await asyncio.to_thread(self._memory.merge, self._marks)
+            self._marks = await asyncio.to_thread(self._memory.merge, self._marks)
         except OSError as error:
             # This process goes on obeying them; the next one asks the store.
             self._report(f"what is known of the state store could not be written down: {error.strerror}")

@@ -102,7 +102,9 @@ def genuine_records(settings: Settings, master: bytes, kinds: Collection[str]) -
     """
     secret = _audit_secret(master)
     marks = tuple(f'"kind":"{kind}"'.encode() for kind in kinds)
-    for segment in sorted(segments(place_of(settings.audit_file), secret, broken=True), key=lambda each: each.at):
+    found = segments(place_of(settings.audit_file), secret, broken=True)
+    began = {segment.chain: segment.at for segment in reversed(found)}
+    for segment in sorted(found, key=lambda each: (began[each.chain], each.first)):
         for line in read_lines(segment.path):
             if any(mark in line for mark in marks):
                 record = read_record(secret, line.rstrip(b"\n"))
