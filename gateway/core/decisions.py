@@ -107,18 +107,18 @@ def of_namespace(name: str, created: float) -> str:
 
 def from_audit(records: Iterable[Mapping[str, Any]]) -> Marks:
     """What the records of an audit chain, in their order, say about the store that they were written beside."""
+    decisions: list[FinalDecision] = []
     marks = Marks()
     for record in records:
         kind, at, facts = record["kind"], float(record["at"]), record["facts"]
         subject = _subject(kind, facts)
         if subject is not None:
-            marks = marks.with_decisions([FinalDecision(subject, at, int(facts.get("number", 0)))])
+            decisions.append(FinalDecision(subject, at, int(facts.get("number", 0))))
         elif kind == "key_created":
             marks = replace(marks, keys=marks.keys + 1, confirmed=at)
         elif kind == "state_accepted":
-            marks = marks.accept(Acceptance(at, int(facts["number"]), int(facts["keys"])))
-            marks = replace(marks, keys=0, confirmed=max(at, marks.confirmed))
-    return marks
+            marks = replace(marks, accepted=max(marks.accepted, int(facts["number"])), keys=0, confirmed=at)
+    return marks.with_decisions(decisions)
 
 
 RECORDED = ("key_created", "key_revoked", "approval_revoked", "namespace_frozen", "state_accepted")
