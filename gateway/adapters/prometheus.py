@@ -36,6 +36,7 @@ from gateway.core.metrics import (
     CACHE_STORE_KEYS,
     METRICS,
     SECONDS,
+    STATE_CLOSED,
     UPSTREAM_KEYS,
     Metric,
 )
