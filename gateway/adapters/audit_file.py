@@ -5,8 +5,8 @@ line was never confirmed to a caller: it is cut off, and a `chain_repaired` reco
 shorter than what this process has written or expects is not continued, since that would hide what was removed.
 
 A file that is full is set aside under the number of its first record, and the chain goes on in a new one. So it does
-where the file was moved away: beside the place where it was, or after a head that is known (`resume`). Nothing is hidden
-by that, because the first record of the new file links to the last one of the old.
+where the file was moved away: beside the place where it was, or after a head that is known (`resume`). Nothing is
+hidden by that, because the first record of the new file links to the last one of the old.
 
 It does not verify the whole file while writing, and sends nothing anywhere.
 """

@@ -1,7 +1,7 @@
 """The heads of the audit chains in the state store: they reveal that records were cut off the end of a file.
 
-A head is kept under its chain's identity, is sealed, and only moves forward. Somebody who can restore both an older file
-and an older head is not detected by it; the log has the heads as well (`witnessed_audit.py`).
+A head is kept under its chain's identity, is sealed, and only moves forward. Somebody who can restore both an older
+file and an older head is not detected by it; the log has the heads as well (`witnessed_audit.py`).
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,8 @@
 """The audit record with a witness: where its chain ends stands in the state store as well, and in the log.
 
-Before the first record, file and stored heads are held against each other. Where they do not fit (records without a head,
-a head without records, records that are missing, a chain from another place), nothing is written until an administrator
-says so: `accept` is the way, and is on record itself. A file that is moved away while the gateway runs is no such
+Before the first record, file and stored heads are held against each other. Where they do not fit (records without a
+head, a head without records, records that are missing, a chain from another place), nothing is written until an
+administrator says so: `accept` is the way, and is on record itself. A file that is moved away while the gateway runs is no such
 case: the chain goes on in a new file.
 """
 
@@ -76,8 +76,8 @@ class WitnessedAudit:
         if misfit is None:
             return None
         others: list[str] = []
-        whole = misfit.chain and await asyncio.to_thread(self._whole, misfit.chain)
-        if isinstance(whole, ChainHead):
+        whole = await asyncio.to_thread(self._whole, misfit.chain)
+        if whole is not None:
             self._file.adopt(misfit.chain, whole)
         else:
             others = [*await self._heads.at_place(self._place), *await self._heads.old_heads(self._place)]
@@ -181,7 +181,7 @@ class WitnessedAudit:
 
     def _whole(self, chain: str) -> ChainHead | None:
         """The end of a chain that is beside the file from its first record to its last."""
-        at = ChainHead()
+        at = ChainHead()  # of no chain there is no segment
         for segment in segments(self._file.path, self._secret):
             if segment.chain != chain:
                 continue

@@ -30,7 +30,9 @@ def audit() -> None:
 @audit.command("verify")
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--head/--no-head", "compare", default=True, help="Compare with the head that the state store holds.")
-@click.option("--archived", is_flag=True, help="The chain's first files are kept elsewhere: begin with the first one here.")
+@click.option(
+    "--archived", is_flag=True, help="The chain's first files are kept elsewhere: begin with the first one here."
+)
 @with_options
 def verify_chain(options: CommandOptions, files: tuple[Path, ...], compare: bool, archived: bool) -> None:
     """Verify the chain in FILES (default: the file in the settings and those before it), and compare its end.
@@ -77,9 +79,7 @@ def accept(options: CommandOptions, by: str, yes: bool) -> None:
     options.show({"accepted": why}, [told])
 
 
-async def _verify(
-    settings: Settings, files: tuple[Path, ...], compare: bool, archived: bool
-) -> VerifiedRecord | None:
+async def _verify(settings: Settings, files: tuple[Path, ...], compare: bool, archived: bool) -> VerifiedRecord | None:
     chain = chain_files(settings, files)
     for path in files or (settings.audit_file,):
         here = any(segment.path == path.absolute() for segment in chain)

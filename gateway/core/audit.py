@@ -72,9 +72,7 @@ _DETAILS = {"details": "facts of the policy's own; of `concern`: `approval`, the
 _NAMESPACE = {**_BY, "namespace": "its name"}
 _NUMBER = {"number": "number of the decision; so many had been made by then, or more"}
 AUDIT_KINDS: Mapping[str, AuditKind] = {
-    "chain_started": AuditKind(
-        "A new chain begins.", {"file": "name of the file", "chain": "its identity, at random"}
-    ),
+    "chain_started": AuditKind("A new chain begins.", {"file": "name of the file", "chain": "its identity, at random"}),
     "segment_started": AuditKind(
         "The chain goes on in a new file: the one before was full, or is not there any more.",
         {"file": "name of the file", "chain": "identity of the chain"},
@@ -126,9 +124,7 @@ AUDIT_KINDS: Mapping[str, AuditKind] = {
             "cache": "what it may do with the cache; null: what the settings say",
         },
     ),
-    "key_revoked": AuditKind(
-        "A virtual key is revoked.", {**_BY, "key": "id of the key", "user": "its user"}, _NUMBER
-    ),
+    "key_revoked": AuditKind("A virtual key is revoked.", {**_BY, "key": "id of the key", "user": "its user"}, _NUMBER),
     "approval_created": AuditKind(
         "A user is approved to declare sequences of concern.",
         {

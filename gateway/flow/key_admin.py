@@ -143,6 +143,7 @@ class KeyAdmin:
         return in_force(approval, approval.models[0] if approval.models else "", self._clock.now())
 
     async def _record(self, kind: str, **facts: Any) -> None:
+        self._decisions.require_open()
         await self._audit.append(Event(kind, self._clock.now(), facts))
 
     def _check_models(self, models: tuple[str, ...] | None) -> None:

@@ -112,4 +112,5 @@ class NamespaceAdmin:
             raise InvalidArgument("There is a namespace of that name already.")
 
     async def _record(self, kind: str, **facts: Any) -> None:
+        self._decisions.require_open()
         await self._audit.append(Event(kind, self._clock.now(), facts))

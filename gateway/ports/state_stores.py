@@ -78,12 +78,16 @@ class DecisionMemory(Protocol):
 class Decisions(Protocol):
     """What an administrator decides for good is kept here before the record that it changes."""
 
+    def require_open(self) -> None:
+        """Raises StateClosed while the store is not the one that this instance knew."""
+        ...
+
     async def next_number(self) -> int:
         """The number that the next decision gets, or a lower one where others decide at the same moment."""
         ...
 
     async def decide(self, subject: str, at: float) -> None:
-        """From now on it holds, whatever any store says later. StoreUnavailable: it holds here, and others hear later."""
+        """From now on it holds, whatever any store says. StoreUnavailable: it holds here, and others hear later."""
         ...
 
 

@@ -96,7 +96,7 @@ async def open_services(settings: Settings) -> AsyncIterator[CommandServices]:
 
 
 def _not_told(_: str) -> None:
-    """Heads are for the log of the gateway that runs; what does not fit is said by the command that needs the record."""
+    """Heads are for the log of the gateway; what does not fit is said by the command that needs the record."""
 
 
 def _transfer(

@@ -55,4 +55,3 @@ async def preflight_stores(settings: Settings, report: Callable[[str], None]) ->
                 raise SetupError(f"{error}.") from None
             except StoreUnavailable:
                 report(f"the {name} store does not answer yet")
-

@@ -62,8 +62,10 @@ def test_a_full_file_is_set_aside_and_the_chain_runs_through_all_of_them(tmp_pat
     files = chain(path)
     assert len(files) > 4
     assert files[-1] == path
-    assert all(file.name == f"audit.jsonl.{segment.first:012d}" for file, segment in zip(
-        files[:-1], segments(path, SECRET), strict=False))
+    assert all(
+        file.name == f"audit.jsonl.{segment.first:012d}"
+        for file, segment in zip(files[:-1], segments(path, SECRET), strict=False)
+    )
     assert through(files).seq == numbers[-1]
     assert all(file.stat().st_size < 2600 for file in files)
     firsts = [orjson.loads(next(read_lines(file))) for file in files]

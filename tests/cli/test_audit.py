@@ -37,7 +37,6 @@ def chain_in(path: Path) -> str:
     return str(orjson.loads(path.read_bytes().splitlines()[0])["facts"]["chain"])
 
 
-
 def test_an_intact_record_is_named_by_its_chain_and_its_end(line: Line) -> None:
     path = written(line)
     told = line.json("audit", "verify")

@@ -1,7 +1,7 @@
 """The drill of docs/backup.md, step by step: real servers, the real command line, a gateway that runs.
 
-A back-up of the state store is put back after people have left: nobody comes in again, and nobody is locked out. An empty
-store admits nothing new until somebody accepts it. Embedded stores are moved to a server of the operator's own.
+A back-up of the state store is put back after people have left: nobody comes in again, and nobody is locked out. An
+empty store admits nothing new until somebody accepts it. Embedded stores are moved to a server of the operator's own.
 """
 
 import asyncio
@@ -192,7 +192,10 @@ def test_an_empty_store_admits_nothing_new_until_it_is_accepted(drill: Drill) ->
 
         await until(closed, 15)
         # The known key: its hits for a minute, and nothing that costs anything.
-        assert await drill.ask(known, {**BODY, "temperature": 0.9}) in ((503, "state-closed"), (503, "state-unavailable"))
+        assert await drill.ask(known, {**BODY, "temperature": 0.9}) in (
+            (503, "state-closed"),
+            (503, "state-unavailable"),
+        )
         assert await drill.counted("esmgw_state_closed") == 1
         assert "the state store holds no keys, and it held 2" in drill.log.read_text()
 
@@ -272,7 +275,9 @@ def moved(lab: Lab, directory: Path) -> Server:
     server.socket = server.home / "s"
     server.start()
     with lab.config.open("a") as config:
-        config.write(f'[stores]\nstate_url = "unix://{server.socket}"\n[secrets]\nmaster_file = "data/secrets/master"\n')
+        config.write(
+            f'[stores]\nstate_url = "unix://{server.socket}"\n[secrets]\nmaster_file = "data/secrets/master"\n'
+        )
     return server
 
 

@@ -11,7 +11,7 @@ from gateway.core.audit import AUDIT_KINDS, ChainHead, Event, link
 from gateway.core.decisions import Acceptance, FinalDecision, Marks
 from gateway.core.quota import Limit, Reservation, Verdict
 from gateway.core.types import Approval, KeyRecord
-from gateway.ports import AuditUnavailable, StoreUnavailable, Usage
+from gateway.ports import AuditUnavailable, StateClosed, StoreUnavailable, Usage
 from tests.fakes.ledger import LedgerRules
 
 Journal = list[tuple[str, ...]]
@@ -90,6 +90,7 @@ class FakeDecisions(Recorder):
         super().__init__(journal)
         self.held: dict[str, FinalDecision] = {}
         self.keys = 0
+        self.closed = False
         self.accepted: Acceptance | None = None
 
     async def subjects(self) -> frozenset[str]:
@@ -117,6 +118,10 @@ class FakeDecisions(Recorder):
     async def accept(self, acceptance: Acceptance) -> None:
         with self.effect("accept"):
             self.accepted = acceptance
+
+    def require_open(self) -> None:
+        if self.closed:
+            raise StateClosed("lost")
 
     async def next_number(self) -> int:
         with self.effect("next_number"):

@@ -312,7 +312,7 @@ def test_a_disk_that_is_full_does_not_keep_a_worker_from_hearing() -> None:
     def full(_: Any) -> Any:
         raise OSError(28, "No space left on device")
 
-    there.memory.merge = full  # type: ignore[method-assign]
+    there.memory.merge = full  # type: ignore[assignment,method-assign]
     there.look()
     assert run(there.directory.find("k1"))[0].revoked == 100.0
     assert any("No space left" in line for line in there.said)
