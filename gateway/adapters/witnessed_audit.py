@@ -2,8 +2,8 @@
 
 Before the first record, file and stored heads are held against each other. Where they do not fit (records without a
 head, a head without records, records that are missing, a chain from another place), nothing is written until an
-administrator says so: `accept` is the way, and is on record itself. A file that is moved away while the gateway runs is no such
-case: the chain goes on in a new file.
+administrator says so: `accept` is the way, and is on record itself. A file that is moved away while the gateway runs
+is no such case: the chain goes on in a new file.
 """
 
 import asyncio

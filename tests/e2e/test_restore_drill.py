@@ -163,7 +163,8 @@ def test_a_back_up_put_back_under_a_running_gateway_revives_nothing_and_locks_no
         assert drill.command("audit", "verify")["compared"]
         kinds = [record["kind"] for record in drill.command("audit", "tail", "-n", "50")]
         assert "decisions_reapplied" in kinds
-        assert "audit head: chain" in drill.log.read_text()
+        end = drill.command("audit", "verify")
+    assert f"audit head: chain {end['chain']} record {end['records']} {end['head']}\n" in drill.log.read_text()
 
 
 @pytest.mark.parametrize("memory", ["kept", "lost"])
@@ -232,9 +233,12 @@ def test_an_old_sealed_record_that_somebody_writes_back_opens_nothing(drill: Dri
         await store.call("put", "HSET", name, field, old)
         await store.call("move", "INCR", "esmgw:{keys}:epoch")
         for _ in range(15):
-            assert (await drill.ask(leaver))[0] == 401
+            assert (await drill.ask(leaver))[0] in (401, 503)
             await asyncio.sleep(0.1)
-        assert await drill.counted('esmgw_decisions_reapplied_total{kind="key",what="record"}') == 1
+        await drill.answers(leaver, 401)
+        # Each worker may have met it before the other one had put it right.
+        assert await drill.counted('esmgw_decisions_reapplied_total{kind="key",what="record"}') in (1, 2)
+        assert f"undone a decision, which holds: key:{field}" in drill.log.read_text()
         await store.close()
 
     with drill.serving():
