@@ -36,7 +36,7 @@ class WitnessedAudit:
     def __init__(
         self, file: FileAudit, secret: bytes, heads: RedisAuditHead, clock: Clock, report: Callable[[str], object]
     ) -> None:
-        self._file, self._secret, self._heads = file, secret, heads
+        self._file, self._secret, self.heads = file, secret, heads
         self._clock, self._report = clock, report
         self._settled = False
         self._logged = ChainHead()
@@ -80,7 +80,7 @@ class WitnessedAudit:
         if whole is not None:
             self._file.adopt(misfit.chain, whole)
         else:
-            others = [*await self._heads.at_place(self._place), *await self._heads.old_heads(self._place)]
+            others = [*await self.heads.at_place(self._place), *await self.heads.old_heads(self._place)]
             await asyncio.to_thread(self._file.begin_anew)
         facts = {"by": by, "why": misfit.why, "chains": others}
         await self._file.append(Event("chain_accepted", self._clock.now(), facts))
@@ -113,7 +113,7 @@ class WitnessedAudit:
         except SegmentMissing as missing:
             # Another process may have written after this one: the stored head knows.
             try:
-                stored = await self._heads.get(self._file.chain)
+                stored = await self.heads.get(self._file.chain)
             except StoreUnavailable:
                 raise missing from None
             own = self._file.head
@@ -128,14 +128,14 @@ class WitnessedAudit:
         if head is None:
             return
         try:
-            await self._heads.put(self._file.chain, StoredHead(head, self._place, self._clock.now()))
+            await self.heads.put(self._file.chain, StoredHead(head, self._place, self._clock.now()))
             self._unstored = False
         except StoreUnavailable:
             # The record is durable already. A stored head that is some records behind only weakens the check.
             self._unstored = True
 
     async def _settle_file(self, segment: Segment) -> Misfit | None:
-        stored = await self._heads.get(segment.chain)
+        stored = await self.heads.get(segment.chain)
         if stored is None:
             return await self._settle_old(segment)
         if stored.place != self._place:
@@ -148,10 +148,10 @@ class WitnessedAudit:
 
     async def _settle_old(self, segment: Segment) -> Misfit | None:
         """A chain without a stored head. One from before chains had an identity has it under its machine's name."""
-        for head in (await self._heads.old_heads(self._place)).values():
+        for head in (await self.heads.old_heads(self._place)).values():
             found = await asyncio.to_thread(verify, self._secret, read_lines(segment.path), head)
             if isinstance(found, ChainHead):
-                await self._heads.put(segment.chain, StoredHead(found, self._place, self._clock.now()))
+                await self.heads.put(segment.chain, StoredHead(found, self._place, self._clock.now()))
                 self._file.adopt(segment.chain, found)
                 return None
         why = f"the audit file holds records up to {segment.head.seq}, and the state store holds no head of its chain"
@@ -160,7 +160,7 @@ class WitnessedAudit:
     async def _settle_without_file(self) -> Misfit | None:
         if await asyncio.to_thread(_has_lines, self._file.path):
             return Misfit("the audit file does not begin and end with records of this gateway")
-        stored = await self._heads.at_place(self._place)
+        stored = await self.heads.at_place(self._place)
         found = await asyncio.to_thread(segments, self._file.path, self._secret)
         beside = {segment.chain: segment for segment in found}  # the last of each chain
         # Other machines may name the same path: of the chains that were written to it, one that is here goes on.
@@ -168,13 +168,13 @@ class WitnessedAudit:
             if chain in beside and beside[chain].head.seq >= head.head.seq:
                 self._file.adopt(chain, head.head)
                 return None
-        if stored or await self._heads.old_heads(self._place):
+        if stored or await self.heads.old_heads(self._place):
             written = max((head.head.seq for head in stored.values()), default=0)
             told = f"up to {written} " if written else ""
             return Misfit(f"there is no audit file, and records {told}were written to it")
         named = [segment for segment in found if segment.path.name.startswith(self._file.path.name)]
         for segment in reversed(named):
-            if await self._heads.get(segment.chain) is None:
+            if await self.heads.get(segment.chain) is None:
                 why = "the audit file was moved, and the state store holds no head of its chain"
                 return Misfit(why, segment.chain)
         return None

@@ -90,12 +90,12 @@ async def _verify(settings: Settings, files: tuple[Path, ...], compare: bool, ar
         return found
     async with open_services(settings) as services:
         if found is not None:
-            stored = await services.audit_heads.get(found.chain)
+            stored = await services.audit.heads.get(found.chain)
             check_end(settings, chain, found, stored)
             if stored is not None and not files and stored.place != str(settings.audit_file.absolute()):
                 raise RecordBroken(f"{settings.audit_file}: its chain was last written to {stored.place}.")
             return found
-        written = await services.audit_heads.at_place(str(settings.audit_file.absolute()))
+        written = await services.audit.heads.at_place(str(settings.audit_file.absolute()))
         if written:
             seq = max(stored.head.seq for stored in written.values())
             raise RecordBroken(f"{settings.audit_file}: records up to {seq} were written, and are missing.")

@@ -65,7 +65,7 @@ class Settings(SettingsTable):
         return self.audit.file or self.data_dir / "audit" / "audit.jsonl"
 
     @property
-    def memory_file(self) -> Path:
+    def decisions_file(self) -> Path:
         """What this machine remembers of the state store."""
         return self.data_dir / "memory" / "decisions"
 

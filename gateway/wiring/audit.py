@@ -8,10 +8,11 @@ from typing import Any
 from gateway.adapters.audit_file import FileAudit
 from gateway.adapters.audit_segments import Segment, read_lines, read_segment, segments
 from gateway.adapters.redis_audit_head import RedisAuditHead
+from gateway.adapters.redis_connect import RedisStore
 from gateway.adapters.witnessed_audit import WitnessedAudit, opened, place_of
 from gateway.core import sealing
 from gateway.core.audit import BrokenLink, ChainHead, StoredHead, follow, read_record, verify
-from gateway.ports import Clock
+from gateway.ports import Clock, Meter
 from gateway.settings import Settings, master_secret
 
 
@@ -32,12 +33,14 @@ class RecordBroken(Exception):
 async def open_audit(
     settings: Settings,
     master: bytes,
-    heads: RedisAuditHead,
+    store: RedisStore,
     clock: Clock,
+    meter: Meter,
     report: Callable[[str], object],
 ) -> WitnessedAudit:
     """The audit record of this machine. `report` takes its heads and what does not fit, for the log."""
     secret = _audit_secret(master)
+    heads = RedisAuditHead(store, sealing.derive_key(master, "directory"), clock, meter)
     file = FileAudit(place_of(settings.audit_file), secret, clock, segment_bytes=settings.audit.segment_bytes)
     return await opened(WitnessedAudit(file, secret, heads, clock, report), report)
 

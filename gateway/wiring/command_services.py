@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from gateway import __version__
 from gateway.adapters.clock import SystemClock
 from gateway.adapters.prometheus import PrometheusMeter
-from gateway.adapters.redis_audit_head import RedisAuditHead
 from gateway.adapters.redis_cache import RedisCache
 from gateway.adapters.redis_purges import RedisPurges
 from gateway.adapters.witnessed_audit import WitnessedAudit
-from gateway.core import sealing
 from gateway.core.quota import LimitConfig
 from gateway.flow.key_admin import KeyAdmin
 from gateway.flow.namespace_transfer import NamespaceTransfer
@@ -24,7 +22,7 @@ from gateway.settings import Settings, master_secret
 from gateway.wiring.assembly import key_pepper
 from gateway.wiring.audit import open_audit
 from gateway.wiring.cache_config import cache_config, parse_config, sealing_keys
-from gateway.wiring.state_guard import open_state
+from gateway.wiring.state_guard import GuardedState, open_state
 from gateway.wiring.stores import clients, with_store_urls
 
 log = logging.getLogger(__name__)
@@ -39,7 +37,6 @@ class CommandServices:
     purge_store: PurgeStore
     namespace_store: NamespaceStore
     audit: WitnessedAudit
-    audit_heads: RedisAuditHead
     guard: StateGuard
     clock: Clock
     key_admin: KeyAdmin
@@ -57,9 +54,7 @@ async def open_services(settings: Settings) -> AsyncIterator[CommandServices]:
         settings = await with_store_urls(settings, stack)
         clock, meter = SystemClock(), PrometheusMeter(__version__)
         state, cache = await clients(settings, stack)
-        sealing_key = sealing.derive_key(master, "directory")
-        audit_heads = RedisAuditHead(state, sealing_key, clock, meter)
-        audit = await open_audit(settings, master, audit_heads, clock, _not_told)
+        audit = await open_audit(settings, master, state, clock, meter, _not_told)
         held = await open_state(settings, master, state, audit, clock, meter, log.warning)
         cache_store, purge_store = RedisCache(cache, clock), RedisPurges(cache)
         namespace_store = held.namespace_store
@@ -70,17 +65,9 @@ async def open_services(settings: Settings) -> AsyncIterator[CommandServices]:
             purge_store=purge_store,
             namespace_store=namespace_store,
             audit=audit,
-            audit_heads=audit_heads,
             guard=held.guard,
             clock=clock,
-            key_admin=KeyAdmin(
-                directory=held.directory,
-                decisions=held.guard,
-                audit=audit,
-                clock=clock,
-                key_pepper=key_pepper(master),
-                models=models,
-            ),
+            key_admin=_key_admin(held, audit, clock, master, settings),
             purger=Purger(
                 purge_store=purge_store,
                 cache=cache_store,
@@ -93,6 +80,17 @@ async def open_services(settings: Settings) -> AsyncIterator[CommandServices]:
             transfer=_transfer(settings, master, namespaces, namespace_store, audit, clock),
             limit_config=settings.limits.limit_config(),
         )
+
+
+def _key_admin(held: GuardedState, audit: AuditLog, clock: Clock, master: bytes, settings: Settings) -> KeyAdmin:
+    return KeyAdmin(
+        directory=held.directory,
+        decisions=held.guard,
+        audit=audit,
+        clock=clock,
+        key_pepper=key_pepper(master),
+        models=settings.models,
+    )
 
 
 def _not_told(_: str) -> None:

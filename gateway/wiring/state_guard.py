@@ -43,7 +43,7 @@ async def open_state(
     key = sealing.derive_key(master, "directory")
     directory = RedisDirectory(store, key, clock, meter)
     namespaces = RedisNamespaces(store, key, clock, meter, settings.cache.namespace_max_bytes)
-    memory = DecisionFile(settings.memory_file, key, clock)
+    memory = DecisionFile(settings.decisions_file, key, clock)
     if memory.load() is None:
         memory.merge(_on_record(settings, master))
     decisions = RedisDecisions(store, key, clock, meter)
@@ -61,7 +61,7 @@ async def open_state(
 
 def remember_records(settings: Settings, master: bytes, clock: Clock) -> None:
     """Add what is on this machine's audit record to what it remembers: what a command could not put into the store."""
-    memory = DecisionFile(settings.memory_file, sealing.derive_key(master, "directory"), clock)
+    memory = DecisionFile(settings.decisions_file, sealing.derive_key(master, "directory"), clock)
     memory.merge(_on_record(settings, master))
 
 

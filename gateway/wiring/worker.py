@@ -16,12 +16,10 @@ from gateway.adapters.clock import SystemClock
 from gateway.adapters.descriptors import left_for_callers, none_left, raise_soft_limit
 from gateway.adapters.prometheus import PrometheusMeter
 from gateway.adapters.reader_process import Command as ReaderCommand
-from gateway.adapters.redis_audit_head import RedisAuditHead
 from gateway.adapters.redis_cache import RedisCache
 from gateway.adapters.redis_purges import PATIENT_DEADLINES, RedisPurges
 from gateway.adapters.redis_throttle import RedisThrottle
 from gateway.adapters.upstream_http import HttpUpstream
-from gateway.core import sealing
 from gateway.core.upstream_key import UpstreamKey
 from gateway.flow.invalidation_poller import InvalidationPoller
 from gateway.flow.runtime import BackgroundLoops, BackgroundTasks, Runtime
@@ -71,8 +69,7 @@ async def run_worker(
         stack.push_async_callback(reader.close)
         access_log = StreamAccessLog(1) if settings.log.access else NoAccessLog()
         stack.callback(access_log.close)
-        sealing_key = sealing.derive_key(master, "directory")
-        audit = await open_audit(settings, master, RedisAuditHead(state, sealing_key, clock, meter), clock, log.warning)
+        audit = await open_audit(settings, master, state, clock, meter, log.warning)
         held = await open_state(settings, master, state, audit, clock, meter, log.warning)
         adapters = Adapters(
             directory=held.directory,
@@ -86,11 +83,9 @@ async def run_worker(
             access_log=access_log,
             reader=reader,
             runtime=Runtime(clock, meter, tasks),
-            # One witness for each machine: the file is the same for all workers.
-            loops={"audit": audit.forever} if slot == 0 else {},
+            loops={"audit": audit.forever} if slot == 0 else {},  # all workers of a machine write one file
         )
-        keys = [UpstreamKey(key.id, read_secret(key.file).decode(), key.concern) for key in settings.upstream.keys]
-        flow = assemble(adapters, settings, master, keys)
+        flow = assemble(adapters, settings, master, _upstream_keys(settings))
         await _serve(settings, adapters, flow, sockets, on_ready, stop)
         if slot == 0:
             await audit.log_head()
@@ -212,6 +207,10 @@ def _longest_poll_s(settings: Settings) -> float:
     """How long a poll takes when both stores hang, in two attempts: that is their fault, and not this worker's."""
     stores = settings.stores
     return 2 * max(stores.state_timeout_s, PATIENT_DEADLINES * stores.cache_timeout_s)
+
+
+def _upstream_keys(settings: Settings) -> list[UpstreamKey]:
+    return [UpstreamKey(key.id, read_secret(key.file).decode(), key.concern) for key in settings.upstream.keys]
 
 
 def _upstream(settings: Settings) -> HttpUpstream:

@@ -259,9 +259,9 @@ def test_without_the_state_store_nothing_is_begun_and_everything_goes_on_when_it
         await room_without.refused(room_without.process(), "does not answer")
         audit = room.process()
         await audit.append(event())
-        audit._heads = room_without.heads
+        audit.heads = room_without.heads
         assert await audit.append(event()) == 3
-        audit._heads = room.heads
+        audit.heads = room.heads
         await audit.log_head()
         segment = read_segment(room.path, SECRET)
         assert segment is not None
