@@ -63,8 +63,7 @@ async def run_worker(
         meter = PrometheusMeter(__version__, settings.metrics_dir, slot)
         stack.callback(meter.close)
         state, cache = await clients(settings, stack)
-        upstream = _upstream(settings)
-        stack.push_async_callback(upstream.close)
+        upstream = _upstream(settings, stack)
         reader = reader_process(reader_command, settings, meter, log.warning)
         stack.push_async_callback(reader.close)
         access_log = StreamAccessLog(1) if settings.log.access else NoAccessLog()
@@ -213,12 +212,14 @@ def _upstream_keys(settings: Settings) -> list[UpstreamKey]:
     return [UpstreamKey(key.id, read_secret(key.file).decode(), key.concern) for key in settings.upstream.keys]
 
 
-def _upstream(settings: Settings) -> HttpUpstream:
+def _upstream(settings: Settings, stack: AsyncExitStack) -> HttpUpstream:
     part = settings.upstream
-    return HttpUpstream(
+    upstream = HttpUpstream(
         part.url,
         connect_s=part.connect_s,
         first_byte_s=part.first_byte_s,
         total_s=part.total_s,
         keepalive_s=part.keepalive_s,
     )
+    stack.push_async_callback(upstream.close)
+    return upstream
