@@ -16,6 +16,7 @@ COMMANDS: Mapping[str, str] = {
     "approve": "approvals:approve",
     "revoke-approval": "approvals:revoke_approval",
     "audit": "audit:audit",
+    "state": "state:state",
     "cache": "cache:cache",
     "usage": "usage:usage",
     "stores": "stores:stores",

@@ -19,7 +19,7 @@ import orjson
 from gateway.core.problems import Problem
 from gateway.core.store_faults import FAULT_WORDS
 from gateway.flow.admin_arguments import InvalidArgument
-from gateway.ports import AuditUnavailable, StoreUnavailable
+from gateway.ports import AuditUnavailable, StateClosed, StoreUnavailable
 from gateway.settings import InvalidSettings, Loaded, Settings, load_here
 from gateway.wiring import SetupError
 
@@ -89,11 +89,13 @@ def error_text(error: BaseException) -> str:
     """An error in one sentence (of settings: one line per error)."""
     if isinstance(error, InvalidSettings):
         return "the settings are not valid:\n" + "\n".join(f"  {each}" for each in error.errors)
+    if isinstance(error, StateClosed):
+        return f"Nothing was changed: {error}. Find out why; `esm-gateway state accept` goes on without what is lost."
     if isinstance(error, StoreUnavailable):
         words = error.detail or FAULT_WORDS[error.fault]
         return f"A store cannot be used ({error}, {error.fault}): {words}; whether anything was changed is unknown."
     if isinstance(error, AuditUnavailable):
-        return "The audit record could not be written, so nothing was changed."
+        return f"The audit record could not be written, so nothing was changed: {error}."
     if isinstance(error, Problem):
         return _problem(error)
     if isinstance(error, OSError):

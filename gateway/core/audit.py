@@ -2,7 +2,9 @@
 
 Changing, removing, inserting or reordering a line without the audit secret breaks the chain at that line, and `verify`
 names the first such line. Cutting whole lines off the end is detected only by comparing with a head that is stored
-elsewhere (`verify(..., head=...)`). A record holds digests of calls, never a sequence, a key or a body.
+elsewhere, under the chain's own random identity. A chain may run through several files (segments): each begins with a
+record that names the chain, and links to the last record of the one before. A record holds digests of calls, never a
+sequence, a key or a body.
 """
 
 import hmac
@@ -68,8 +70,21 @@ _REFUSALS = {
 }
 _DETAILS = {"details": "facts of the policy's own; of `concern`: `approval`, the id of the approval in force"}
 _NAMESPACE = {**_BY, "namespace": "its name"}
+_NUMBER = {"number": "number of the decision; so many had been made by then, or more"}
 AUDIT_KINDS: Mapping[str, AuditKind] = {
-    "chain_started": AuditKind("A new audit file begins.", {"file": "name of the file"}),
+    "chain_started": AuditKind("A new chain begins.", {"file": "name of the file", "chain": "its identity, at random"}),
+    "segment_started": AuditKind(
+        "The chain goes on in a new file: the one before was full, or is not there any more.",
+        {"file": "name of the file", "chain": "identity of the chain"},
+    ),
+    "chain_accepted": AuditKind(
+        "An administrator accepts that this record and the heads in the state store do not fit together.",
+        {
+            **_BY,
+            "why": "what did not fit",
+            "chains": "where another chain was begun: identities of those last written to this path, here or elsewhere",
+        },
+    ),
     "chain_repaired": AuditKind(
         "A last line without its end (a crash while writing) was cut off; it was never confirmed to anybody.",
         {"bytes": "length of what was cut off", "sha256": "SHA-256 of it"},
@@ -109,7 +124,7 @@ AUDIT_KINDS: Mapping[str, AuditKind] = {
             "cache": "what it may do with the cache; null: what the settings say",
         },
     ),
-    "key_revoked": AuditKind("A virtual key is revoked.", {**_BY, "key": "id of the key", "user": "its user"}),
+    "key_revoked": AuditKind("A virtual key is revoked.", {**_BY, "key": "id of the key", "user": "its user"}, _NUMBER),
     "approval_created": AuditKind(
         "A user is approved to declare sequences of concern.",
         {
@@ -122,7 +137,7 @@ AUDIT_KINDS: Mapping[str, AuditKind] = {
         },
     ),
     "approval_revoked": AuditKind(
-        "An approval is revoked.", {**_BY, "approval": "id of the approval", "user": "whose it was"}
+        "An approval is revoked.", {**_BY, "approval": "id of the approval", "user": "whose it was"}, _NUMBER
     ),
     "cache_purged": AuditKind(
         "Cached answers are purged; without an optional fact, all of them.",
@@ -135,7 +150,9 @@ AUDIT_KINDS: Mapping[str, AuditKind] = {
         },
     ),
     "namespace_created": AuditKind("A namespace is created.", {**_NAMESPACE, "note": "a remark"}),
-    "namespace_frozen": AuditKind("A namespace is frozen.", _NAMESPACE),
+    "namespace_frozen": AuditKind(
+        "A namespace is frozen.", _NAMESPACE, {**_NUMBER, "created": "when it was created (Unix time)"}
+    ),
     "namespace_dropped": AuditKind(
         "A namespace is deleted with all its entries.",
         {**_NAMESPACE, "entries": "how many entries it held", "frozen": "when it was frozen (Unix time); null: live"},
@@ -146,6 +163,20 @@ AUDIT_KINDS: Mapping[str, AuditKind] = {
     "namespace_imported": AuditKind(
         "A file is read into a new namespace.",
         {**_NAMESPACE, "sha256": "SHA-256 of the file", "entries": "how many entries it has"},
+    ),
+    "decisions_reapplied": AuditKind(
+        "The state store had undone decisions (an older copy was put back, or somebody wrote to it); they hold.",
+        {"decisions": "the first few: `key:`, `approval:` or `namespace:` and what it is about", "count": "how many"},
+    ),
+    "state_accepted": AuditKind(
+        "An administrator accepts a state store that has lost keys or decisions; new requests are admitted again.",
+        {
+            **_BY,
+            "why": "why nothing new was admitted; empty: it was",
+            "number": "decisions up to this number may be missing",
+            "keys": "how many virtual keys the store held when it was last in order",
+            "held": "how many it holds",
+        },
     ),
 }
 """Every kind of record and what it says, for docs/audit.md. The tests' audit log refuses an event that is not so."""
@@ -167,6 +198,15 @@ class BrokenLink:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class StoredHead:
+    """A head as it is kept elsewhere: with the file that the chain was last written to, and when (Unix time)."""
+
+    head: ChainHead
+    place: str
+    at: float
+
+
 def link(secret: bytes, head: ChainHead, event: Event) -> tuple[bytes, ChainHead]:
     """The line (with its newline) that continues the chain, and the new head."""
     seq = head.seq + 1
@@ -178,25 +218,44 @@ def link(secret: bytes, head: ChainHead, event: Event) -> tuple[bytes, ChainHead
 
 def follow(secret: bytes, head: ChainHead, line: bytes) -> ChainHead | str:
     """The head after one line, or a sentence that says how the line breaks the chain."""
+    record = read_record(secret, line)
+    if isinstance(record, str):
+        return record
+    if record.get("prev") != head.mac or record.get("seq") != head.seq + 1:
+        return f"it does not follow record {head.seq}"
+    return ChainHead(head.seq + 1, record["mac"])
+
+
+def read_record(secret: bytes, line: bytes) -> dict[str, Any] | str:
+    """A record that was written under this secret, wherever it belongs, or a sentence that says why it is none."""
     try:
-        record = orjson.loads(line)
+        record: dict[str, Any] = orjson.loads(line)
         written = orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
-        mac = record.pop("mac").encode()
+        mac = record.pop("mac")
+        proof = mac.encode()
     except (ValueError, KeyError, AttributeError, TypeError):
         return "the line is not a record"
-    if not hmac.compare_digest(mac, _mac(secret, record).encode()):
+    if not hmac.compare_digest(proof, _mac(secret, record).encode()):
         return "the content does not match its HMAC"
     # Another spelling may be read differently: of a repeated member, the HMAC covers only the last.
     if line != written:
         return "it is not serialised as the gateway writes it"
-    if record.get("prev") != head.mac or record.get("seq") != head.seq + 1:
-        return f"it does not follow record {head.seq}"
-    return ChainHead(head.seq + 1, mac.decode())
+    return {**record, "mac": mac}
 
 
-def verify(secret: bytes, lines: Iterable[bytes], head: ChainHead | None = None) -> ChainHead | BrokenLink:
-    """Verify the whole chain. With `head` (stored elsewhere), a chain that ends before it is broken too."""
-    at = ChainHead()
+def chain_of(record: Mapping[str, Any]) -> str:
+    """The identity of the chain that a file's first record begins or goes on with.
+
+    Chains from before identities were given have the HMAC of their first record in its place.
+    """
+    return str(record["facts"].get("chain") or record["mac"][:32])
+
+
+def verify(
+    secret: bytes, lines: Iterable[bytes], head: ChainHead | None = None, start: ChainHead | None = None
+) -> ChainHead | BrokenLink:
+    """Verify a chain from `start` (its beginning). One that ends before `head` (stored elsewhere) is broken too."""
+    at = start or ChainHead()
     number = 0
     witnessed = head is None or head.seq == 0
     for number, line in enumerate(lines, start=1):

@@ -225,6 +225,19 @@ AUDIT_COUNTED = Metric(
     ("policy",),
     "Refusals that are counted in a summarising audit record because one user had too many for a record each.",
 )
+DECISIONS_REAPPLIED = Metric(
+    "esmgw_decisions_reapplied_total",
+    "counter",
+    ("kind", "what"),
+    "Decisions that the state store had undone and that hold; kind is key, approval or namespace, what is decision (it "
+    "was missing) or record (a record contradicted it).",
+)
+STATE_CLOSED = Metric(
+    "esmgw_state_closed",
+    "gauge",
+    (),
+    "1 while nothing new is admitted because the state store is not the one that this instance knew.",
+)
 AUTH_FAILURES = Metric(
     "esmgw_auth_failures_total",
     "counter",

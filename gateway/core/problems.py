@@ -87,6 +87,9 @@ CONCURRENCY_EXCEEDED = ProblemType("concurrency-exceeded", 429, "Too many concur
     "Wait until some of your calls have ended.")
 STATE_UNAVAILABLE = ProblemType("state-unavailable", 503, "The gateway cannot check keys and quotas at the moment.",
     "The operator's state store is down. Nothing was sent or charged; cached answers are still served to known keys.")
+STATE_CLOSED = ProblemType("state-closed", 503,
+    "The gateway's state store is not the one that it knew, so nothing new is admitted.",
+    "Tell the operator: `esm-gateway state status` says what was lost. Nothing was sent or charged.")
 AUDIT_UNAVAILABLE = ProblemType("audit-unavailable", 503, "The audit record cannot be written, so nothing was done.",
     "The operator's audit disk is full or gone. Nothing was sent.")
 UPSTREAM_UNAVAILABLE = ProblemType("upstream-unavailable", 503,

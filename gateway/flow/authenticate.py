@@ -11,10 +11,10 @@ from gateway.core import credentials
 from gateway.core.lru import Lru
 from gateway.core.metrics import AUTH_FAILURES, STORE_ERRORS
 from gateway.core.object_sizes import size_of
-from gateway.core.problems import KEY_REFUSED, STATE_UNAVAILABLE, Problem
+from gateway.core.problems import KEY_REFUSED, STATE_CLOSED, STATE_UNAVAILABLE, Problem
 from gateway.core.types import Principal
 from gateway.flow.runtime import Runtime
-from gateway.ports import Directory, StoreUnavailable
+from gateway.ports import Directory, StateClosed, StoreUnavailable
 
 KNOWN_S, UNKNOWN_S = 60.0, 5.0
 KNOWN_BYTES = 7 * 2**20
@@ -71,6 +71,8 @@ class Authenticator:
         generation = self._generation
         try:
             found = await self._directory.find(key.public_id)
+        except StateClosed:
+            raise Problem(STATE_CLOSED, headers={"Retry-After": "60"}) from None
         except StoreUnavailable:
             self._meter.count(STORE_ERRORS, "state", "find_key")
             raise Problem(STATE_UNAVAILABLE, headers={"Retry-After": "2"}) from None

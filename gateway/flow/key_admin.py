@@ -11,10 +11,11 @@ from typing import Any
 from gateway.core import credentials
 from gateway.core.audit import Event
 from gateway.core.cache_directives import DIRECTIVES
+from gateway.core.decisions import of_approval, of_key
 from gateway.core.policies.concern import in_force
 from gateway.core.types import Approval, CacheScope, KeyRecord, Limits
 from gateway.flow.admin_arguments import InvalidArgument, check_names, check_namespace, check_text
-from gateway.ports import AuditLog, Clock, Directory
+from gateway.ports import AuditLog, Clock, Decisions, Directory
 
 MAX_APPROVAL_S = 366 * 86_400
 CLASSES, SHARES = ("exact", "pinned"), ("organisation", "team", "user")
@@ -45,12 +46,13 @@ class KeyAdmin:
         self,
         *,
         directory: Directory,
+        decisions: Decisions,
         audit: AuditLog,
         clock: Clock,
         key_pepper: bytes,
         models: Collection[str],
     ) -> None:
-        self._directory, self._audit, self._clock = directory, audit, clock
+        self._directory, self._decisions, self._audit, self._clock = directory, decisions, audit, clock
         self._pepper, self._models = key_pepper, frozenset(models)
 
     async def create_key(self, new: NewKey, by: str) -> tuple[KeyRecord, str]:
@@ -74,8 +76,11 @@ class KeyAdmin:
         record = await self.key(public_id)
         if record.revoked is not None:
             return record
-        await self._record("key_revoked", by=by, key=record.public_id, user=record.user)
-        record = replace(record, revoked=self._clock.now())
+        number = await self._decisions.next_number()
+        await self._record("key_revoked", by=by, key=record.public_id, user=record.user, number=number)
+        revoked = self._clock.now()
+        await self._decisions.decide(of_key(record.public_id), revoked)
+        record = replace(record, revoked=revoked)
         await self._directory.put_key(record)
         return record
 
@@ -123,7 +128,10 @@ class KeyAdmin:
         ended: list[Approval] = []
         for approval in await self.approvals(user):
             if approval_id in (None, approval.approval_id) and approval.revoked is None and now < approval.expires:
-                await self._record("approval_revoked", by=by, approval=approval.approval_id, user=user)
+                about = {"approval": approval.approval_id, "user": user}
+                number = await self._decisions.next_number()
+                await self._record("approval_revoked", by=by, **about, number=number)
+                await self._decisions.decide(of_approval(user, approval.approval_id), now)
                 ended.append(replace(approval, revoked=now))
                 await self._directory.put_approval(ended[-1])
         if not ended:
@@ -135,6 +143,7 @@ class KeyAdmin:
         return in_force(approval, approval.models[0] if approval.models else "", self._clock.now())
 
     async def _record(self, kind: str, **facts: Any) -> None:
+        self._decisions.require_open()
         await self._audit.append(Event(kind, self._clock.now(), facts))
 
     def _check_models(self, models: tuple[str, ...] | None) -> None:

@@ -11,9 +11,10 @@ from typing import Any
 
 from gateway.core.audit import Event
 from gateway.core.cache_plan import DEFAULT_NAMESPACE
+from gateway.core.decisions import of_namespace
 from gateway.core.types import Namespace
 from gateway.flow.admin_arguments import InvalidArgument, check_names, check_namespace, check_text
-from gateway.ports import AuditLog, Clock, NamespaceContents, NamespaceStore, NotStored
+from gateway.ports import AuditLog, Clock, Decisions, NamespaceContents, NamespaceStore, NotStored
 
 
 class NamespaceState(StrEnum):
@@ -42,8 +43,9 @@ class NamespaceInfo:
 class NamespaceAdmin:
     """The namespaces, as an administrator sees and changes them."""
 
-    def __init__(self, namespace_store: NamespaceStore, audit: AuditLog, clock: Clock) -> None:
-        self._namespace_store, self._audit, self._clock = namespace_store, audit, clock
+    def __init__(self, namespace_store: NamespaceStore, decisions: Decisions, audit: AuditLog, clock: Clock) -> None:
+        self._namespace_store, self._decisions = namespace_store, decisions
+        self._audit, self._clock = audit, clock
 
     async def infos(self) -> Sequence[NamespaceInfo]:
         """All namespaces, by name."""
@@ -77,8 +79,11 @@ class NamespaceAdmin:
             raise InvalidArgument(
                 "An import into this namespace was interrupted or is still running; drop it and import again."
             )
-        await self._record("namespace_frozen", by=by, namespace=name)
-        await self._namespace_store.freeze(name, self._clock.now())
+        created, number = info.namespace.created, await self._decisions.next_number()
+        await self._record("namespace_frozen", by=by, namespace=name, created=created, number=number)
+        frozen = self._clock.now()
+        await self._decisions.decide(of_namespace(name, created), frozen)
+        await self._namespace_store.freeze(name, frozen)
         return await self.info(name)
 
     async def drop(self, name: str, by: str) -> int:
@@ -107,4 +112,5 @@ class NamespaceAdmin:
             raise InvalidArgument("There is a namespace of that name already.")
 
     async def _record(self, kind: str, **facts: Any) -> None:
+        self._decisions.require_open()
         await self._audit.append(Event(kind, self._clock.now(), facts))

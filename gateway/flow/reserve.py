@@ -7,14 +7,14 @@ had been made. A worker that dies leaves its units charged (the upstream may hav
 from dataclasses import dataclass
 
 from gateway.core.metrics import QUOTA_REFUSALS, STORE_ERRORS, UNITS
-from gateway.core.problems import CONCURRENCY_EXCEEDED, QUOTA_EXHAUSTED, STATE_UNAVAILABLE, Problem
+from gateway.core.problems import CONCURRENCY_EXCEEDED, QUOTA_EXHAUSTED, STATE_CLOSED, STATE_UNAVAILABLE, Problem
 from gateway.core.quota import Limit, LimitConfig, Reservation, Verdict, ratelimit_fields
 from gateway.core.retry_after import retry_after, try_again
 from gateway.core.types import Call, Principal
 from gateway.flow.context import RequestContext
 from gateway.flow.runtime import Runtime
 from gateway.flow.wait_queue import POLL_S, WaitQueue
-from gateway.ports import Ledger, StoreUnavailable
+from gateway.ports import Ledger, StateClosed, StoreUnavailable
 
 # About five minutes: a refund that is given up is lost to its holder until midnight.
 SETTLE_ATTEMPTS = 66
@@ -67,6 +67,8 @@ class Reserver:
     async def _attempt(self, reservation: Reservation) -> Verdict:
         try:
             verdict = await self._ledger.reserve(reservation, self._lease_s)
+        except StateClosed:
+            raise Problem(STATE_CLOSED, headers={"Retry-After": "60"}) from None
         except StoreUnavailable:
             self._meter.count(STORE_ERRORS, "state", "reserve")
             self._tasks.start(self._settle(reservation, 0))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.core.audit import Event
+from gateway.core.decisions import Acceptance, FinalDecision, Marks
 from gateway.core.quota import Limit, Reservation, Verdict
 from gateway.core.store_faults import StoreFault
 from gateway.core.types import Approval, KeyRecord
@@ -39,6 +40,10 @@ class StoreProbe(Protocol):
         ...
 
 
+class StateClosed(StoreUnavailable):
+    """The state store answers, and is not the one that this instance knew: the text says why, for the operator."""
+
+
 class AuditUnavailable(Exception):
     """The audit record could not be made durable."""
 
@@ -58,6 +63,58 @@ class Directory(Protocol):
     async def put_approval(self, approval: Approval) -> None: ...
     async def keys(self) -> Sequence[KeyRecord]: ...
     async def approvals(self, user: str) -> Sequence[Approval]: ...
+
+
+class DecisionStore(Protocol):
+    """Decisions that narrow, beside what they are about (state store). Lost: StoreUnavailable; those known hold on."""
+
+    async def subjects(self) -> frozenset[str]:
+        """What decisions there are about, genuine or not."""
+        ...
+
+    async def read(self, subjects: Sequence[str]) -> Sequence[FinalDecision]:
+        """The genuine ones among them; others are counted."""
+        ...
+
+    async def add(self, decisions: Sequence[FinalDecision]) -> int:
+        """Put them there, whatever is; returns how many subjects are new. The directory's epoch grows."""
+        ...
+
+    async def keys_held(self) -> int:
+        """How many virtual keys the directory holds, genuine or not."""
+        ...
+
+    async def acceptance(self) -> Acceptance | None: ...
+    async def accept(self, acceptance: Acceptance) -> None: ...
+
+
+class DecisionMemory(Protocol):
+    """What this machine remembers of the state store. OSError where its disk fails."""
+
+    def load(self) -> Marks | None: ...
+    def changed(self) -> bool:
+        """Whether somebody else has added to it since it was last read or written here. Cheap."""
+        ...
+
+    def merge(self, marks: Marks) -> Marks:
+        """Add what is new; returns all that is remembered. Durable when it returns."""
+        ...
+
+
+class Decisions(Protocol):
+    """What an administrator decides for good is kept here before the record that it changes."""
+
+    def require_open(self) -> None:
+        """Raises StateClosed while the store is not the one that this instance knew."""
+        ...
+
+    async def next_number(self) -> int:
+        """The number that the next decision gets, or a lower one where others decide at the same moment."""
+        ...
+
+    async def decide(self, subject: str, at: float) -> None:
+        """From now on it holds, whatever any store says. StoreUnavailable: it holds here, and others hear later."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

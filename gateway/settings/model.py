@@ -14,7 +14,7 @@ from gateway.settings.cache import CacheSettings
 from gateway.settings.limits import AdmissionSettings, LimitsSettings
 from gateway.settings.serving import ListenSettings, LogSettings, RequestSettings
 from gateway.settings.stores import SecretSettings, StoreSettings
-from gateway.settings.table import FilePath, Seconds, SettingsTable, Text
+from gateway.settings.table import Count, FilePath, Seconds, SettingsTable, Text
 from gateway.settings.upstream import BreakerSettings, UpstreamSettings
 
 
@@ -28,9 +28,12 @@ class PolicySettings(SettingsTable):
 
 
 class AuditSettings(SettingsTable):
-    """The audit record: a file of chained records."""
+    """The audit record: files of chained records."""
 
     file: FilePath | None = Field(None, description="The audit file. Left out: data_dir/audit/audit.jsonl.")
+    segment_bytes: Count = Field(
+        67108864, description="A larger audit file is set aside, and the chain goes on in a new one."
+    )
 
 
 class Settings(SettingsTable):
@@ -60,6 +63,11 @@ class Settings(SettingsTable):
     @property
     def audit_file(self) -> Path:
         return self.audit.file or self.data_dir / "audit" / "audit.jsonl"
+
+    @property
+    def decisions_file(self) -> Path:
+        """What this machine remembers of the state store."""
+        return self.data_dir / "memory" / "decisions"
 
     @property
     def master_file(self) -> Path:

@@ -1,7 +1,9 @@
 """The composition root: the flow of one worker on given adapters. Opens nothing."""
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from gateway.core import sealing
 from gateway.core.breaker import Breaker
@@ -76,6 +78,8 @@ class Adapters:
     access_log: AccessLog
     reader: Reader
     runtime: Runtime
+    loops: Mapping[str, Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=dict)
+    """What adapters do in the background, by name."""
 
 
 @dataclass(frozen=True, slots=True)

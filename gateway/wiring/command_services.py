@@ -1,5 +1,6 @@
 """What the commands use: the stores, the audit record and the administration, without request flow or HTTP server."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -7,23 +8,24 @@ from dataclasses import dataclass
 from gateway import __version__
 from gateway.adapters.clock import SystemClock
 from gateway.adapters.prometheus import PrometheusMeter
-from gateway.adapters.redis_audit_head import RedisAuditHead
 from gateway.adapters.redis_cache import RedisCache
-from gateway.adapters.redis_directory import RedisDirectory
-from gateway.adapters.redis_ledger import RedisLedger
-from gateway.adapters.redis_namespaces import RedisNamespaces
 from gateway.adapters.redis_purges import RedisPurges
-from gateway.core import sealing
+from gateway.adapters.witnessed_audit import WitnessedAudit
 from gateway.core.quota import LimitConfig
 from gateway.flow.key_admin import KeyAdmin
 from gateway.flow.namespace_transfer import NamespaceTransfer
 from gateway.flow.namespaces import NamespaceAdmin
 from gateway.flow.purge import Purger
+from gateway.flow.state_guard import StateGuard
 from gateway.ports import AuditLog, CacheStore, Clock, Ledger, NamespaceStore, PurgeStore
 from gateway.settings import Settings, master_secret
 from gateway.wiring.assembly import key_pepper
+from gateway.wiring.audit import open_audit
 from gateway.wiring.cache_config import cache_config, parse_config, sealing_keys
-from gateway.wiring.stores import clients, open_audit, with_store_urls
+from gateway.wiring.state_guard import GuardedState, open_state
+from gateway.wiring.stores import clients, with_store_urls
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,8 @@ class CommandServices:
     cache: CacheStore
     purge_store: PurgeStore
     namespace_store: NamespaceStore
-    audit_heads: RedisAuditHead
+    audit: WitnessedAudit
+    guard: StateGuard
     clock: Clock
     key_admin: KeyAdmin
     purger: Purger
@@ -51,23 +54,20 @@ async def open_services(settings: Settings) -> AsyncIterator[CommandServices]:
         settings = await with_store_urls(settings, stack)
         clock, meter = SystemClock(), PrometheusMeter(__version__)
         state, cache = await clients(settings, stack)
-        sealing_key = sealing.derive_key(master, "directory")
-        audit_heads = RedisAuditHead(state, sealing_key, clock, meter)
-        audit = await open_audit(settings, master, audit_heads, clock)
-        directory = RedisDirectory(state, sealing_key, clock, meter)
+        audit = await open_audit(settings, master, state, clock, meter, _not_told)
+        held = await open_state(settings, master, state, audit, clock, meter, log.warning)
         cache_store, purge_store = RedisCache(cache, clock), RedisPurges(cache)
-        namespace_store = RedisNamespaces(state, sealing_key, clock, meter, settings.cache.namespace_max_bytes)
-        namespaces = NamespaceAdmin(namespace_store, audit, clock)
+        namespace_store = held.namespace_store
+        namespaces = NamespaceAdmin(namespace_store, held.guard, audit, clock)
         yield CommandServices(
-            ledger=RedisLedger(state),
+            ledger=held.ledger,
             cache=cache_store,
             purge_store=purge_store,
             namespace_store=namespace_store,
-            audit_heads=audit_heads,
+            audit=audit,
+            guard=held.guard,
             clock=clock,
-            key_admin=KeyAdmin(
-                directory=directory, audit=audit, clock=clock, key_pepper=key_pepper(master), models=models
-            ),
+            key_admin=_key_admin(held, audit, clock, master, settings),
             purger=Purger(
                 purge_store=purge_store,
                 cache=cache_store,
@@ -80,6 +80,21 @@ async def open_services(settings: Settings) -> AsyncIterator[CommandServices]:
             transfer=_transfer(settings, master, namespaces, namespace_store, audit, clock),
             limit_config=settings.limits.limit_config(),
         )
+
+
+def _key_admin(held: GuardedState, audit: AuditLog, clock: Clock, master: bytes, settings: Settings) -> KeyAdmin:
+    return KeyAdmin(
+        directory=held.directory,
+        decisions=held.guard,
+        audit=audit,
+        clock=clock,
+        key_pepper=key_pepper(master),
+        models=settings.models,
+    )
+
+
+def _not_told(_: str) -> None:
+    """Heads are for the log of the gateway; what does not fit is said by the command that needs the record."""
 
 
 def _transfer(

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from gateway import __version__
 from gateway.adapters import sockets
+from gateway.adapters.clock import SystemClock
 from gateway.adapters.data_dir_lock import DataDirLock, DataDirLocked
 from gateway.adapters.descriptors import raise_soft_limit
 from gateway.adapters.embedded_store import EmbeddedStore, EmbeddedStoreError, Role, open_store
@@ -28,6 +29,7 @@ from gateway.adapters.supervisor import StartFailed, Supervisor
 from gateway.adapters.worker_slot import Command, WorkerLaunch
 from gateway.settings import Settings, master_secret
 from gateway.wiring import SetupError
+from gateway.wiring.state_guard import remember_records
 from gateway.wiring.stores import preflight_stores
 
 T = TypeVar("T")
@@ -90,6 +92,7 @@ async def _serve(settings: Settings, options: ServiceOptions, lock: DataDirLock,
     stores = await _open_stores(settings, stack)
     settings = _with_urls(settings, stores)
     await preflight_stores(settings, options.report)
+    await asyncio.to_thread(remember_records, settings, master_secret(settings), SystemClock())
     if options.prepare is not None:
         await options.prepare(settings)
     launch = WorkerLaunch(options.worker, settings.model_dump_json(exclude_unset=True).encode(), options.stdout)

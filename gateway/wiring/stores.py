@@ -1,20 +1,15 @@
-"""Clients of the two stores, and the audit record of this machine, as the settings name them."""
+"""Clients of the two stores, as the settings name them."""
 
-import platform
-from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
-from gateway.adapters.audit_file import FileAudit, read_lines
 from gateway.adapters.embedded_store import EmbeddedStoreError, Role, open_store
-from gateway.adapters.redis_audit_head import RedisAuditHead
 from gateway.adapters.redis_connect import RedisStore, connect
 from gateway.adapters.redis_probe import RedisProbe
-from gateway.core import sealing
-from gateway.core.audit import BrokenLink, ChainHead, verify
 from gateway.core.store_faults import FAULT_WORDS, STORE_NAMES, StoreName
-from gateway.ports import Clock, StoreUnavailable
-from gateway.settings import Settings, master_secret, read_secret
+from gateway.ports import StoreUnavailable
+from gateway.settings import Settings, read_secret
 from gateway.wiring import SetupError
 
 
@@ -79,38 +74,3 @@ async def preflight_stores(settings: Settings, report: Callable[[str], None]) ->
 def words_of(lost: StoreUnavailable) -> str:
     """Why a store cannot be used, for the operator."""
     return lost.detail or FAULT_WORDS[lost.fault]
-
-
-async def open_audit(settings: Settings, master: bytes, heads: RedisAuditHead, clock: Clock) -> FileAudit:
-    """The audit record of this machine. Its head is also put into the state store, which reveals a truncated file."""
-    chain = chain_name(settings)
-
-    async def store_head(head: ChainHead) -> None:
-        # The record is durable already; a stored head that is some records behind only weakens the check.
-        with suppress(StoreUnavailable):
-            await heads.put(chain, head)
-
-    audit = FileAudit(settings.audit_file, _audit_secret(master), clock, on_append=store_head)
-    with suppress(StoreUnavailable):
-        audit.expect(await heads.get(chain) or ChainHead())
-    return audit
-
-
-def read_audit(path: Path) -> Iterator[bytes]:
-    """The lines of an audit file; one that does not exist yet has none."""
-    return read_lines(path) if path.exists() else iter(())
-
-
-def verify_audit(settings: Settings, path: Path, head: ChainHead | None) -> ChainHead | BrokenLink:
-    """The head of an intact chain, which must contain `head` where that is known; else the first broken link."""
-    return verify(_audit_secret(master_secret(settings)), read_audit(path), head)
-
-
-def chain_name(settings: Settings) -> str:
-    """Each machine has a chain of its own, even where several name the same file."""
-    return f"{platform.node()}:{settings.audit_file}"
-
-
-def _audit_secret(master: bytes) -> bytes:
-    """The secret under which the records of the chain are linked."""
-    return sealing.derive_key(master, "audit-chain")

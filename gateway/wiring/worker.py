@@ -16,15 +16,10 @@ from gateway.adapters.clock import SystemClock
 from gateway.adapters.descriptors import Descriptors, left_for_callers, raise_soft_limit
 from gateway.adapters.prometheus import PrometheusMeter
 from gateway.adapters.reader_process import Command as ReaderCommand
-from gateway.adapters.redis_audit_head import RedisAuditHead
 from gateway.adapters.redis_cache import RedisCache
-from gateway.adapters.redis_directory import RedisDirectory
-from gateway.adapters.redis_ledger import RedisLedger
-from gateway.adapters.redis_namespaces import RedisNamespaces
 from gateway.adapters.redis_purges import RedisPurges
 from gateway.adapters.redis_throttle import RedisThrottle
 from gateway.adapters.upstream_http import HttpUpstream
-from gateway.core import sealing
 from gateway.core.store_faults import StoreName
 from gateway.core.upstream_key import UpstreamKey
 from gateway.flow.runtime import BackgroundLoops, BackgroundTasks, Runtime
@@ -37,10 +32,12 @@ from gateway.web.proxy import Proxy
 from gateway.web.server import Server
 from gateway.web.unsent_answers import UnsentAnswers
 from gateway.wiring.assembly import Adapters, Flow, assemble
+from gateway.wiring.audit import open_audit
 from gateway.wiring.departure import Departure
 from gateway.wiring.health import watched, worker_health
 from gateway.wiring.reader import reader_process
-from gateway.wiring.stores import clients, open_audit
+from gateway.wiring.state_guard import open_state
+from gateway.wiring.stores import clients
 
 log = logging.getLogger(__name__)
 BACKLOG = 1024
@@ -69,30 +66,32 @@ async def run_worker(
         meter = PrometheusMeter(__version__, settings.metrics_dir, slot)
         stack.callback(meter.close)
         state, cache = await clients(settings, stack)
-        upstream = _upstream(settings)
-        stack.push_async_callback(upstream.close)
+        upstream = _upstream(settings, stack)
         reader = reader_process(reader_command, settings, meter, log.warning)
         stack.push_async_callback(reader.close)
         access_log = StreamAccessLog(1) if settings.log.access else NoAccessLog()
         stack.callback(access_log.close)
-        sealing_key = sealing.derive_key(master, "directory")
+        audit = await open_audit(settings, master, state, clock, meter, log.warning)
+        held = await open_state(settings, master, state, audit, clock, meter, log.warning)
         adapters = Adapters(
-            directory=RedisDirectory(state, sealing_key, clock, meter),
-            ledger=RedisLedger(state),
+            directory=held.directory,
+            ledger=held.ledger,
             cache=RedisCache(cache, clock),
             purge_store=RedisPurges(cache),
-            namespace_store=RedisNamespaces(state, sealing_key, clock, meter, settings.cache.namespace_max_bytes),
+            namespace_store=held.namespace_store,
             throttle=RedisThrottle(cache),
             upstream=upstream,
-            audit=await open_audit(settings, master, RedisAuditHead(state, sealing_key, clock, meter), clock),
+            audit=audit,
             access_log=access_log,
             reader=reader,
             runtime=Runtime(clock, meter, tasks),
+            loops={"audit": audit.forever} if slot == 0 else {},  # all workers of a machine write one file
         )
-        keys = [UpstreamKey(key.id, read_secret(key.file).decode(), key.concern) for key in settings.upstream.keys]
-        flow = assemble(adapters, settings, master, keys)
+        flow = assemble(adapters, settings, master, _upstream_keys(settings))
         probes = watched(state, cache, flow.status)
         await _serve(settings, adapters, flow, probes, sockets, on_ready, stop, hurry or asyncio.Event())
+        if slot == 0:
+            await audit.log_head()
 
 
 async def _serve(
@@ -115,6 +114,7 @@ async def _serve(
         ("stats", flow.stats.forever),
         ("policy", flow.policy.forever),
         ("holdings", flow.holdings.forever),
+        *adapters.loops.items(),
     ]
     health = worker_health(settings, flow, background, probes, adapters.runtime)
     api, pace = GatewayApi(flow.explainer), settings.request.body_pace
@@ -181,12 +181,18 @@ def _collect_less() -> None:
     gc.set_threshold(COLLECT_AFTER, 20, 20)
 
 
-def _upstream(settings: Settings) -> HttpUpstream:
+def _upstream_keys(settings: Settings) -> list[UpstreamKey]:
+    return [UpstreamKey(key.id, read_secret(key.file).decode(), key.concern) for key in settings.upstream.keys]
+
+
+def _upstream(settings: Settings, stack: AsyncExitStack) -> HttpUpstream:
     part = settings.upstream
-    return HttpUpstream(
+    upstream = HttpUpstream(
         part.url,
         connect_s=part.connect_s,
         first_byte_s=part.first_byte_s,
         total_s=part.total_s,
         keepalive_s=part.keepalive_s,
     )
+    stack.push_async_callback(upstream.close)
+    return upstream

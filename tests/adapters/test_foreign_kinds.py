@@ -18,7 +18,7 @@ from gateway.adapters.redis_ledger import RedisLedger
 from gateway.adapters.redis_namespaces import RedisNamespaces
 from gateway.adapters.redis_purges import RedisPurges
 from gateway.adapters.redis_throttle import RedisThrottle
-from gateway.core.audit import ChainHead
+from gateway.core.audit import ChainHead, StoredHead
 from gateway.core.purge_state import Purge
 from gateway.core.quota import DAY_S, Limit, Reservation
 from gateway.core.types import Approval, KeyRecord, Namespace
@@ -82,7 +82,7 @@ class Adapters:
             "touch": purges.touch,
             "put_key": lambda: directory.put_key(KEY),
             "put_approval": lambda: directory.put_approval(APPROVAL),
-            "put head": lambda: heads.put("chain", ChainHead(3, "0" * 64)),
+            "put head": lambda: heads.put("chain", StoredHead(ChainHead(3, "0" * 64), "here", 1.0)),
             "throttle": lambda: throttle.first("topic", "k1", 60),
             "create": lambda: spaces.create(Namespace("paper", 1.0, None, "")),
             "record": lambda: spaces.put("paper", "key", b"entry"),

@@ -18,7 +18,7 @@ from gateway.adapters.redis_connect import RedisStore
 from gateway.adapters.redis_directory import RedisDirectory
 from gateway.adapters.redis_namespaces import RedisNamespaces
 from gateway.adapters.redis_throttle import RedisThrottle
-from gateway.core.audit import ChainHead
+from gateway.core.audit import ChainHead, StoredHead
 from gateway.core.sealing import seal
 from gateway.core.types import Approval, KeyRecord, Namespace
 from tests.fakes.world import FakeMeter
@@ -142,9 +142,9 @@ def test_namespaces_and_their_entries_are_read_from_their_hashes_and_forged_desc
 def test_the_head_of_an_audit_chain_is_read_only_where_number_and_seal_agree() -> None:
     async def story(at: Recorded) -> None:
         heads = RedisAuditHead(at.store, SEALING_KEY, SystemClock(), at.meter)
-        blob = sealed("audit-head:main", orjson.dumps([12, "mac"]))
+        blob = sealed("audit-head:main", orjson.dumps([12, "mac", "/a", 5.0]))
         await at.given("HSET", "esmgw:{audit}:heads", "main", b"12:" + blob, "other", b"12:" + blob)
-        assert await heads.get("main") == ChainHead(12, "mac")
+        assert await heads.get("main") == StoredHead(ChainHead(12, "mac"), "/a", 5.0)
         assert (await heads.get("none"), await heads.get("other"), at.meter.counts[FORGED]) == (None, None, 1)
         await at.given("HSET", "esmgw:{audit}:heads", "main", b"13:" + blob)
         assert (await heads.get("main"), at.meter.counts[FORGED]) == (None, 2)

@@ -9,7 +9,8 @@ from gateway.adapters.directory_codec import decode_approvals, decode_key, encod
 from gateway.adapters.redis_audit_head import RedisAuditHead
 from gateway.adapters.redis_connect import RedisStore, connect
 from gateway.adapters.redis_directory import RedisDirectory
-from gateway.core.audit import ChainHead
+from gateway.core.audit import ChainHead, StoredHead
+from gateway.core.sealing import seal
 from gateway.core.types import Approval, KeyRecord, Limits
 from tests.contracts.servers import Stores
 from tests.fakes.world import FakeMeter
@@ -102,20 +103,35 @@ def test_a_record_of_another_format_is_no_record(stores: Stores) -> None:
     on_a_store(stores, "form:", story)
 
 
-def test_the_kept_head_of_a_chain_only_moves_forward_and_cannot_be_forged(stores: Stores) -> None:
+def test_the_kept_head_of_a_chain_only_moves_forward_and_cannot_be_forged_or_taken_for_another(stores: Stores) -> None:
     async def story(store: RedisStore, _: RedisDirectory, meter: FakeMeter) -> None:
         heads = RedisAuditHead(store, SEALING, SystemClock(), meter, prefix="head:")
+        nine, ten = (StoredHead(ChainHead(seq, mac * 64), "/a", 5.5) for seq, mac in ((9, "a"), (10, "c")))
         assert await heads.get("main") is None
-        assert await heads.put("main", ChainHead(9, "a" * 64))
-        assert not await heads.put("main", ChainHead(8, "b" * 64))
-        assert await heads.put("main", ChainHead(10, "c" * 64))
-        assert await heads.get("main") == ChainHead(10, "c" * 64)
+        assert await heads.put("main", nine)
+        assert not await heads.put("main", StoredHead(ChainHead(8, "b" * 64), "/a", 6.0))
+        assert await heads.put("main", ten)
+        assert await heads.get("main") == ten
+        assert (await heads.at_place("/a"), await heads.at_place("/b")) == ({"main": ten}, {})
         row: bytes = await store.call("get", "HGET", "head:{audit}:heads", "main")
         for forged in (b"11" + row[2:], row[:-1] + bytes([row[-1] ^ 1]), b"10:"):
             await store.call("forge", "HSET", "head:{audit}:heads", "main", forged)
             assert await heads.get("main") is None
+            assert await heads.at_place("/a") == {}
         await store.call("swap", "HSET", "head:{audit}:heads", "other", row)
         assert await heads.get("other") is None
         assert meter.counts[FORGED] == 4
 
     on_a_store(stores, "head:", story)
+
+
+def test_a_head_from_before_chains_had_an_identity_is_found_by_its_file_on_whatever_machine(stores: Stores) -> None:
+    async def story(store: RedisStore, _: RedisDirectory, meter: FakeMeter) -> None:
+        heads = RedisAuditHead(store, SEALING, SystemClock(), meter, prefix="oldhead:")
+        for name in ("host:/a/audit.jsonl", "other:/a/audit.jsonl", "host:/b/audit.jsonl"):
+            blob = seal(SEALING, f"audit-head:{name}", b'[4,"m"]', b"n" * 12)
+            await store.call("put", "HSET", "oldhead:{audit}:heads", name, b"4:" + blob)
+        found = await heads.old_heads("/a/audit.jsonl")
+        assert found == dict.fromkeys(("host:/a/audit.jsonl", "other:/a/audit.jsonl"), ChainHead(4, "m"))
+
+    on_a_store(stores, "oldhead:", story)

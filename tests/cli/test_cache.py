@@ -86,7 +86,8 @@ def test_a_namespace_lives_is_listed_is_frozen_and_dropped(line: Line, name: str
     assert line.json("cache", "purge", "--yes", "--namespace", name)["entries"] == 0
     assert "freeze it first" in line.refusal("cache", "namespace", "export", name, str(line.directory / "x"))
     assert "is frozen since 20" in line.said("cache", "namespace", "freeze", name, "--by", "grace")
-    assert facts(line) == {"kind": "namespace_frozen", "by": "grace", "namespace": name}
+    frozen = facts(line)
+    assert (frozen["kind"], frozen["by"], frozen["namespace"]) == ("namespace_frozen", "grace", name)
     assert "cannot be purged" in line.refusal("cache", "purge", "--yes", "--namespace", name)
     (row,) = [row for row in line.json("cache", "namespaces") if row["name"] == name]
     assert (row["state"], row["entries"], row["note"]) == ("frozen", 0, "Figure 3")

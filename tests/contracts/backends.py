@@ -10,16 +10,17 @@ from typing import TypeVar
 from gateway.adapters.clock import SystemClock
 from gateway.adapters.redis_cache import RedisCache
 from gateway.adapters.redis_connect import RedisStore, connect
+from gateway.adapters.redis_decisions import RedisDecisions
 from gateway.adapters.redis_directory import RedisDirectory
 from gateway.adapters.redis_ledger import RedisLedger
 from gateway.adapters.redis_namespaces import RedisNamespaces
 from gateway.adapters.redis_purges import RedisPurges
 from gateway.adapters.redis_throttle import RedisThrottle
 from gateway.core.sealing import derive_key
-from gateway.ports import CacheStore, Directory, Ledger, NamespaceStore, PurgeStore, Throttle
+from gateway.ports import CacheStore, DecisionStore, Directory, Ledger, NamespaceStore, PurgeStore, Throttle
 from tests.fakes.cache import FakeCache
 from tests.fakes.namespaces import FakeNamespaces, FakePurges
-from tests.fakes.stores import FakeDirectory, FakeLedger
+from tests.fakes.stores import FakeDecisions, FakeDirectory, FakeLedger
 from tests.fakes.throttle import FakeThrottle
 from tests.fakes.world import FakeClock, FakeMeter
 
@@ -78,6 +79,14 @@ class Backend:
             return
         async with self.store() as store:
             yield RedisDirectory(store, SECRET, SystemClock(), self.meter, prefix=self.prefix)
+
+    @asynccontextmanager
+    async def decisions(self) -> AsyncIterator[DecisionStore]:
+        if self.address is None:
+            yield FakeDecisions([])
+            return
+        async with self.store() as store:
+            yield RedisDecisions(store, SECRET, SystemClock(), self.meter, prefix=self.prefix)
 
     @asynccontextmanager
     async def purge_store(self) -> AsyncIterator[PurgeStore]:

@@ -74,6 +74,7 @@ def test_what_wakes_people_is_what_callers_or_security_suffer_from_now() -> None
         "Down",
         "ErrorRatioHigh",
         "StateStoreErrors",
+        "StateClosed",
         "ForgedRecords",
         "AuditFailures",
         "BadCacheEntries",

@@ -9,7 +9,7 @@ import orjson
 from gateway.core.audit_summary import SINGLES
 from gateway.core.types import Limits
 from gateway.settings import load
-from gateway.wiring.stores import verify_audit
+from gateway.wiring.audit import chain_files, verify_files
 from tests.e2e.product import Product, demo, many
 from tests.e2e.test_charges import key_with
 
@@ -37,4 +37,4 @@ def test_every_refusal_of_a_flood_is_on_record_once_in_a_few_records(tmp_path: P
     assert sum(record["facts"].get("refused", 1) for record in records) == CALLS
     assert len(records) <= WORKERS * (SINGLES + 1)
     assert {record["facts"]["user"] for record in records} == {"mallory"}
-    assert verify_audit(settings, settings.audit_file, None).seq == len(lines)  # type: ignore[union-attr]
+    assert verify_files(settings, chain_files(settings)).head.seq == len(lines)

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from gateway.core.audit import AUDIT_KINDS, ChainHead, Event, link
+from gateway.core.decisions import Acceptance, FinalDecision, Marks
 from gateway.core.quota import Limit, Reservation, Verdict
 from gateway.core.types import Approval, KeyRecord
-from gateway.ports import AuditUnavailable, StoreUnavailable, Usage
+from gateway.ports import AuditUnavailable, StateClosed, StoreUnavailable, Usage
 from tests.fakes.ledger import LedgerRules
 
 Journal = list[tuple[str, ...]]
@@ -78,6 +79,76 @@ class FakeDirectory(Recorder):
     async def approvals(self, user: str) -> Sequence[Approval]:
         with self.effect("approvals", user):
             return tuple(self.granted.get(user, {}).values())
+
+
+class FakeDecisions(Recorder):
+    """The store of decisions, and what an administrator's commands need of it (`ports.Decisions`)."""
+
+    part = "decisions"
+
+    def __init__(self, journal: Journal) -> None:
+        super().__init__(journal)
+        self.held: dict[str, FinalDecision] = {}
+        self.keys = 0
+        self.closed = False
+        self.accepted: Acceptance | None = None
+
+    async def subjects(self) -> frozenset[str]:
+        with self.effect("subjects"):
+            return frozenset(self.held)
+
+    async def read(self, subjects: Sequence[str]) -> Sequence[FinalDecision]:
+        with self.effect("read"):
+            return [self.held[subject] for subject in subjects if subject in self.held]
+
+    async def add(self, decisions: Sequence[FinalDecision]) -> int:
+        with self.effect("add", *(decision.subject for decision in decisions)):
+            new = [decision for decision in decisions if decision.subject not in self.held]
+            self.held.update({decision.subject: decision for decision in decisions})
+            return len(new)
+
+    async def keys_held(self) -> int:
+        with self.effect("keys_held"):
+            return self.keys
+
+    async def acceptance(self) -> Acceptance | None:
+        with self.effect("acceptance"):
+            return self.accepted
+
+    async def accept(self, acceptance: Acceptance) -> None:
+        with self.effect("accept"):
+            self.accepted = acceptance
+
+    def require_open(self) -> None:
+        if self.closed:
+            raise StateClosed("lost")
+
+    async def next_number(self) -> int:
+        with self.effect("next_number"):
+            return len(self.held) + 1
+
+    async def decide(self, subject: str, at: float) -> None:
+        with self.effect("decide", subject):
+            self.held[subject] = FinalDecision(subject, at, len(self.held) + 1)
+
+
+class FakeMemory:
+    """What a machine remembers; `marks` None: nothing yet."""
+
+    def __init__(self) -> None:
+        self.marks: Marks | None = None
+        self.seen: Marks | None = None
+
+    def load(self) -> Marks | None:
+        self.seen = self.marks
+        return self.marks
+
+    def changed(self) -> bool:
+        return self.seen != self.marks
+
+    def merge(self, marks: Marks) -> Marks:
+        self.seen = self.marks = marks if self.marks is None else self.marks.join(marks)
+        return self.marks
 
 
 class FakeLedger(Recorder):

@@ -18,6 +18,7 @@ from tests.fakes.cache import FakeCache
 from tests.fakes.namespaces import FakeNamespaces, FakePurges
 from tests.fakes.stores import (
     FakeAudit,
+    FakeDecisions,
     FakeDirectory,
     FakeLedger,
     Journal,
@@ -130,6 +131,7 @@ class FakeWorld:
         self.journal: Journal = []
         self.clock = FakeClock(self.journal)
         self.directory = FakeDirectory(self.journal)
+        self.decisions = FakeDecisions(self.journal)
         self.ledger = FakeLedger(self.journal, self.clock.now)
         self.cache = FakeCache(self.journal, self.clock.now)
         self.throttle = FakeThrottle(self.journal, self.clock.now)

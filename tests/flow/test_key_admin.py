@@ -12,7 +12,7 @@ from gateway.core.audit import AUDIT_KINDS, verify
 from gateway.core.types import Limits
 from gateway.flow.admin_arguments import InvalidArgument
 from gateway.flow.key_admin import MAX_APPROVAL_S, KeyAdmin, NewKey
-from gateway.ports import AuditUnavailable, StoreUnavailable
+from gateway.ports import AuditUnavailable, StateClosed, StoreUnavailable
 from tests.fakes.world import FakeWorld
 
 PEPPER = b"p" * 32
@@ -25,6 +25,7 @@ class Office:
         self.memory = FakeWorld()
         self.admin = KeyAdmin(
             directory=self.memory.directory,
+            decisions=self.memory.decisions,
             audit=self.memory.audit,
             clock=self.memory.clock,
             key_pepper=PEPPER,
@@ -199,3 +200,31 @@ def test_keys_are_listed_for_one_user_oldest_first(office: Office) -> None:
     created = [key.created for key in office.do(office.admin.keys("ada"))]
     assert created == sorted(created)
     assert len(created) == 2
+
+
+def test_while_the_state_store_is_closed_nothing_changes_and_nothing_is_on_record(office: Office) -> None:
+    record, _ = office.do(office.admin.create_key(NewKey("ada", "lab"), by="root"))
+    before = office.writes()
+    office.memory.decisions.closed = True
+    for work in (
+        office.admin.create_key(NewKey("ada", "lab"), by="root"),
+        office.admin.revoke_key(record.public_id, by="root"),
+    ):
+        with pytest.raises(StateClosed):
+            office.do(work)
+    with pytest.raises(StateClosed):
+        office.approve()
+    assert office.writes() == before
+
+
+def test_a_decision_is_kept_before_the_record_that_it_changes(office: Office) -> None:
+    record, _ = office.do(office.admin.create_key(NewKey("ada", "lab"), by="root"))
+    approval = office.approve()
+    office.memory.directory.lost.update({"put_key", "put_approval", "put_grant"})
+    with pytest.raises(StoreUnavailable):
+        office.do(office.admin.revoke_key(record.public_id, by="root"))
+    with pytest.raises(StoreUnavailable):
+        office.do(office.admin.revoke_approval("ada", by="root"))
+    assert set(office.memory.decisions.held) == {f"key:{record.public_id}", f"approval:ada:{approval.approval_id}"}
+    numbers = [event.facts["number"] for event in office.memory.audit.events if "number" in event.facts]
+    assert numbers == [1, 2]

@@ -40,7 +40,7 @@ class Lab(Harness):
     def __init__(self, master: bytes = MASTER, settings: Mapping[str, Any] | None = None) -> None:
         super().__init__(settings)
         m, self.master = self.memory, master
-        self.namespaces = NamespaceAdmin(m.namespace_store, m.audit, m.clock)
+        self.namespaces = NamespaceAdmin(m.namespace_store, m.decisions, m.audit, m.clock)
         self.transfer = NamespaceTransfer(
             namespace_store=m.namespace_store,
             namespaces=self.namespaces,

@@ -14,13 +14,14 @@ from gateway.flow.namespaces import NamespaceAdmin, NamespaceState
 from gateway.ports import AuditUnavailable, NamespaceContents
 from tests.fakes.world import FakeWorld
 
-LOOKING = ("namespace_store.namespaces", "namespace_store.held")
+LOOKING = ("namespace_store.namespaces", "namespace_store.held", "decisions.next_number")
 
 
 class Office:
     def __init__(self) -> None:
         self.memory = FakeWorld()
-        self.namespaces = NamespaceAdmin(self.memory.namespace_store, self.memory.audit, self.memory.clock)
+        m = self.memory
+        self.namespaces = NamespaceAdmin(m.namespace_store, m.decisions, m.audit, m.clock)
 
     def do(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run(work)
@@ -49,8 +50,8 @@ def test_a_namespace_begins_live_and_empty_with_its_note(office: Office) -> None
 def test_every_step_is_on_record_before_it_takes_effect(office: Office) -> None:
     office.do(office.namespaces.freeze("paper", by="ada"))
     office.do(office.namespaces.drop("paper", by="grace"))
-    steps = ["namespace_store.create", "namespace_store.freeze", "namespace_store.drop"]
-    assert office.writes() == [effect for step in steps for effect in ("audit.append", step)]
+    steps = [["namespace_store.create"], ["decisions.decide", "namespace_store.freeze"], ["namespace_store.drop"]]
+    assert office.writes() == [effect for step in steps for effect in ("audit.append", *step)]
     kinds = [event.kind for event in office.memory.audit.events]
     assert kinds == ["namespace_created", "namespace_frozen", "namespace_dropped"]
     assert set(kinds) <= set(AUDIT_KINDS)
