@@ -62,7 +62,10 @@ class Dispatcher:
         self._clock, self._meter = runtime.clock, runtime.meter
 
     async def compute(self, call: Call, turns: Turns) -> Computed:
-        """Ask the upstream, again while a failure says that no work was done and there is time for it."""
+        """Ask the upstream, again while a failure says that no work was done and there is time for it.
+
+        Raises nothing but what `turns` is told to ask before each try.
+        """
         failures = 0
         while True:
             try:
@@ -82,7 +85,7 @@ class Dispatcher:
                 asked_s = reply.retry_after_s if isinstance(reply, UpstreamReply) else None
                 turns.done(place, outcome, asked_s)
             failures += outcome.key_refusal is None
-            if not outcome.retry or not await self._may_try_again(outcome, failures, turns):
+            if not outcome.retry or not await self._may_try_again(outcome, failures, turns) or not turns.has_time():
                 return computed
 
     async def _hold_repeat(self, call: Call, turns: Turns) -> None:

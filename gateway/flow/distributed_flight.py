@@ -31,13 +31,16 @@ class DistributedFlight:
         self._cache, self._runtime, self._check, self._lease_s = cache, runtime, check, lease_s
         self._clock, self._meter = runtime.clock, runtime.meter
 
-    async def enter(self, cache_key: str, owner: str, fits: Fits, max_wait_s: float) -> tuple[Answer | None, bool]:
-        """Another process's answer, if it fits, or None once we may compute; and whether the lease is ours."""
+    async def enter(self, cache_key: str, owner: str, fits: Fits, until: float) -> tuple[Answer | None, bool]:
+        """Another process's answer, if it fits, or None once we may compute; and whether the lease is ours.
+
+        Nobody waits beyond `until` (monotonic).
+        """
         began = self._clock.monotonic()
         subscription = Subscription(self._cache, self._runtime, cache_key)
         answer, leased = None, False
         try:
-            answer, leased = await self._wait(cache_key, owner, fits, subscription, began + max_wait_s)
+            answer, leased = await self._wait(cache_key, owner, fits, subscription, until)
         except StoreUnavailable:
             self._meter.count(STORE_ERRORS, "cache", "claim")
         finally:

@@ -127,7 +127,7 @@ def assemble(adapters: Adapters, settings: Settings, master: bytes, upstream_key
     checker = SpotChecker(cache, local_cache, a.purge_store, dispatcher, places, budget, checks, runtime)
     renderer = Renderer(local_cache, keys.receipts)
     lookup = Lookup(stores, local_cache, renderer, stats, checker, runtime)
-    flights = _single_flight(s, cache, a.cache, runtime)
+    flights = SingleFlight(a.cache, runtime, cache.open, LEASE_FRACTION * s.cache.lease_s)
     computation = Computation(flights, reserver, places, dispatcher, stores, stats, runtime)
     caller_warnings = CallerWarnings(a.throttle, runtime)
     responder = Responder(enforcer, caller_warnings, a.access_log, runtime)
@@ -179,11 +179,6 @@ def _queue_config(settings: Settings) -> QueueConfig:
         cooldown_s=upstream.cooldown_s,
         weight=lambda user: admission.weights.get(user, 1.0),
     )
-
-
-def _single_flight(settings: Settings, cache: SharedCache, store: CacheStore, runtime: Runtime) -> SingleFlight:
-    lease_s = settings.cache.lease_s
-    return SingleFlight(store, runtime, cache.open, LEASE_FRACTION * lease_s, settings.upstream.total_s + lease_s)
 
 
 def _spot_check_config(settings: Settings) -> SpotCheckConfig:

@@ -26,7 +26,7 @@ class Process:
 
     def __init__(self, parts: Parts, tasks: BackgroundTasks, body: bytes = b"1", *, names_owner: bool = True) -> None:
         self.parts, self.body = parts, body
-        self.flights = SingleFlight(parts.cache, parts.runtime(tasks), self.check, LEASE_S, PATIENCE_S)
+        self.flights = SingleFlight(parts.cache, parts.runtime(tasks), self.check, LEASE_S)
         self.led: list[str] = []
         self.takes_s = 1.0
         self.his: dict[str, Problem] = {}
@@ -57,6 +57,7 @@ class Process:
 
     def ask(self, who: str, distributed: bool = True, **more: Any) -> "asyncio.Future[tuple[Answer, str, bool]]":
         owner = f"{id(self)} {who}" if self.names_owner else None
+        more.setdefault("deadline", self.parts.clock.monotonic() + PATIENCE_S)
         run = self.flights.run(AT, lambda: self.lead(who, owner), distributed=distributed, owner=owner, **more)
         return asyncio.ensure_future(run)
 
