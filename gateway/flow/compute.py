@@ -13,10 +13,11 @@ from gateway.flow.answer_stores import AnswerStores
 from gateway.flow.cache_stats import CacheStats
 from gateway.flow.context import RequestContext
 from gateway.flow.dispatch import Dispatcher
+from gateway.flow.flight_result import FlightResult
 from gateway.flow.permission import Permission, PermissionEnded
 from gateway.flow.reserve import Reserver
 from gateway.flow.runtime import Runtime
-from gateway.flow.single_flight import COMPUTED, FlightResult, FlightSource, SingleFlight
+from gateway.flow.single_flight import COMPUTED, FlightSource, SingleFlight
 from gateway.flow.turns import Turns
 from gateway.flow.upstream_queue import UpstreamQueue
 
@@ -104,7 +105,7 @@ class Computation:
         """Reserve, compute, settle, store. The computation itself does not know who pays."""
         call, context = flight.call, flight.context
         started = self._clock.monotonic()
-        given_s = flight.deadline - started
+        given_s: float | None = flight.deadline - started
         held = await self._reserver.reserve(flight.permission.who, call, context, flight.deadline)
         may_have_worked = True  # whatever interrupts the computation, the upstream may have worked: the charge stands
         started = self._clock.monotonic()
@@ -121,7 +122,8 @@ class Computation:
             context.upstream_s = self._clock.monotonic() - started - turns.waited_s
         context.upstream_reason = computed.reason
         if computed.answer is None:
-            return FlightResult(failure=computed.problem, given_s=None if turns.has_time() else given_s)
+            given_s = None if turns.has_time() else given_s
+            return FlightResult(failure=computed.problem, given_s=given_s, of_upstream=computed.was_sent)
         stored = await self._stores.put(flight.plan, call, computed.answer, flight.owner)
         if flight.plan.storable:
             self._stats.record_write(stored.answer, stored=stored.stored)

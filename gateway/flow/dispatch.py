@@ -38,13 +38,14 @@ class UpstreamConfig:
 class Computed:
     """An answer or a problem; `may_have_worked`: the upstream may have done the work, so the charge stands.
 
-    `reason` is what the upstream said, for the log.
+    `reason` is what the upstream said, for the log. Where the call was not sent, the problem is one of this worker.
     """
 
     answer: Answer | None
     problem: Problem | None
     may_have_worked: bool
     reason: str = ""
+    was_sent: bool = True
 
 
 class Dispatcher:
@@ -72,7 +73,7 @@ class Dispatcher:
                 await self._hold_repeat(call, turns)
                 place = await turns.next()
             except Problem as problem:
-                return Computed(None, problem, may_have_worked=False)
+                return Computed(None, problem, may_have_worked=False, was_sent=False)
             outcome: UpstreamOutcome | None = None
             reply: UpstreamReply | UpstreamLoss | None = None
             try:
@@ -157,7 +158,8 @@ _LOST: Mapping[str, str] = {
 
 
 def _failed(outcome: UpstreamOutcome, detail: str) -> Computed:
-    return Computed(None, Problem(outcome.problem_type, detail), outcome.may_have_worked)
+    problem = Problem(outcome.problem_type, detail)
+    return Computed(None, problem, outcome.may_have_worked, was_sent=outcome is not retry.NOT_SENT)
 
 
 def _refused(outcome: UpstreamOutcome, reply: UpstreamReply, reason: str) -> Computed:

@@ -12,38 +12,15 @@ nobody is told that it took too long while their leader may still have the answe
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Literal
 
 from gateway.core.metrics import COLLAPSED
 from gateway.core.problems import UPSTREAM_TIMEOUT, Problem
 from gateway.core.types import Answer
 from gateway.flow.distributed_flight import Check, DistributedFlight, Fits
+from gateway.flow.flight_result import LANDING_S, NO_RESULT, FailureMessages, FlightResult
 from gateway.flow.runtime import Runtime
 from gateway.ports import CacheStore
-
-LANDING_S = 10.0
-"""What came at the last moment is still read, stored and told; its followers wait so much longer."""
-
-
-@dataclass(frozen=True, slots=True)
-class FlightResult:
-    """An answer, the upstream's failure, or (neither) a leader who was refused.
-
-    `given_s`: the failure came as the leader's time was used up, of which there were so many seconds.
-    """
-
-    answer: Answer | None = None
-    failure: Problem | None = None
-    stored: bool = False
-    given_s: float | None = None
-
-    def concerns(self, seconds_left: float) -> bool:
-        """Whether this is a failure for a follower, too, who has so much time left."""
-        return self.failure is not None and (self.given_s is None or seconds_left <= self.given_s)
-
-
-NO_RESULT = FlightResult()
 
 
 class Landing:
@@ -78,9 +55,11 @@ def anything(_: Answer) -> bool:
 class SingleFlight:
     """The flights of one worker."""
 
-    def __init__(self, cache: CacheStore, runtime: Runtime, check: Check, lease_s: float) -> None:
+    def __init__(
+        self, cache: CacheStore, runtime: Runtime, check: Check, failures: FailureMessages, lease_s: float
+    ) -> None:
         self._clock, self._tasks, self._meter = runtime.clock, runtime.tasks, runtime.meter
-        self._distributed = DistributedFlight(cache, runtime, check, lease_s)
+        self._distributed = DistributedFlight(cache, runtime, check, failures, lease_s)
         self._flights: dict[str, Landing] = {}
 
     @property
@@ -142,13 +121,13 @@ class SingleFlight:
         name = owner or self._clock.token(8).hex()
         result, source = NO_RESULT, COMPUTED
         try:
-            answer, leased = None, False
+            found, leased = None, False
             if fits is not None:
-                answer, leased = await self._distributed.enter(cache_key, name, fits, deadline + LANDING_S)
+                found, leased = await self._distributed.enter(cache_key, name, fits, deadline)
             if leased:
                 self._tasks.start(self._hold(cache_key, name, flight, ends_by_storing=owner is not None))
-            if answer is not None:
-                result, source = FlightResult(answer, stored=True), DISTRIBUTED
+            if found is not None:
+                result, source = found, DISTRIBUTED
             elif self._clock.monotonic() >= deadline:
                 raise _took_too_long()
             else:
@@ -166,7 +145,7 @@ class SingleFlight:
         """Keep the lease until the flight has landed; end it then, unless storing the answer has done so."""
         result = await self._distributed.hold(cache_key, name, flight)
         if result is not None and not (result.stored and ends_by_storing):
-            await self._distributed.release(cache_key, name)
+            await self._distributed.release(cache_key, name, result)
 
 
 def _took_too_long() -> Problem:

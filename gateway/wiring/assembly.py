@@ -19,6 +19,7 @@ from gateway.flow.caller_warnings import CallerWarnings
 from gateway.flow.compute import Computation
 from gateway.flow.dispatch import Dispatcher, UpstreamConfig
 from gateway.flow.explain import Explainer
+from gateway.flow.flight_result import FailureMessages
 from gateway.flow.holdings import Holdings
 from gateway.flow.invalidation_poller import InvalidationPoller
 from gateway.flow.local_cache import LocalCache
@@ -127,7 +128,8 @@ def assemble(adapters: Adapters, settings: Settings, master: bytes, upstream_key
     checker = SpotChecker(cache, local_cache, a.purge_store, dispatcher, places, budget, checks, runtime)
     renderer = Renderer(local_cache, keys.receipts)
     lookup = Lookup(stores, local_cache, renderer, stats, checker, runtime)
-    flights = SingleFlight(a.cache, runtime, cache.open, LEASE_FRACTION * s.cache.lease_s)
+    failures = FailureMessages(keys.entries, runtime)
+    flights = SingleFlight(a.cache, runtime, cache.open, failures, LEASE_FRACTION * s.cache.lease_s)
     computation = Computation(flights, reserver, places, dispatcher, stores, stats, runtime)
     caller_warnings = CallerWarnings(a.throttle, runtime)
     responder = Responder(enforcer, caller_warnings, a.access_log, runtime)

@@ -303,21 +303,6 @@ def test_a_damaged_record_of_a_reservation_is_no_reservation(server: Backend, ju
     play(server.ledger(), story)
 
 
-def test_a_record_of_an_earlier_version_has_one_day_for_all_its_limits(server: Backend) -> None:
-    limits = units(100), units(100, name="key-units")
-
-    async def story(ledger: Ledger) -> None:
-        await ledger.reserve(call("one", *limits, cost=10), 60)
-        async with server.store() as store:
-            record = f"o:10:{int(server.clock.now() // DAY_S)}"
-            await store.call("older", "SET", f"{server.prefix}{{u:ada}}:reservation:one", record)
-        assert (await ledger.reserve(call("one", *limits, cost=10), 60)).admitted
-        await ledger.settle(call("one", *limits, cost=10), 4)
-        assert await used(ledger, *limits) == [4, 4]
-
-    play(server.ledger(), story)
-
-
 def test_without_a_clock_of_the_test_s_own_the_store_says_when_it_charged(server: Backend) -> None:
     limit = rate(6, 640)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.core.quota import LimitConfig
 from gateway.core.types import Limits, Response
-from gateway.flow.single_flight import LANDING_S
+from gateway.flow.flight_result import LANDING_S
 from gateway.ports import UpstreamLoss, UpstreamReply, UpstreamRequest
 from tests.flow.harness import KEY, answering, slug
 from tests.flow.labs import Lab, play

@@ -6,8 +6,8 @@ import pytest
 
 from gateway.core.problems import QUOTA_EXHAUSTED, UPSTREAM_FAILED, Problem
 from gateway.core.types import Answer
+from gateway.flow.flight_result import LANDING_S, FlightResult
 from gateway.flow.runtime import BackgroundTasks
-from gateway.flow.single_flight import LANDING_S, FlightResult
 from tests.flow.flights import AT, PATIENCE_S, Process, source
 from tests.flow.harness import Parts, an_answer, turns
 

@@ -15,13 +15,10 @@ end
 
 local reserved, periods = string.match(record, '^o:(%d+)([:%d]*)$')
 if not reserved then error('a damaged record') end
-local in_record, first = string.gmatch(periods, '%d+'), nil
-local charged = {}
+local charged, next_period = {}, string.gmatch(periods, '%d+')
 for i = 1, #KEYS - 1 do
   if ARGV[i + 3] == 'u' then
-    -- A record of an earlier version has one period, that of all its limits.
-    local period = in_record() or first
-    first = first or period
+    local period = next_period()
     local stored = redis.call('GET', KEYS[i + 1])
     local counted, sum = string.match(stored or '0:0', '^(%d+):(%d+)$')
     if not period or not counted or #sum > 15 then error('a damaged counter') end
