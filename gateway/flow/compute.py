@@ -104,8 +104,7 @@ class Computation:
     async def _lead(self, flight: "Flight") -> FlightResult:
         """Reserve, compute, settle, store. The computation itself does not know who pays."""
         call, context = flight.call, flight.context
-        started = self._clock.monotonic()
-        given_s: float | None = flight.deadline - started
+        given_s: float | None = flight.deadline - self._clock.monotonic()
         held = await self._reserver.reserve(flight.permission.who, call, context, flight.deadline)
         may_have_worked = True  # whatever interrupts the computation, the upstream may have worked: the charge stands
         started = self._clock.monotonic()
