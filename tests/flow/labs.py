@@ -74,8 +74,9 @@ def play(
     lab = Lab(workers, settings, limits)
 
     async def act(tasks: BackgroundTasks) -> None:
+        for worker in lab.workers:
+            await worker.flow.poller.poll()
         polling = asyncio.ensure_future(lab._poll())
-        await asyncio.sleep(0)
         lab.parts.journal.clear()
         await story(lab)
         for worker in lab.workers:
