@@ -112,7 +112,7 @@ def beyond(times: Iterable[float], limit: Limit) -> float:
 STEP = st.tuples(
     st.integers(0, 2),
     st.sampled_from(["k1", "k1", "k2"]),
-    st.sampled_from([0, 1, 2, 9, 60, 700]),
+    st.sampled_from([0, 1, 2, 9, 60, 180]),
     st.sampled_from([0.0, 0.0, 0.001, 0.02, 0.2, 0.26, 0.3, 1.0, 5.0]),
     st.sampled_from(["", "", "", "", "", "", "slow there", "slow back", "quick", "lost", "clock"]),
 )
@@ -121,10 +121,10 @@ KEPT_ALIVE = [(i % 2, "k1", 1, 0.128, "") for i in range(40)]
 LATE = [(0, "k1", 2, 0.24, ""), (1, "k1", 700, 0.0, ""), (0, "k1", 60, 0.3, ""), (1, "k1", 700, 0.0, "")]
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(
     steps=st.lists(STEP, max_size=25),
-    user=st.sampled_from([(60_000, 640), (6000, 6000), (600, 600), (90, 64), (600, 1)]),
+    user=st.sampled_from([(60_000, 160), (6000, 170), (600, 160), (90, 64), (600, 1)]),
     key=st.sampled_from([None, (60_000, 100), (120, 200)]),
 )
 @example(steps=LATE, user=(60_000, 640), key=None)
