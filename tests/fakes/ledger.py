@@ -119,8 +119,11 @@ class LedgerRules:
         return used if period >= _period(limit, now) else 0
 
     def _carry_over(self, subject: str, limit: Limit, now: int) -> None:
-        """What was counted in a later period, before the clock was set back, counts in this one, and not after it."""
+        """Leases that have ended are gone, also if the clock is set back later. What was counted in a later period, before the clock was set back, counts in this one, and not after it."""
         key = _key(subject, limit)
+        leases = self.counters.leases.get(key, {})
+        for name in [name for name, expiry in leases.items() if expiry <= now]:
+            del leases[name]
         period, used = self.counters.units.get(key, (-1, 0))
         if period > _period(limit, now):
             self.counters.units[key] = (_period(limit, now), used)
