@@ -119,7 +119,7 @@ class LedgerRules:
         return used if period >= _period(limit, now) else 0
 
     def _carry_over(self, subject: str, limit: Limit, now: int) -> None:
-        """Leases that have ended are gone, also if the clock is set back later. What was counted in a later period, before the clock was set back, counts in this one, and not after it."""
+        """What has ended is gone; what was counted in a later period, before the clock was set back, counts now."""
         key = _key(subject, limit)
         leases = self.counters.leases.get(key, {})
         for name in [name for name, expiry in leases.items() if expiry <= now]:

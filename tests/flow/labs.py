@@ -36,8 +36,11 @@ class Lab:
     def one(self) -> Harness:
         return self.workers[0]
 
-    def ask(self, body: Mapping[str, Any] | None = None, worker: int = 0, **headers: str) -> "asyncio.Future[Response]":
-        return asyncio.ensure_future(self.workers[worker].ask(body, **headers))
+    def ask(
+        self, body: Mapping[str, Any] | None = None, worker: int = 0, who: Mapping[str, str] | None = None, **more: str
+    ) -> "asyncio.Future[Response]":
+        """A call of Ada's, or of `who` (a header of `Harness.person`)."""
+        return asyncio.ensure_future(self.workers[worker].ask(body, **(who or {}), **more))
 
     async def sleep(self, seconds: float) -> None:
         await self.parts.clock.sleep(seconds)

@@ -146,7 +146,7 @@ def test_a_follower_with_more_time_than_a_leader_who_came_late_to_it_does_not_sh
         # The first leader is refused after 25 s, the second has 5 s left, the third 15.
         upstream = Slow(lab, [(25.0, 200), (10.0, 200), (10.0, 200)])
         bob, carl = lab.one.person("bob"), lab.one.person("carl")
-        busy = lab.ask({"num_steps": 1}, **bob)
+        busy = lab.ask({"num_steps": 1}, who=bob)
         await lab.sleep(0.1)
         told = await asyncio.gather(
             timed(lab, 0.0, 0), timed(lab, 0.1, 0, **bob), timed(lab, 15.0, 0, **carl), self_revokes(lab, 20.0)

@@ -174,11 +174,11 @@ def test_the_followers_of_a_leader_who_may_no_longer_go_get_another_leader(
             lab.parts.directory.granted[name] = {name: replace(of_ada, user=name, approval_id=name)}
         lab.parts.directory.changes += 1
         # On one worker all wait for the place; on two, the followers elsewhere listen to the leader's lease.
-        busy = lab.ask(changed(body), **bob)
+        busy = lab.ask(changed(body), who=bob)
         await lab.sleep(1.0)
         leader = lab.ask(body)
         await lab.sleep(1.0)
-        followers = [lab.ask(body, workers - 1, **who) for who in (bob, carl, bob)]
+        followers = [lab.ask(body, workers - 1, who=who) for who in (bob, carl, bob)]
         await lab.sleep(1.0)
         ends(lab)
         stopped(lab, await leader, status, body)
@@ -203,7 +203,7 @@ def test_a_follower_whose_permission_ended_does_not_get_another_s_answer(
         bob = lab.one.person("bob")
         of_ada = lab.parts.directory.granted["ada"]["g1"]
         lab.parts.directory.granted["bob"] = {"b": replace(of_ada, user="bob", approval_id="b")}
-        leader = lab.ask(body, **bob)
+        leader = lab.ask(body, who=bob)
         await lab.sleep(1.0)
         follower = lab.ask(body, workers - 1)
         await lab.sleep(1.0)
@@ -316,7 +316,7 @@ def test_a_caller_who_keeps_their_key_costs_no_look_up_more() -> None:
     async def story(lab: Lab) -> None:
         bob = lab.one.person("bob")
         await lab.sleep(1.0)
-        asked: list[Awaitable[Response]] = [lab.ask(PLAIN), lab.ask(PLAIN, **bob), lab.ask(PLAIN)]
+        asked: list[Awaitable[Response]] = [lab.ask(PLAIN), lab.ask(PLAIN, who=bob), lab.ask(PLAIN)]
         assert [each.status for each in await asyncio.gather(*asked)] == [200] * 3
         assert (await lab.ask(PLAIN)).status == 200
         assert lab.parts.effects().count("directory.find") == 2
