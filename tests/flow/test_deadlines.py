@@ -131,14 +131,19 @@ def test_a_call_that_gets_no_place_in_its_time_is_told_so_within_it_and_costs_no
 
 def test_the_wait_for_other_calls_of_one_s_own_is_within_the_deadline() -> None:
     async def story(lab: Lab) -> None:
-        upstream = Slow(lab, [(4.9, 200)])
-        first = lab.ask({"num_steps": 1})
-        _, took = await timed(lab, 0.1, 0)
-        assert took <= 5.0
-        assert (await first).status == 200
-        assert all(at + given_s <= 5.1 + 1_800_000_000 for at, given_s in upstream.sent)
+        who = lab.one.person("dora", limits=Limits(concurrent=1))
+        upstream = Slow(lab, [(4.9, 200), (4.9, 200)])
+        first = lab.ask({"num_steps": 1}, who=who)
+        await lab.sleep(2.0)
+        second = lab.ask({"num_steps": 1, "temperature": 1}, who=who)
+        response, took = await timed(lab, 0.5, 0, **who)
+        # The second has its turn at 4.9 s and runs into its own deadline; the third is refused at its own, sent never.
+        assert (response.status, took <= 5.0) == (429, True)
+        assert ((await first).status, (await second).status) == (200, 504)
+        assert len(upstream.sent) == 2
+        assert all(at + given_s <= 7.1 + 1_800_000_000 for at, given_s in upstream.sent)
 
-    play(story, settings=settings_of(5.0, wait_s=60.0), limits=Limits(concurrent=1))
+    play(story, settings=settings_of(5.0, wait_s=60.0))
 
 
 def test_a_follower_with_more_time_than_a_leader_who_came_late_to_it_does_not_share_his_lack_of_it() -> None:

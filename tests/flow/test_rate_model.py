@@ -121,12 +121,18 @@ KEPT_ALIVE = [(i % 2, "k1", 1, 0.128, "") for i in range(40)]
 LATE = [(0, "k1", 2, 0.24, ""), (1, "k1", 180, 0.0, ""), (0, "k1", 60, 0.3, ""), (1, "k1", 180, 0.0, "")]
 
 
+# One worker has charged a few in advance; while they lie unused, the limit frees up, and the other takes it all.
+AGED = [*[(0, "k1", 1, 0.001, "")] * 5, (0, "k1", 0, 0.2, ""), (1, "k1", 180, 0.0, ""), (0, "k1", 60, 0.0, "")]
+
+
 @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(
     steps=st.lists(STEP, max_size=25),
     user=st.sampled_from([(60_000, 160), (6000, 170), (600, 160), (90, 64), (600, 1)]),
     key=st.sampled_from([None, (60_000, 100), (120, 200)]),
 )
+@example(steps=AGED, user=(6000, 170), key=None)
+@example(steps=AGED, user=(1200, 160), key=None)
 @example(steps=LATE, user=(60_000, 160), key=None)
 @example(steps=[*KEPT_ALIVE, (0, "k1", 180, 0.0, ""), (1, "k1", 180, 0.0, "")], user=(600, 160), key=None)
 @example(steps=[*LATE, (0, "k1", 1, 0.3, "slow back"), *LATE, *LATE], user=(60_000, 160), key=(60_000, 100))
