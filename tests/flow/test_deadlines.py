@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from gateway.core.quota import LimitConfig
+from gateway.core.quota import LimitConfig, Reservation
 from gateway.core.types import Limits, Response
 from gateway.flow.flight_result import LANDING_S
 from gateway.ports import UpstreamLoss, UpstreamReply, UpstreamRequest
@@ -144,6 +144,20 @@ def test_the_wait_for_other_calls_of_one_s_own_is_within_the_deadline() -> None:
         assert all(at + given_s <= 7.1 + 1_800_000_000 for at, given_s in upstream.sent)
 
     play(story, settings=settings_of(5.0, wait_s=60.0))
+
+
+def test_who_waits_for_a_lease_that_a_crashed_worker_left_is_told_by_their_own_deadline() -> None:
+    async def story(lab: Lab) -> None:
+        upstream = Slow(lab, [])
+        record = lab.parts.directory.records[KEY.public_id]
+        leases = LimitConfig().of_key(record)
+        lab.parts.ledger.rules.reserve(Reservation("crashed", "ada", leases, 0), 600.0)
+        response, took = await timed(lab, 0.0, 0)
+        assert (response.status, slug(response)) == (429, "concurrency-exceeded")
+        assert took <= 5.0
+        assert upstream.sent == []
+
+    play(story, settings=settings_of(5.0, wait_s=60.0), limits=Limits(concurrent=1))
 
 
 def test_a_follower_with_more_time_than_a_leader_who_came_late_to_it_does_not_share_his_lack_of_it() -> None:
