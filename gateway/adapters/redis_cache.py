@@ -90,13 +90,13 @@ class RedisCache:
             return LeaseClaim(row[0] == 1, row[2] if len(row) > 2 else None, expires_in_s)
 
     async def renew(self, cache_key: str, owner: str, lease_s: float) -> bool:
-        words = (owner, max(1, round(lease_s * 1000)), "")
+        words = (owner, max(1, round(lease_s * 1000)), "", "")
         call = self._store.run("renew", self._lease, (self._lease_key(cache_key),), words, self._patient_s)
         held: int = await self._guarded("renew", call)
         return held == 1
 
-    async def release(self, cache_key: str, owner: str) -> None:
-        words = (owner, 0, self._channel(cache_key))
+    async def release(self, cache_key: str, owner: str, message: bytes = b"") -> None:
+        words = (owner, 0, self._channel(cache_key), message)
         call = self._store.run("release", self._lease, (self._lease_key(cache_key),), words, self._patient_s)
         await self._guarded("release", call)
 

@@ -2,7 +2,7 @@
 
 The scripts are in `lua/`. Time is the store's own, so machines need not agree on theirs. All keys of a user
 (`esmgw:{u:<user>}:...`) have one hash tag, so a cluster has them on one node, and every key expires by TTL. A lost
-store is `StoreUnavailable`: nothing here guesses what it would have decided.
+store, or a damaged counter, is `StoreUnavailable`: nothing here guesses what it would have decided.
 """
 
 from collections.abc import Callable, Sequence
@@ -40,13 +40,14 @@ class RedisLedger:
         row: list[int] = await self._store.run("charge_rate", self._charge_rate, keys, words)
         with as_stored("charge_rate"):
             _check(row)
-            statuses = _statuses(limits, row[3:], US)
-            return Verdict(limits[row[0] - 1] if row[0] else None, row[1] / US, statuses, row[2])
+            statuses = _statuses(limits, row[4:], US)
+            refused = limits[row[0] - 1] if row[0] else None
+            return Verdict(refused, row[1] / US, statuses, row[2], charged_at=row[3])
 
-    async def return_rate(self, subject: str, limits: tuple[Limit, ...], count: int) -> None:
+    async def return_rate(self, subject: str, limits: tuple[Limit, ...], count: int, charged_at: int) -> None:
         if not limits or count <= 0:
             return
-        words: list[Word] = [self._time(), count, *map(_interval, limits)]
+        words: list[Word] = [self._time(), count, charged_at, *map(_interval, limits)]
         await self._store.run("return_rate", self._return_rate, self._keys(subject, limits), words)
 
     async def reserve(self, reservation: Reservation, lease_s: float) -> Verdict:

@@ -18,6 +18,8 @@ from gateway.ports import UpstreamLoss, UpstreamReply, UpstreamRequest
 
 # Above this aiohttp writes a body in chunks, so that one large request does not block the others.
 CHUNKED_ABOVE = 2**19
+# Of a call's time; connecting ends before that does, so a call that was never connected is known to be unsent.
+CONNECT_SHARE = 0.8
 # No descriptor, in this process or the system, or no memory for a connection: nothing of it is the upstream's fault.
 OWN_LIMITS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL)
 
@@ -35,13 +37,13 @@ class HttpUpstream:
         keepalive_s: float,
     ) -> None:
         self._base = url.rstrip("/")
-        self._first_byte_s, self._total_s = first_byte_s, total_s
+        self._connect_s, self._first_byte_s, self._total_s = connect_s, first_byte_s, total_s
         self._answers = AnswerReader()
         connector = TCPConnector(limit=0, keepalive_timeout=keepalive_s)
         self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=DummyCookieJar(),
-            timeout=ClientTimeout(total=None, sock_connect=connect_s),
+            timeout=ClientTimeout(total=None),
             headers={"User-Agent": f"esm-gateway/{__version__}", "Accept": "application/json"},
             trust_env=False,
         )
@@ -50,9 +52,10 @@ class HttpUpstream:
         await self._session.close()
 
     async def send(self, request: UpstreamRequest) -> UpstreamReply | UpstreamLoss:
+        seconds = min(self._total_s, request.timeout_s)
         try:
-            async with asyncio.timeout(min(self._total_s, request.timeout_s)):
-                return await self._send(request)
+            async with asyncio.timeout(seconds):
+                return await self._send(request, min(self._connect_s, CONNECT_SHARE * min(seconds, self._first_byte_s)))
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             if isinstance(error, OSError) and error.errno in OWN_LIMITS:
                 return UpstreamLoss("own_limit", sent=False, timed_out=False)
@@ -67,10 +70,13 @@ class HttpUpstream:
         except aiohttp.ClientError:
             return UpstreamLoss("connection lost", sent=True, timed_out=False)
 
-    async def _send(self, request: UpstreamRequest) -> UpstreamReply | UpstreamLoss:
+    async def _send(self, request: UpstreamRequest, connect_s: float) -> UpstreamReply | UpstreamLoss:
         headers = {"Authorization": f"Bearer {request.secret}", "Content-Type": "application/json"}
         data = request.body if len(request.body) <= CHUNKED_ABOVE else BytesIO(request.body)
-        posting = self._session.post(self._base + request.target, data=data, headers=headers, allow_redirects=False)
+        timeout = ClientTimeout(total=None, sock_connect=connect_s)
+        posting = self._session.post(
+            self._base + request.target, data=data, headers=headers, allow_redirects=False, timeout=timeout
+        )
         async with asyncio.timeout(self._first_byte_s):
             response = await posting
         async with response:

@@ -53,7 +53,7 @@ _DECISION = {
     "reason": "the reason given to the caller",
 }
 _REFUSALS = {
-    "policy": "name of the policy",
+    "policy": "name of the policy; `key`: calls that waited while their key ended",
     "mode": "`enforce`",
     "reason": "the reason given to the caller",
     "refused": "how many calls were refused and have no record of their own",
@@ -104,6 +104,16 @@ AUDIT_KINDS: Mapping[str, AuditKind] = {
         {
             "users": "instead of `user`: the first few of those who were too many to be counted one by one",
             "different_users": "how many users; at most 32 are told apart",
+        },
+    ),
+    "permission_ended": AuditKind(
+        "A call that had been permitted does not go on: while it waited, the caller's key or approval ended. Nothing "
+        "more was sent for it, and nothing is charged. Of calls about which no audited policy decides, the first few "
+        "of a user only.",
+        {
+            **_CALL,
+            "ended": "`key`, or the name of the policy that permits the call no longer",
+            "reason": "the reason given to the caller",
         },
     ),
     "policy_answered": AuditKind(

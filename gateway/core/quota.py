@@ -1,7 +1,8 @@
 """What is limited, for whom, over which window, and the RateLimit fields of an answer.
 
 `rate` is GCRA: `burst` requests at once, then one every 60/rpm seconds. `concurrency` counts leases, which expire by
-TTL. `units` is a sum per UTC day. One atomic script of the ledger decides about all limits of a call together.
+TTL. `units` is a sum per window, counted since 1970 in UTC: a day. One atomic script of the ledger decides about all
+limits of a call together.
 """
 
 from collections.abc import Iterable, Mapping
@@ -43,8 +44,8 @@ class LimitStatus:
 class Verdict:
     """The ledger's decision. `refused_by` is the first exhausted limit; then nothing was charged.
 
-    `granted` is how many requests were charged to the rate: 1, or more where some were charged in advance. `waited_s`
-    is how long the caller waited in the queue.
+    `granted` is how many requests were charged to the rate: 1, or more where some were charged in advance; `charged_at`
+    is when, in microseconds of the ledger's own clock. `waited_s` is how long the caller waited in the queue.
     """
 
     refused_by: Limit | None
@@ -52,6 +53,7 @@ class Verdict:
     statuses: tuple[LimitStatus, ...]
     granted: int = 1
     waited_s: float = 0.0
+    charged_at: int = 0
 
     @property
     def admitted(self) -> bool:

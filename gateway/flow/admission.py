@@ -4,14 +4,14 @@ Where a holder is far from a limit, a worker charges a few requests in advance a
 allowance without a store call; what it does not use within a quarter of a second it gives back. An admitted request
 has always been charged before, so the limit holds exactly over any number of processes.
 
-While the state store is away, requests are counted in this process (`outage_rates.py`) and marked: hits go on, and
-nothing else does.
+An allowance is worth less with every moment: what becomes free at the limit by itself meanwhile can be charged anew,
+and would count twice (docs/decisions/0003). While the state store is away, requests are counted in this process
+(`outage_rates.py`) and marked: hits go on, and nothing else does.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from math import floor
 
 from gateway.core.metrics import QUOTA_REFUSALS, STORE_ERRORS
 from gateway.core.problems import RATE_EXCEEDED, STATE_UNAVAILABLE, Problem
@@ -31,23 +31,40 @@ NO_LIMITS: Mapping[str, str] = {}
 
 @dataclass(slots=True)
 class _Allowance:
-    """What one worker has charged for one key and not used yet, and the fields that an answer then carries."""
+    """What one worker has charged for one key and not used yet, and the fields that an answer then carries.
+
+    Of all that is left, the oldest was charged after `since` (our clock), at `charged_at` (the ledger's).
+    """
 
     subject: str
     limits: tuple[Limit, ...]
+    fastest: float
     left: int = 0
-    charged: float = 0.0
+    since: float = 0.0
+    charged_at: int = 0
     until: float = 0.0
     fetched: float = float("-inf")
     batch: int = 0
+    under_way: int = 0
     charging: "asyncio.Future[bool] | None" = None
     fields: Mapping[str, str] = field(default_factory=dict)
 
-    def take(self, now: float) -> int:
-        """What is to be given back: what is left, less what has become free by itself since it was charged."""
+    def is_usable(self, now: float) -> bool:
+        """Whether one more may be used: what has become free by itself since must be left unused."""
+        return self.left > 0 and now < self.until and self.left >= (now - self.since) * self.fastest
+
+    def add(self, verdict: Verdict, asked: float, now: float) -> None:
+        """What was granted to a charge that was sent at `asked`."""
+        if self.left <= 0:
+            self.since, self.charged_at = asked, verdict.charged_at
+        self.since, self.charged_at = min(self.since, asked), min(self.charged_at, verdict.charged_at)
+        self.left += verdict.granted - 1
+        self.until = now + ALLOWANCE_S
+
+    def take(self) -> tuple[int, int]:
+        """All that is left, to be given back, and when it was charged."""
         left, self.left = self.left, 0
-        fastest = max(limit.amount / limit.window_s for limit in self.limits)
-        return left - floor((now - self.charged) * fastest)
+        return left, self.charged_at
 
 
 class Admission:
@@ -131,7 +148,7 @@ class Admission:
     def in_advance(self, who: Principal) -> Mapping[str, str] | None:
         """The same for a request that was charged in advance, without a store call; None if none is left."""
         allowance = self._allowances.get(who.key.public_id)
-        if allowance is None or allowance.left <= 0 or self._clock.monotonic() >= allowance.until or self._state_lost():
+        if allowance is None or not allowance.is_usable(self._clock.monotonic()) or self._state_lost():
             return None
         allowance.left -= 1
         return allowance.fields
@@ -151,34 +168,40 @@ class Admission:
         if standing is not None:
             return standing
         now = self._clock.monotonic()
-        held = self._allowances.setdefault(who.key.public_id, _Allowance(who.user, limits))
-        self._charged.set()
-        if held.left > 0 and now >= held.until:
+        held = self._allowance(who, limits)
+        if held.left > 0 and not held.is_usable(now):
             # Rather than add it to the next charge: an allowance that is kept alive could all be used in one instant.
-            self._tasks.start(self._give_back(held.subject, held.limits, held.take(now)))
+            self._tasks.start(self._give_back(held.subject, held.limits, *held.take()))
         busy = now - held.fetched < ALLOWANCE_S
         held.batch = min(MAX_IN_ADVANCE, 2 * held.batch + 1) if busy else 0
         held.fetched = now
         more = False
         mine = asyncio.get_running_loop().create_future() if held.charging is None and held.batch > 0 else None
         held.charging = mine or held.charging
+        held.under_way += 1
         try:
             verdict = await self._ledger.charge_rate(who.user, limits, held.batch)
             if verdict.admitted:
-                if held.left <= 0:
-                    held.charged = now
-                held.left += verdict.granted - 1
-                held.until = self._clock.monotonic() + ALLOWANCE_S
+                held.add(verdict, now, self._clock.monotonic())
                 more = held.left > 0
                 if more:
                     held.fields = self._fields(who, verdict)
             else:
                 self._refusals.remember(limits, verdict)
         finally:
+            held.under_way -= 1
             if mine is not None:
                 held.charging = None
                 mine.set_result(more)
         return verdict
+
+    def _allowance(self, who: Principal, limits: tuple[Limit, ...]) -> _Allowance:
+        held = self._allowances.get(who.key.public_id)
+        if held is None:
+            fastest = max(limit.amount / limit.window_s for limit in limits)
+            held = self._allowances[who.key.public_id] = _Allowance(who.user, limits, fastest)
+        self._charged.set()
+        return held
 
     def _fields(self, who: Principal, verdict: Verdict) -> Mapping[str, str]:
         return ratelimit_fields(self._limits.all(who), verdict.statuses)
@@ -187,21 +210,21 @@ class Admission:
         """Give back what was charged in advance and not used in time, and forget idle allowances."""
         now = self._clock.monotonic()
         for key_id, held in list(self._allowances.items()):
-            if now < held.until or now - held.fetched < ALLOWANCE_S or held.charging is not None:
+            if now < held.until or now - held.fetched < ALLOWANCE_S or held.under_way > 0:
                 continue  # also where the store is slow: what it grants would land on an allowance nobody knows
             del self._allowances[key_id]
-            await self._give_back(held.subject, held.limits, held.take(now))
+            await self._give_back(held.subject, held.limits, *held.take())
 
     async def close(self) -> None:
         """Give everything back, because the worker stops."""
         while self._allowances:
             held = self._allowances.popitem()[1]
-            await self._give_back(held.subject, held.limits, held.take(self._clock.monotonic()))
+            await self._give_back(held.subject, held.limits, *held.take())
 
-    async def _give_back(self, subject: str, limits: tuple[Limit, ...], count: int) -> None:
+    async def _give_back(self, subject: str, limits: tuple[Limit, ...], count: int, charged_at: int) -> None:
         if count > 0:
             try:
-                await self._ledger.return_rate(subject, limits, count)
+                await self._ledger.return_rate(subject, limits, count, charged_at)
                 self._refusals.forget(limits)
             except StoreUnavailable:
                 # This only delays requests: they become free again with time.

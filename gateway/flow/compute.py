@@ -8,14 +8,16 @@ from gateway.core import echo_template
 from gateway.core.cache_plan import CachePlan
 from gateway.core.metrics import CACHE
 from gateway.core.problems import Problem
-from gateway.core.types import Answer, Call, Principal
+from gateway.core.types import Answer, Call
 from gateway.flow.answer_stores import AnswerStores
 from gateway.flow.cache_stats import CacheStats
 from gateway.flow.context import RequestContext
 from gateway.flow.dispatch import Dispatcher
+from gateway.flow.flight_result import FlightResult
+from gateway.flow.permission import Permission, PermissionEnded
 from gateway.flow.reserve import Reserver
 from gateway.flow.runtime import Runtime
-from gateway.flow.single_flight import COMPUTED, FlightResult, FlightSource, SingleFlight
+from gateway.flow.single_flight import COMPUTED, FlightSource, SingleFlight
 from gateway.flow.turns import Turns
 from gateway.flow.upstream_queue import UpstreamQueue
 
@@ -41,34 +43,38 @@ class Computation:
         self._clock, self._tasks, self._meter = runtime.clock, runtime.tasks, runtime.meter
 
     async def answer(
-        self, plan: CachePlan, call: Call, who: Principal, context: RequestContext
+        self, plan: CachePlan, call: Call, permission: Permission, context: RequestContext
     ) -> tuple[Answer, FlightSource, bool]:
         """The answer, who computed it, and whether it is stored. Raises refusals and failures of the upstream.
+
+        From now on the call has `upstream.total_s`, whomever it follows, whatever it waits for, however often it is
+        tried. Before it is sent, and where another caller's answer has come, its caller's permission is asked again.
 
         A failure that may pass is told no sooner than half a second after the request came: clients that try again at
         once would use up their tries.
         """
         try:
-            return await self._answer(plan, call, who, context)
+            return await self._answer(plan, call, permission, context)
         except Problem as problem:
             if problem.type.upstream_down and context.patient:
                 await self._clock.sleep(max(0.0, HOLD_S - context.elapsed_s()))
             raise
 
     async def _answer(
-        self, plan: CachePlan, call: Call, who: Principal, context: RequestContext
+        self, plan: CachePlan, call: Call, permission: Permission, context: RequestContext
     ) -> tuple[Answer, FlightSource, bool]:
         result = "miss" if plan.storable else "bypass"
         reason = plan.reason if context.fwd in ("miss", "bypass") else context.fwd
         self._meter.count(CACHE, call.endpoint, result, "no-cache" if plan.directives.no_cache else reason)
         owner = self._clock.token(8).hex()  # the name under which the lease is held; it ends as the answer is stored
-        flight = Flight(plan, call, who, context, owner)
+        flight = Flight(plan, call, permission, context, owner, self._queue.deadline())
         if plan.cache_key is None or plan.directives.no_cache:
             return await self._alone(flight)
         started = self._clock.monotonic()
         answer, source, stored = await self._single_flight.run(
             plan.cache_key,
             partial(self._lead, flight),
+            deadline=flight.deadline,
             distributed=plan.store_reachable and plan.namespace is None,
             fits=partial(self._fits, plan, call, self._clock.now()),
             owner=owner,
@@ -76,6 +82,7 @@ class Computation:
         )
         if source != COMPUTED:
             context.upstream_s = self._clock.monotonic() - started  # the upstream worked, for another caller
+            await permission.confirm_after_waiting()
         return answer, source, stored
 
     async def _alone(self, flight: "Flight") -> tuple[Answer, FlightSource, bool]:
@@ -98,13 +105,17 @@ class Computation:
     async def _lead(self, flight: "Flight") -> FlightResult:
         """Reserve, compute, settle, store. The computation itself does not know who pays."""
         call, context = flight.call, flight.context
-        held = await self._reserver.reserve(flight.who, call, context)
+        given_s: float | None = flight.deadline - self._clock.monotonic()
+        held = await self._reserver.reserve(flight.permission.who, call, context, flight.deadline)
         may_have_worked = True  # whatever interrupts the computation, the upstream may have worked: the charge stands
         started = self._clock.monotonic()
         turns = flight.turns = self._turns(flight)
         try:
             computed = await self._dispatcher.compute(call, turns)
             may_have_worked = computed.may_have_worked
+        except PermissionEnded as ended:
+            may_have_worked = False
+            raise ended.problem from None
         finally:
             self._reserver.settle(held, may_have_worked)
             if not may_have_worked:
@@ -113,7 +124,8 @@ class Computation:
             context.upstream_s = self._clock.monotonic() - started - turns.waited_s
         context.upstream_reason = computed.reason
         if computed.answer is None:
-            return FlightResult(failure=computed.problem)
+            given_s = None if turns.has_time() else given_s
+            return FlightResult(failure=computed.problem, given_s=given_s, of_upstream=computed.was_sent)
         stored = await self._stores.put(flight.plan, call, computed.answer, flight.owner)
         if flight.plan.storable:
             self._stats.record_write(stored.answer, stored=stored.stored)
@@ -121,8 +133,10 @@ class Computation:
 
     def _turns(self, flight: "Flight") -> Turns:
         context = flight.context
-        request = self._queue.request_for(flight.who.user, flight.call, context.queue_s, patient=context.patient)
-        turns = Turns(self._queue, request, self._clock)
+        request = self._queue.request_for(
+            flight.permission.who.user, flight.call, context.queue_s, patient=context.patient, deadline=flight.deadline
+        )
+        turns = Turns(self._queue, request, self._clock, flight.permission.confirm_before_sending)
         if flight.abandoned:
             turns.abandon()
         return turns
@@ -130,13 +144,14 @@ class Computation:
 
 @dataclass(slots=True)
 class Flight:
-    """One computation: for which call, for whom, and its turns at the upstream once it has any."""
+    """One computation: for which call, for whom, until when, and its turns at the upstream once it has any."""
 
     plan: CachePlan
     call: Call
-    who: Principal
+    permission: Permission
     context: RequestContext
     owner: str | None
+    deadline: float
     turns: Turns | None = None
     abandoned: bool = False
 

@@ -40,13 +40,14 @@ class UpstreamConfig:
 class Computed:
     """An answer or a problem; `may_have_worked`: the upstream may have done the work, so the charge stands.
 
-    `reason` is what the upstream said, for the log.
+    `reason` is what the upstream said, for the log. Where the call was not sent, the problem is one of this worker.
     """
 
     answer: Answer | None
     problem: Problem | None
     may_have_worked: bool
     reason: str = ""
+    was_sent: bool = True
 
 
 class Dispatcher:
@@ -66,14 +67,17 @@ class Dispatcher:
         self._clock, self._meter = runtime.clock, runtime.meter
 
     async def compute(self, call: Call, turns: Turns) -> Computed:
-        """Ask the upstream, again while a failure says that no work was done and there is time for it."""
+        """Ask the upstream, again while a failure says that no work was done and there is time for it.
+
+        Raises nothing but what `turns` is told to ask before each try.
+        """
         failures = 0
         while True:
             try:
                 await self._hold_repeat(call, turns)
                 place = await turns.next()
             except Problem as problem:
-                return Computed(None, problem, may_have_worked=False)
+                return Computed(None, problem, may_have_worked=False, was_sent=False)
             outcome: UpstreamOutcome | None = None
             reply: UpstreamReply | UpstreamLoss | None = None
             large = self._large.place()
@@ -88,7 +92,7 @@ class Dispatcher:
                 asked_s = reply.retry_after_s if isinstance(reply, UpstreamReply) else None
                 turns.done(place, outcome, asked_s)
             failures += outcome.key_refusal is None
-            if not outcome.retry or not await self._may_try_again(outcome, failures, turns):
+            if not outcome.retry or not await self._may_try_again(outcome, failures, turns) or not turns.has_time():
                 return computed
 
     async def _hold_repeat(self, call: Call, turns: Turns) -> None:
@@ -165,7 +169,8 @@ _LOST: Mapping[str, str] = {
 
 
 def _failed(outcome: UpstreamOutcome, detail: str) -> Computed:
-    return Computed(None, Problem(outcome.problem_type, detail), outcome.may_have_worked)
+    problem = Problem(outcome.problem_type, detail)
+    return Computed(None, problem, outcome.may_have_worked, was_sent=outcome is not retry.NOT_SENT)
 
 
 def _refused(outcome: UpstreamOutcome, reply: UpstreamReply, reason: str) -> Computed:

@@ -1,20 +1,20 @@
 """Single-flight across processes: the holder of the lease computes, the others subscribe to its answer.
 
-Storing the answer ends the leader's lease and publishes the answer in one operation. A lease expires by itself when
+Storing the answer ends the leader's lease and publishes the answer in one operation; ending it without one publishes
+the upstream's failure, if that is what came. A lease expires by itself when
 its process dies or hangs, and nobody waits longer than the lease has left: then the next process takes it. Without
 the cache store nobody can coordinate, and a process computes alone. Who pays and what is computed is not known here.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
 
 from gateway.core.metrics import COLLAPSED, LEASE_WAIT, STORE_ERRORS
 from gateway.core.types import Answer
+from gateway.flow.flight_result import FAILURE, LANDING_S, FailureMessages, FlightResult
 from gateway.flow.runtime import Runtime
 from gateway.ports import CacheStore, StoreUnavailable
 
-T = TypeVar("T")
 Check = Callable[[str, bytes], Awaitable[Answer | None]]
 Fits = Callable[[Answer], bool]
 
@@ -27,33 +27,40 @@ MIN_WAIT_S = 0.001
 class DistributedFlight:
     """The leases of one worker. `check` opens a stored entry, or answers None for a bad one."""
 
-    def __init__(self, cache: CacheStore, runtime: Runtime, check: Check, lease_s: float) -> None:
+    def __init__(
+        self, cache: CacheStore, runtime: Runtime, check: Check, failures: FailureMessages, lease_s: float
+    ) -> None:
         self._cache, self._runtime, self._check, self._lease_s = cache, runtime, check, lease_s
+        self._failures = failures
         self._clock, self._meter = runtime.clock, runtime.meter
 
-    async def enter(self, cache_key: str, owner: str, fits: Fits, max_wait_s: float) -> tuple[Answer | None, bool]:
-        """Another process's answer, if it fits, or None once we may compute; and whether the lease is ours."""
+    async def enter(self, cache_key: str, owner: str, fits: Fits, deadline: float) -> tuple[FlightResult | None, bool]:
+        """What another process's flight ended with, or None once we may compute; and whether the lease is ours.
+
+        Nobody waits beyond the time in which an answer can come that was sent for by the `deadline` (monotonic).
+        """
         began = self._clock.monotonic()
         subscription = Subscription(self._cache, self._runtime, cache_key)
-        answer, leased = None, False
+        found, leased = None, False
         try:
-            answer, leased = await self._wait(cache_key, owner, fits, subscription, began + max_wait_s)
+            found, leased = await self._wait(cache_key, owner, fits, subscription, deadline)
         except StoreUnavailable:
             self._meter.count(STORE_ERRORS, "cache", "claim")
         finally:
             subscription.close()
-        if answer is not None:
+        if found is not None and found.answer is not None:
             self._meter.count(COLLAPSED, "distributed")
         if subscription.was_used:
-            result = "followed" if answer is not None else "led" if leased else "gave_up"
+            result = "followed" if found is not None else "led" if leased else "gave_up"
             self._meter.observe(LEASE_WAIT, self._clock.monotonic() - began, result)
-        return answer, leased
+        return found, leased
 
     async def _wait(
         self, cache_key: str, owner: str, fits: Fits, subscription: "Subscription", deadline: float
-    ) -> tuple[Answer | None, bool]:
+    ) -> tuple[FlightResult | None, bool]:
         refused: bytes | None = None
-        while (asked := self._clock.monotonic()) < deadline:
+        since, until = self._clock.now(), deadline + LANDING_S
+        while (asked := self._clock.monotonic()) < until:
             claim = await self._cache.claim(cache_key, owner, self._lease_s, refused)
             now = self._clock.monotonic()
             # A process that hung since it asked may have lost already what it got.
@@ -61,15 +68,19 @@ class DistributedFlight:
                 return None, True
             blob = claim.entry
             if blob is None and not claim.acquired and await subscription.ensure_open():
-                blob = await subscription.next_message(min(claim.expires_in_s, deadline - now))
-            if blob:
+                blob = await subscription.next_message(min(claim.expires_in_s, until - now))
+            if blob and blob.startswith(FAILURE):
+                failure = self._failures.open(cache_key, blob, since)
+                if failure is not None and failure.concerns(deadline - self._clock.monotonic()):
+                    return failure, False
+            elif blob:
                 answer = await self._check(cache_key, blob)
                 if answer is not None and fits(answer):
-                    return answer, False
+                    return FlightResult(answer, stored=True), False
                 refused = blob
         return None, False
 
-    async def hold(self, cache_key: str, owner: str, flight: "asyncio.Future[T]") -> T | None:
+    async def hold(self, cache_key: str, owner: str, flight: "asyncio.Future[FlightResult]") -> FlightResult | None:
         """Renew the lease until the flight has landed. Returns its result, or None if the lease was lost before."""
         while True:
             try:
@@ -83,10 +94,10 @@ class DistributedFlight:
             except StoreUnavailable:
                 self._meter.count(STORE_ERRORS, "cache", "lease")
 
-    async def release(self, cache_key: str, owner: str) -> None:
-        """End the lease of a flight that left no answer, so that the next process can take it at once."""
+    async def release(self, cache_key: str, owner: str, result: FlightResult) -> None:
+        """End the lease of a flight that left no answer: others share its failure, or take the lease at once."""
         try:
-            await self._cache.release(cache_key, owner)
+            await self._cache.release(cache_key, owner, self._failures.seal(cache_key, result))
         except StoreUnavailable:
             self._meter.count(STORE_ERRORS, "cache", "lease")
 

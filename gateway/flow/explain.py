@@ -63,6 +63,8 @@ class Explainer:
         config = self._parser.config
         with self._parser.reservation(who.user) as room:
             call, of_body = await self._parser.explained(endpoint, raw, query, room, who.user, in_full=in_full)
+            # A key may have ended while its body came.
+            context.who = who = await self._authenticator.authenticate(raw.header("Authorization"))
             for policy in self._policies:
                 decision = policy.decide(call, who, self._clock.now())
                 if decision is not None and not decision.permitted and policy.mode == "enforce":

@@ -137,8 +137,8 @@ class GuardedLedger:
     async def charge_rate(self, subject: str, limits: tuple[Limit, ...], in_advance: int) -> Verdict:
         return await self._ledger.charge_rate(subject, limits, in_advance)
 
-    async def return_rate(self, subject: str, limits: tuple[Limit, ...], count: int) -> None:
-        await self._ledger.return_rate(subject, limits, count)
+    async def return_rate(self, subject: str, limits: tuple[Limit, ...], count: int, charged_at: int) -> None:
+        await self._ledger.return_rate(subject, limits, count, charged_at)
 
     async def reserve(self, reservation: Reservation, lease_s: float) -> Verdict:
         self._guard.require_open()

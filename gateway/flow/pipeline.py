@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import partial
 
 from gateway import endpoints
 from gateway.core.cache_plan import CachePlan, idle_max_stale
@@ -19,14 +20,12 @@ from gateway.flow.authenticate import Authenticator
 from gateway.flow.compute import Computation
 from gateway.flow.context import RequestContext
 from gateway.flow.lookup import Lookup
+from gateway.flow.permission import Permission
 from gateway.flow.planner import Planner
 from gateway.flow.policy import PolicyEnforcer
 from gateway.flow.request_parser import RequestParser
 from gateway.flow.respond import Responder
 from gateway.ports import RawRequest
-
-# A revocation is obeyed within two seconds, so who took longer than this to send a body is looked at again.
-RECHECK_S = 1.0
 
 
 class Pipeline:
@@ -58,16 +57,15 @@ class Pipeline:
         rate = self._admission.in_advance(who) or await self._admission.admit(who, context)
         with self._parser.reservation(who.user) as room:
             context.call = call = await self._parser.parse(endpoint, raw, room, who.user)  # 400 408 413 415 422
-            if context.elapsed_s() > RECHECK_S:
-                context.who = who = await self._authenticator.authenticate(raw.header("Authorization"))  # 401
-            if context.state_lost and call.flagged:
-                raise _state_lost()  # an approval may have been revoked
+            permission = await self._permission(raw, call, context)  # 401: a key ends while its body comes
+            who = permission.who
             context.audited = await self._policy.check(call, who, context.request_id)  # 403: before the cache
             context.if_none_match = raw.header("If-None-Match")
             context.takes_zstd = _takes_zstd(raw.header("Accept-Encoding"))
             plan = await self._planner.plan(endpoint, call, who, raw.header("Cache-Control"))  # 400 403 404 409
             found, satisfies = await self._look_up(plan, call, context)
             if found is not None and satisfies:
+                await permission.confirm_after_waiting()  # 401 403
                 return await self._hit(found, plan, call, who, rate, context)
             if plan.frozen:
                 raise Problem(NOT_RECORDED)
@@ -78,14 +76,26 @@ class Pipeline:
             context.fwd = self._lookup.why_forwarded(plan, found)
             context.patient = found is None or not self._lookup.usable_if_error(plan, found)
             try:
-                answer, source, stored = await self._computation.answer(plan, call, who, context)  # 403 429 502 503 504
+                answer, source, stored = await self._computation.answer(
+                    plan, call, permission, context
+                )  # 401 403 429 502 503 504
             except Problem as problem:
                 if found is None or not problem.type.upstream_down or not self._lookup.usable_if_error(plan, found):
                     raise
+                await permission.confirm_after_waiting()  # 401 403
                 return self._stale(found, plan, call, rate, context)
             answer = await self._lookup.render(plan, call, answer, remember=stored)
             answer = await self._responder.with_warning(answer, plan, call, who, cached=False)
             return self._responder.computed(answer, source, stored, plan, rate, context)
+
+    async def _permission(self, raw: RawRequest, call: Call, context: RequestContext) -> Permission:
+        """Who asks, looked at again: they may do what they may do now, and not what they might before the body."""
+        authenticate = partial(self._authenticator.authenticate, raw.header("Authorization"))
+        asked_s = context.elapsed_s()
+        context.who = who = await authenticate()
+        if context.state_lost and call.flagged:
+            raise _state_lost()  # an approval may have been revoked
+        return Permission(self._policy, authenticate, call, who, context, asked_s)
 
     async def _no_endpoint(self, raw: RawRequest, context: RequestContext) -> Problem:
         """What is said of another path or method; who asks with a key is charged for it."""

@@ -8,11 +8,12 @@ an hour of one user's refusals after the first few), never the record of a call 
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from gateway.core.audit import Event
 from gateway.core.audit_summary import Refusal, RefusalWindows, Window
 from gateway.core.metrics import AUDIT_COUNTED, AUDIT_FAILURES, AUDIT_RECORDS, POLICY
-from gateway.core.policy import Decision, Policy
+from gateway.core.policy import Decision, Mode, Policy
 from gateway.core.problems import AUDIT_UNAVAILABLE, Problem
 from gateway.core.types import Call, Principal
 from gateway.flow.runtime import Runtime
@@ -50,10 +51,35 @@ class PolicyEnforcer:
                 audited = audited or policy.audited
         return audited
 
+    async def confirm(self, call: Call, who: Principal, request_id: str) -> None:
+        """Raises the problem of a policy that permits this call no longer, which is on record then.
+
+        It was checked before. In mode `observe` it goes on, as it did then.
+        """
+        now = self._clock.now()
+        for policy in self._policies:
+            decision = policy.decide(call, who, now)
+            if decision is not None and not decision.permitted and policy.mode == "enforce":
+                await self._record_ended(policy.name, decision.reason, call, who, request_id)
+                raise Problem(decision.problem_type, decision.reason)
+
+    async def record_key_ended(self, call: Call, who: Principal, request_id: str, reason: str) -> None:
+        """A call that had been permitted does not go on: the caller's key ended."""
+        await self._record_ended("key", reason, call, who, request_id)
+
+    async def _record_ended(self, ended: str, reason: str, call: Call, who: Principal, request_id: str) -> None:
+        """The caller is refused in any case: a lost record is counted and raises an alert, nothing more."""
+        audited = any(policy.audited and policy.decide(call, who, self._clock.now()) for policy in self._policies)
+        if not audited and self._counts(ended, "enforce", reason, call, who):
+            return
+        facts = {"ended": ended, "reason": reason}
+        with suppress(Problem):
+            await self._tasks.run(self._record("permission_ended", call, who, request_id, facts))
+
     async def _apply(self, policy: Policy, decision: Decision, call: Call, who: Principal, request_id: str) -> None:
         self._meter.count(POLICY, policy.name, policy.mode, "permitted" if decision.permitted else "refused")
         refused = not decision.permitted and policy.mode == "enforce"
-        if policy.audited and not (refused and self._counts(policy, decision, call, who)):
+        if policy.audited and not (refused and self._counts(policy.name, policy.mode, decision.reason, call, who)):
             kind = "policy_permitted" if decision.permitted else "policy_refused"
             facts: dict[str, object] = {"policy": policy.name, "mode": policy.mode, "reason": decision.reason}
             if decision.facts:
@@ -64,15 +90,15 @@ class PolicyEnforcer:
         if refused:
             raise Problem(decision.problem_type, decision.reason)
 
-    def _counts(self, policy: Policy, decision: Decision, call: Call, who: Principal) -> bool:
+    def _counts(self, policy: str, mode: Mode, reason: str, call: Call, who: Principal) -> bool:
         """Whether this refusal is counted instead of recorded. After `close` there is nobody to write the count."""
         if self._windows is None:
             return False
         digest = call.canonical_digest.hex()
         refusal = Refusal(
-            policy.name,
-            policy.mode,
-            decision.reason,
+            policy,
+            mode,
+            reason,
             user=who.user,
             team=who.team,
             key=who.key.public_id,
@@ -83,7 +109,7 @@ class PolicyEnforcer:
         )
         if self._windows.add(refusal, self._clock.monotonic()):
             return False
-        self._meter.count(AUDIT_COUNTED, policy.name)
+        self._meter.count(AUDIT_COUNTED, policy)
         return True
 
     async def forever(self) -> None:

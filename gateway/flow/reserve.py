@@ -36,8 +36,13 @@ class Reserver:
         self._ledger, self._limits, self._queue, self._lease_s = ledger, limits, queue, lease_s
         self._clock, self._tasks, self._meter = runtime.clock, runtime.tasks, runtime.meter
 
-    async def reserve(self, who: Principal, call: Call, context: RequestContext) -> HeldReservation:
-        """Everything that the call will cost, or a problem: 403 units spent, 429 too many at once, 503 no ledger."""
+    async def reserve(
+        self, who: Principal, call: Call, context: RequestContext, until: float = float("inf")
+    ) -> HeldReservation:
+        """Everything that the call will cost, or a problem: 403 units spent, 429 too many at once, 503 no ledger.
+
+        Nobody waits beyond `until` (monotonic).
+        """
         limits = self._limits.upstream_limits(who)
         reservation = Reservation(self._clock.token(12).hex(), who.user, limits, call.units)
         if not limits:
@@ -48,6 +53,7 @@ class Reserver:
             lambda: self._attempt(reservation),
             waits_for=_is_concurrency,
             waited_s=context.queue_s,
+            until=until,
         )
         context.queue_s += verdict.waited_s
         if verdict.refused_by is not None:

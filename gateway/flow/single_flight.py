@@ -1,34 +1,26 @@
 """Single-flight: one computation for equal calls that arrive at once, in this process and, by a lease, in all of them.
 
-The first caller leads: pays, computes, stores. The others follow and pay nothing. A leader who is refused (quota)
-hands over to the next; a leader whose process dies or hangs loses its lease by expiry, and another takes over.
-Followers share the answer, or the upstream's failure; never a leader's refusal. Leases: `distributed_flight.py`.
+The first caller leads: pays, computes, stores. The others follow and pay nothing. A leader who is refused (quota, a
+key that ended) hands over to the next; a leader whose process dies or hangs loses its lease by expiry, and another
+takes over. Followers share the answer, or the upstream's failure; never a leader's refusal, nor a failure for want of
+time where they have more of it. Leases: `distributed_flight.py`.
+
+Each caller brings the deadline of their own call. Who follows came later than the leader and so waits for longer:
+nobody is told that it took too long while their leader may still have the answer.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Literal
 
 from gateway.core.metrics import COLLAPSED
 from gateway.core.problems import UPSTREAM_TIMEOUT, Problem
 from gateway.core.types import Answer
 from gateway.flow.distributed_flight import Check, DistributedFlight, Fits
+from gateway.flow.flight_result import LANDING_S, NO_RESULT, FailureMessages, FlightResult
 from gateway.flow.runtime import Runtime
 from gateway.ports import CacheStore
-
-
-@dataclass(frozen=True, slots=True)
-class FlightResult:
-    """An answer, the upstream's failure, or (neither) a leader who was refused."""
-
-    answer: Answer | None = None
-    failure: Problem | None = None
-    stored: bool = False
-
-
-NO_RESULT = FlightResult()
 
 
 class Landing:
@@ -63,10 +55,11 @@ def anything(_: Answer) -> bool:
 class SingleFlight:
     """The flights of one worker."""
 
-    def __init__(self, cache: CacheStore, runtime: Runtime, check: Check, lease_s: float, max_wait_s: float) -> None:
+    def __init__(
+        self, cache: CacheStore, runtime: Runtime, check: Check, failures: FailureMessages, lease_s: float
+    ) -> None:
         self._clock, self._tasks, self._meter = runtime.clock, runtime.tasks, runtime.meter
-        self._max_wait_s = max_wait_s
-        self._distributed = DistributedFlight(cache, runtime, check, lease_s)
+        self._distributed = DistributedFlight(cache, runtime, check, failures, lease_s)
         self._flights: dict[str, Landing] = {}
 
     @property
@@ -79,6 +72,7 @@ class SingleFlight:
         cache_key: str,
         lead: Lead,
         *,
+        deadline: float,
         distributed: bool,
         fits: Fits = anything,
         owner: str | None = None,
@@ -87,47 +81,55 @@ class SingleFlight:
         """The answer for this cache key, its source, and whether it is stored.
 
         `lead` computes it for exactly one of the callers who ask at the same time, and runs to its end even if that
-        caller goes away. Raises the caller's own refusal, the upstream's failure, or 504 where the answer took longer
-        than any upstream call may. An answer that does not fit a caller is not shared with them. Without
-        `distributed`, other processes are not asked. `abandon` is called when the last caller has gone away.
+        caller goes away. Raises the caller's own refusal, the upstream's failure, or 504 where another caller's answer
+        has not come by the `deadline` (monotonic) of this caller's call. An answer that does not fit a caller is not
+        shared with them. Without `distributed`, other processes are not asked. `abandon` is called when the last caller
+        has gone away.
 
         `owner` is a fresh name under which `lead` puts the answer into the store (CacheStore.put); that ends the lease
         and notifies the others in the same round trip. Without it, another one is needed.
         """
-        deadline = self._clock.monotonic() + self._max_wait_s
         while (landing := self._flights.get(cache_key)) is not None:
             with landing.interest():
                 result = await self._follow(landing.result, deadline)
-            if result.failure is not None:
+            if result.failure is not None and result.concerns(deadline - self._clock.monotonic()):
                 raise result.failure.with_traceback(None)
             if result.answer is not None and fits(result.answer):
                 self._meter.count(COLLAPSED, "process")
                 return result.answer, "process", result.stored
         landing = self._flights[cache_key] = Landing(asyncio.get_running_loop().create_future(), abandon)
         with landing.interest():
-            fits_others = fits if distributed else None
-            return await self._tasks.run(self._fly(cache_key, lead, landing.result, fits_others, owner))
+            flight = self._fly(cache_key, lead, landing.result, deadline, fits if distributed else None, owner)
+            return await self._tasks.run(flight)
 
     async def _follow(self, flight: "asyncio.Future[FlightResult]", deadline: float) -> FlightResult:
         try:
-            async with asyncio.timeout(max(0.0, deadline - self._clock.monotonic())):
+            async with asyncio.timeout(max(0.0, deadline + LANDING_S - self._clock.monotonic())):
                 return await asyncio.shield(flight)
         except TimeoutError:
-            raise Problem(UPSTREAM_TIMEOUT, "Another caller's equal call took too long.") from None
+            raise _took_too_long() from None
 
     async def _fly(
-        self, cache_key: str, lead: Lead, flight: "asyncio.Future[FlightResult]", fits: Fits | None, owner: str | None
+        self,
+        cache_key: str,
+        lead: Lead,
+        flight: "asyncio.Future[FlightResult]",
+        deadline: float,
+        fits: Fits | None,
+        owner: str | None,
     ) -> tuple[Answer, FlightSource, bool]:
         name = owner or self._clock.token(8).hex()
         result, source = NO_RESULT, COMPUTED
         try:
-            answer, leased = None, False
+            found, leased = None, False
             if fits is not None:
-                answer, leased = await self._distributed.enter(cache_key, name, fits, self._max_wait_s)
+                found, leased = await self._distributed.enter(cache_key, name, fits, deadline)
             if leased:
                 self._tasks.start(self._hold(cache_key, name, flight, ends_by_storing=owner is not None))
-            if answer is not None:
-                result, source = FlightResult(answer, stored=True), DISTRIBUTED
+            if found is not None:
+                result, source = found, DISTRIBUTED
+            elif self._clock.monotonic() >= deadline:
+                raise _took_too_long()
             else:
                 result = await lead()
         finally:
@@ -143,4 +145,8 @@ class SingleFlight:
         """Keep the lease until the flight has landed; end it then, unless storing the answer has done so."""
         result = await self._distributed.hold(cache_key, name, flight)
         if result is not None and not (result.stored and ends_by_storing):
-            await self._distributed.release(cache_key, name)
+            await self._distributed.release(cache_key, name, result)
+
+
+def _took_too_long() -> Problem:
+    return Problem(UPSTREAM_TIMEOUT, "Another caller's equal call took too long.")

@@ -32,6 +32,8 @@ from gateway.flow.waiting_limit import WaitingLimit
 
 PASSES_S = 15.0
 """What has lasted for less is told as 429, which every client tries again; after that as 503, which stops most."""
+LEAST_S, LEAST_SHARE = 1.0, 0.25
+"""A call is not sent with less time left than a second, or this share of the whole time where that is less."""
 ALARM_GRAIN_S = 0.02
 SHOW_EVERY_S = 5.0
 BREAKER_STATES = {"closed": 0.0, "half-open": 0.5, "open": 1.0}
@@ -87,11 +89,22 @@ class UpstreamQueue:
         now = self._clock.monotonic()
         return self._breaker.state() != "open" and any(key.state(now) == "ready" for key in self._lanes[False].keys)
 
-    def request_for(self, user: str, call: Call, waited_s: float, *, patient: bool = True) -> PlaceRequest:
+    @property
+    def least_s(self) -> float:
+        """With fewer seconds left until its deadline a call is not sent."""
+        return min(LEAST_S, LEAST_SHARE * self._config.total_s)
+
+    def deadline(self) -> float:
+        """That of a call which begins now (monotonic): for all its waits, tries and followers."""
+        return self._clock.monotonic() + self._config.total_s
+
+    def request_for(
+        self, user: str, call: Call, waited_s: float, *, patient: bool = True, deadline: float | None = None
+    ) -> PlaceRequest:
         """How long this call may wait, for whom `waited_s` have gone by for other limits."""
         patience_s = max(0.0, self._config.max_wait_s - waited_s) if patient else 0.0
-        deadline = self._clock.monotonic() + self._config.total_s
-        return PlaceRequest(user, call.canonical_digest, call.units, call.flagged, patience_s, deadline)
+        ends = self.deadline() if deadline is None else deadline
+        return PlaceRequest(user, call.canonical_digest, call.units, call.flagged, patience_s, ends)
 
     async def place(self, request: PlaceRequest, turn: "asyncio.Future[Place]", *, again: bool = False) -> Place:
         """Wait for a place; it must be given back by `done`. `again`: the call had one before, and was not worked on.
@@ -146,11 +159,10 @@ class UpstreamQueue:
             raise Problem(UPSTREAM_BUSY, f"Too many calls wait for a place; {try_again(1)}.", headers=retry_after(1))
         self._limit.enter(request.user)
         try:
-            async with asyncio.timeout(max(0.0, request.deadline - now)):
+            async with asyncio.timeout(max(0.0, request.deadline - self.least_s - now)):
                 await asyncio.wait((waiter.turn,))
         except TimeoutError:
-            detail = f"No place at the upstream became free in time; {try_again(1)}."
-            raise Problem(UPSTREAM_BUSY, detail, headers=retry_after(1)) from None
+            raise no_place_in_time() from None
         finally:
             self._limit.leave(request.user)
 
@@ -229,3 +241,10 @@ class UpstreamQueue:
         self._meter.gauge(UPSTREAM_WINDOW, sum(int(key.window) for key in self._keys))
         self._meter.gauge(BREAKER, BREAKER_STATES[self._breaker.state()])
         self._meter.gauge(BREAKER_CALLERS, self._breaker.callers_open())
+
+
+def no_place_in_time() -> Problem:
+    """Of a call whose time is used up before it is sent."""
+    return Problem(
+        UPSTREAM_BUSY, f"No place at the upstream became free in time; {try_again(1)}.", headers=retry_after(1)
+    )

@@ -35,14 +35,16 @@ class WaitQueue:
         *,
         waits_for: Callable[[Verdict], bool] | None = None,
         waited_s: float = 0.0,
+        until: float = float("inf"),
     ) -> Verdict:
         """The verdict of `attempt`, repeated while it refuses for a reason that passes soon enough.
 
-        Each user has a queue for each `what`. `waited_s` has gone by for other limits: all waits together are bounded.
+        Each user has a queue for each `what`. `waited_s` has gone by for other limits: all waits together are bounded;
+        `until` (monotonic) bounds this one.
         """
         name = f"{what} {user}"
         arrived = self._clock.monotonic()
-        deadline = arrived + max(0.0, self._max_wait_s - waited_s)
+        deadline = min(until, arrived + max(0.0, self._max_wait_s - waited_s))
         if name not in self._queues:
             verdict = await attempt()
             waits = _may_wait(verdict, deadline - self._clock.monotonic(), waits_for)

@@ -49,12 +49,12 @@ class CacheStore(Protocol):
         """Whether the lease was still the owner's."""
         ...
 
-    async def release(self, cache_key: str, owner: str) -> None:
-        """End the lease, if it is the owner's, and notify subscribers."""
+    async def release(self, cache_key: str, owner: str, message: bytes = b"") -> None:
+        """End the lease, if it is the owner's, and tell subscribers so, with a `message` that is no entry."""
         ...
 
     async def subscribe(self, cache_key: str) -> "asyncio.Future[bytes]":
-        """The next message about this key: an entry, or b"" where the lease is to be claimed again.
+        """The next message about this key: an entry, a `release`'s, or b"" where the lease is to be claimed again.
 
         Nothing is published when a lease expires, so a subscriber waits no longer than the lease has left. A lost
         connection resolves every subscription with b"". A subscriber must claim once more after subscribing.

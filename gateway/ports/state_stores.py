@@ -132,8 +132,11 @@ class Ledger(Protocol):
         """One request of rate on all limits or none, and up to `in_advance` more where less than half is used."""
         ...
 
-    async def return_rate(self, subject: str, limits: tuple[Limit, ...], count: int) -> None:
-        """Give back requests that were charged in advance and not used."""
+    async def return_rate(self, subject: str, limits: tuple[Limit, ...], count: int, charged_at: int) -> None:
+        """Give back requests that were charged in advance and not used, less what has become free by itself since.
+
+        `charged_at` is that of the verdict which granted them; of several, the earliest.
+        """
         ...
 
     async def reserve(self, reservation: Reservation, lease_s: float) -> Verdict:

@@ -21,6 +21,7 @@ from gateway.flow.caller_warnings import CallerWarnings
 from gateway.flow.compute import Computation
 from gateway.flow.dispatch import Dispatcher, UpstreamConfig
 from gateway.flow.explain import Explainer
+from gateway.flow.flight_result import FailureMessages
 from gateway.flow.holdings import Holdings
 from gateway.flow.invalidation_poller import InvalidationPoller
 from gateway.flow.large_answers import LargeAnswers
@@ -137,7 +138,8 @@ def assemble(adapters: Adapters, settings: Settings, master: bytes, upstream_key
     checker = SpotChecker(cache, local_cache, a.purge_store, dispatcher, places, budget, checks, runtime)
     renderer = Renderer(local_cache, keys.receipts)
     lookup = Lookup(stores, local_cache, renderer, stats, checker, runtime)
-    flights = _single_flight(s, cache, a.cache, runtime)
+    failures = FailureMessages(keys.entries, runtime)
+    flights = SingleFlight(a.cache, runtime, cache.open, failures, LEASE_FRACTION * s.cache.lease_s)
     computation = Computation(flights, reserver, places, dispatcher, stores, stats, runtime)
     caller_warnings = CallerWarnings(a.throttle, runtime)
     responder = Responder(enforcer, caller_warnings, a.access_log, runtime)
@@ -189,11 +191,6 @@ def _queue_config(settings: Settings) -> QueueConfig:
         cooldown_s=upstream.cooldown_s,
         weight=lambda user: admission.weights.get(user, 1.0),
     )
-
-
-def _single_flight(settings: Settings, cache: SharedCache, store: CacheStore, runtime: Runtime) -> SingleFlight:
-    lease_s = settings.cache.lease_s
-    return SingleFlight(store, runtime, cache.open, LEASE_FRACTION * lease_s, settings.upstream.total_s + lease_s)
 
 
 def _spot_check_config(settings: Settings) -> SpotCheckConfig:

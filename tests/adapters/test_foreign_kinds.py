@@ -66,7 +66,7 @@ class Adapters:
         self.reading = self._reading(directory, ledger, heads, spaces, cache, purges)
         self.writing: Mapping[str, Operation] = {
             "charge_rate": lambda: ledger.charge_rate("ada", RATE, 4),
-            "return_rate": lambda: ledger.return_rate("ada", RATE, 1),
+            "return_rate": lambda: ledger.return_rate("ada", RATE, 1, 0),
             "reserve": lambda: ledger.reserve(CALL, 60),
             "settle": lambda: ledger.settle(CALL, 1),
             "reserve again": lambda: ledger.reserve(Reservation("r2", "ada", UPSTREAM, 1), 60),

@@ -32,9 +32,10 @@ KEY_LEASES = Limit("key-concurrent", "concurrency", "k:abc", 2, 1, 2)
 USER_UNITS = Limit("user-units", "units", "u:ada", 100, DAY_S, 100)
 KEY_UNITS = Limit("key-units", "units", "k:abc", 60, DAY_S, 60)
 # Intervals of many seconds: the keys' real lives must outlast a run, in which only the pretended time passes.
-USER_RATE = Limit("user-requests", "rate", "u:ada", 3, 60, 40)
+USER_RATE = Limit("user-requests", "rate", "u:ada", 3, 60, 200)
 KEY_RATE = Limit("key-requests", "rate", "k:abc", 1, 60, 5)
-EVERYTHING = (USER_LEASES, KEY_LEASES, USER_UNITS, KEY_UNITS)
+WEEK_UNITS = Limit("user-units-week", "units", "u:ada", 150, 7 * DAY_S, 150)
+EVERYTHING = (USER_LEASES, KEY_LEASES, USER_UNITS, WEEK_UNITS, KEY_UNITS)
 RATES = (USER_RATE, KEY_RATE)
 
 
@@ -52,8 +53,10 @@ class LedgerMachine(RuleBasedStateMachine):
         self.model = LedgerRules(self.clock.now)
         self.sent: list[Reservation] = []
         self.settled: set[str] = set()
+        self.admitted: set[str] = set()
         self.leases: dict[str, tuple[Reservation, float]] = {}
-        self.charged: dict[str, tuple[Reservation, int, int]] = {}
+        self.charged: dict[str, tuple[Reservation, int, float]] = {}
+        self.in_advance: list[tuple[tuple[Limit, ...], int, int]] = []
 
     async def _connect(self) -> Any:
         return connect(self.url, timeout_s=10.0, name="model")
@@ -95,6 +98,13 @@ class LedgerMachine(RuleBasedStateMachine):
     def time_passes_and_crashed_calls_are_forgotten(self, seconds: int) -> None:
         self.clock.advance(seconds)
 
+    @rule(seconds=st.one_of(st.integers(1, 90), st.integers(1, 3 * DAY_S)))
+    def the_store_s_clock_is_set_back(self, seconds: int) -> None:
+        self.clock.time -= seconds
+        # Which crashed calls count then, and in which window what was charged counts, is the model's to say.
+        self.leases.clear()
+        self.charged.clear()
+
     @rule(in_advance=st.integers(0, 8), of_key=st.booleans())
     def charge_rate(self, in_advance: int, of_key: bool) -> None:
         limits = RATES if of_key else (USER_RATE,)
@@ -102,12 +112,17 @@ class LedgerMachine(RuleBasedStateMachine):
         assert verdict == self.model.charge_rate("ada", limits, in_advance)
         assert verdict.granted <= 1 + in_advance
         assert verdict.admitted == (verdict.granted > 0)
+        if verdict.granted > 1:
+            self.in_advance.append((limits, verdict.granted - 1, verdict.charged_at))
 
-    @rule(count=st.integers(1, 8), of_key=st.booleans())
-    def return_rate(self, count: int, of_key: bool) -> None:
-        limits = RATES if of_key else (USER_RATE,)
-        self.do(self.ledger.return_rate("ada", limits, count))
-        self.model.return_rate("ada", limits, count)
+    @precondition(lambda self: self.in_advance)
+    @rule(data=st.data(), share=st.floats(0, 1))
+    def return_rate(self, data: st.DataObject, share: float) -> None:
+        granted = data.draw(st.sampled_from(self.in_advance))
+        self.in_advance.remove(granted)
+        limits, count, charged_at = granted
+        self.do(self.ledger.return_rate("ada", limits, round(count * share), charged_at))
+        self.model.return_rate("ada", limits, round(count * share), charged_at)
 
     @invariant()
     def it_has_counted_what_the_model_has(self) -> None:
@@ -116,12 +131,14 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @invariant()
     def no_limit_is_ever_exceeded(self) -> None:
-        now, day = self.clock.now(), int(self.clock.now() // DAY_S)
+        now = self.clock.now()
         for limit in EVERYTHING:
             if limit.kind == "concurrency":
                 held = sum(limit in r.limits and ends > now for r, ends in self.leases.values())
             else:
-                held = sum(cost for r, cost, when in self.charged.values() if limit in r.limits and when == day)
+                period = now // limit.window_s
+                charged = [(cost, when) for r, cost, when in self.charged.values() if limit in r.limits]
+                held = sum(cost for cost, when in charged if when // limit.window_s == period)
             assert held <= limit.amount
 
     def send(self, reservation: Reservation) -> None:
@@ -131,9 +148,10 @@ class LedgerMachine(RuleBasedStateMachine):
         assert not (name in self.settled and verdict.admitted)
         if reservation not in self.sent:
             self.sent.append(reservation)
-        if verdict.admitted and name not in self.charged:
+        if verdict.admitted and name not in self.admitted:
+            self.admitted.add(name)
             self.leases[name] = (reservation, self.clock.now() + LEASE_S)
-            self.charged[name] = (reservation, reservation.units, int(self.clock.now() // DAY_S))
+            self.charged[name] = (reservation, reservation.units, self.clock.now())
 
     def settle_as(self, reservation: Reservation, units: int) -> None:
         self.do(self.ledger.settle(reservation, units))
@@ -143,8 +161,7 @@ class LedgerMachine(RuleBasedStateMachine):
             self.settled.add(name)
             self.leases.pop(name, None)
             if name in self.charged:
-                _, _, day = self.charged[name]
-                self.charged[name] = (reservation, units, day)
+                self.charged[name] = (reservation, units, self.charged[name][2])
 
 
 @pytest.mark.filterwarnings("ignore:.*:hypothesis.errors.NonInteractiveExampleWarning")

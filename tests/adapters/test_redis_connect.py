@@ -46,7 +46,7 @@ def directory(store: RedisStore) -> RedisDirectory:
 Operation = Callable[[RedisStore], Awaitable[Any]]
 OPERATIONS: dict[str, Operation] = {
     "charge_rate": lambda store: ledger(store).charge_rate("ada", RATE, 0),
-    "return_rate": lambda store: ledger(store).return_rate("ada", RATE, 1),
+    "return_rate": lambda store: ledger(store).return_rate("ada", RATE, 1, 0),
     "reserve": lambda store: ledger(store).reserve(CALL, 60),
     "settle": lambda store: ledger(store).settle(CALL, 1),
     "usage": lambda store: ledger(store).usage("ada", RATE),

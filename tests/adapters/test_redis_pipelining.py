@@ -7,7 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from gateway.adapters.redis_connect import connect
-from gateway.adapters.redis_pipelining import MAX_BATCHES_IN_FLIGHT, AutoPipeline
+from gateway.adapters.redis_pipelining import MAX_BATCHES_IN_FLIGHT, AutoPipeline, with_deadline
 from gateway.ports import StoreUnavailable
 from tests.contracts.proxy import Proxy
 from tests.contracts.servers import Stores
@@ -113,5 +113,49 @@ def test_who_stops_waiting_before_his_turn_is_not_sent(stores: Stores) -> None:
                 b"%d" % i for i in range(1, 10, 2)
             ]
             await store.close()
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("crowded", [False, True])
+def test_who_met_a_deadline_is_cancelled_by_nothing_of_it_later(crowded: bool) -> None:
+    """`asyncio.timeout` tells its own cancellation from another's by the task's count of them."""
+
+    async def story() -> None:
+        server = AllAtOnce()
+        pipeline = AutoPipeline(cast("Redis", server))
+        task = asyncio.current_task()
+        assert task is not None
+
+        async def lost() -> None:
+            work = with_deadline(0.01, server.execute_command("x")) if crowded else pipeline.execute(0.01, "x")
+            with pytest.raises(TimeoutError):
+                await work
+            assert task.cancelling() == 0
+
+        async def for_ever() -> None:
+            await lost()
+            await lost()
+            await asyncio.get_running_loop().create_future()
+
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await for_ever()
+        await pipeline.close()
+
+    asyncio.run(story())
+
+
+def test_who_is_cancelled_while_a_deadline_runs_is_cancelled() -> None:
+    async def story() -> None:
+        server = AllAtOnce()
+        pipeline = AutoPipeline(cast("Redis", server))
+        asking = asyncio.create_task(pipeline.execute(60.0, "lost"))
+        while not server.asked:
+            await asyncio.sleep(0)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        await pipeline.close()
 
     asyncio.run(story())

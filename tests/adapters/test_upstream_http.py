@@ -144,6 +144,24 @@ def test_no_connection_is_a_loss_before_anything_was_sent() -> None:
     asyncio.run(whole())
 
 
+@pytest.mark.parametrize("seconds", [0.2, 0.5])
+def test_a_call_whose_time_ends_before_there_is_a_connection_is_a_loss_before_anything_was_sent(seconds: float) -> None:
+    async def whole() -> None:
+        deaf = socket.create_server(("127.0.0.1", 0), backlog=0)
+        crowd = [socket.socket() for _ in range(4)]
+        for each in crowd:  # until its queue is full: the next ones get no answer at all
+            each.setblocking(False)
+            each.connect_ex(deaf.getsockname())
+        upstream = client(f"http://127.0.0.1:{deaf.getsockname()[1]}")
+        loss = await upstream.send(asked(timeout_s=seconds))
+        assert loss == UpstreamLoss("no connection", sent=False, timed_out=True)
+        await upstream.close()
+        for each in (*crowd, deaf):
+            each.close()
+
+    asyncio.run(whole())
+
+
 @pytest.mark.parametrize("limit", [100, 150_000])
 def test_an_answer_over_the_limit_is_dropped(limit: int) -> None:
     async def play(upstream: HttpUpstream, url: str) -> None:

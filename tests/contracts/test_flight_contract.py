@@ -70,6 +70,19 @@ def test_a_release_is_told_and_only_by_the_owner_of_the_lease(backend: Backend) 
     play(backend.cache(), story)
 
 
+def test_a_release_tells_what_its_owner_has_to_say_and_another_s_word_is_not_told(backend: Backend) -> None:
+    async def story(cache: CacheStore) -> None:
+        await cache.claim("here", "ours", 60)
+        news = await cache.subscribe("here")
+        await cache.release("here", "theirs", b"Fnot theirs to say")
+        await cache.release("here", "ours", b"Fwhat\x00came")
+        assert await told(news) == b"Fwhat\x00came"
+        assert await cache.get("here") is None
+        assert (await cache.claim("here", "next", 60)).acquired
+
+    play(backend.cache(), story)
+
+
 def test_an_owner_who_comes_too_late_does_not_replace_his_successor_s_answer(backend: Backend) -> None:
     async def story(cache: CacheStore) -> None:
         await cache.claim("here", "successor", 60)

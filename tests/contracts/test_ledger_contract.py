@@ -140,10 +140,10 @@ def test_requests_not_used_can_be_given_back_but_never_more_than_the_burst(backe
 
     async def story(ledger: Ledger) -> None:
         for _ in range(10):
-            await ledger.charge_rate("ada", limits, 0)
-        await ledger.return_rate("ada", limits, 4)
+            verdict = await ledger.charge_rate("ada", limits, 0)
+        await ledger.return_rate("ada", limits, 4, verdict.charged_at)
         assert (await ledger.usage("ada", limits))[0].used == 58
-        await ledger.return_rate("ada", limits, 1000)
+        await ledger.return_rate("ada", limits, 1000, verdict.charged_at)
         assert (await ledger.usage("ada", limits))[0].used == 64
         assert (await ledger.charge_rate("ada", limits, 0)).statuses[0].remaining == 63
 
@@ -166,7 +166,7 @@ def test_without_limits_everything_is_admitted(backend: Backend) -> None:
         assert (await ledger.charge_rate("ada", (), 3)).admitted
         assert (await ledger.reserve(call("one"), 60)).admitted
         await ledger.settle(call("one"), 0)
-        await ledger.return_rate("ada", (), 3)
+        await ledger.return_rate("ada", (), 3, 0)
         assert list(await ledger.usage("ada", ())) == []
 
     play(backend.ledger(), story)

@@ -125,6 +125,23 @@ def test_marks_that_the_store_lost_are_replaced_by_larger_ones(server: Backend) 
     play(server.purge_store(), story)
 
 
+@pytest.mark.parametrize("ahead_s", [1.0, 3600.0])
+def test_no_number_falls_where_the_store_s_clock_was_set_back(server: Backend, ahead_s: float) -> None:
+    async def story(purge_store: PurgeStore) -> None:
+        await purge_store.purge(Purge())
+        async with server.store() as store:
+            seconds, micros = await store.call("time", "TIME")
+            # What a purge wrote while the clock was ahead.
+            later = int((int(seconds) + ahead_s) * 1e6) + int(micros)
+            await store.call("ahead", "HSET", f"{server.prefix}purge_state", "epoch", later, "serial", later)
+        for _ in range(3):
+            before = await purge_store.purge_state()
+            after = await purge_store.purge(Purge())
+            assert (after.epoch, after.serial) == (before.epoch + 1, before.serial + 1)
+
+    play(server.purge_store(), story)
+
+
 def test_a_purge_whose_reply_is_lost_is_told_as_lost_and_has_happened_once(request: pytest.FixtureRequest) -> None:
     async def story() -> None:
         target = request.getfixturevalue("stores").cache.socket

@@ -64,10 +64,10 @@ class FakeCache(Recorder):
             self.leases[cache_key] = (owner, self._now() + lease_s)
             return True
 
-    async def release(self, cache_key: str, owner: str) -> None:
+    async def release(self, cache_key: str, owner: str, message: bytes = b"") -> None:
         with self.effect("release", cache_key, owner):
             if self._end(cache_key, owner):
-                self._tell(cache_key, b"")
+                self._tell(cache_key, message)
 
     async def subscribe(self, cache_key: str) -> "asyncio.Future[bytes]":
         with self.effect("subscribe", cache_key):

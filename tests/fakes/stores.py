@@ -162,9 +162,9 @@ class FakeLedger(Recorder):
         with self.effect("charge_rate", subject):
             return self.rules.charge_rate(subject, limits, in_advance)
 
-    async def return_rate(self, subject: str, limits: tuple[Limit, ...], count: int) -> None:
+    async def return_rate(self, subject: str, limits: tuple[Limit, ...], count: int, charged_at: int) -> None:
         with self.effect("return_rate", subject, count):
-            self.rules.return_rate(subject, limits, count)
+            self.rules.return_rate(subject, limits, count, charged_at)
 
     async def reserve(self, reservation: Reservation, lease_s: float) -> Verdict:
         with self.effect("reserve", reservation.reservation_id, reservation.units):

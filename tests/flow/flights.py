@@ -7,8 +7,9 @@ from typing import Any
 from gateway.core import sealing
 from gateway.core.problems import Problem
 from gateway.core.types import Answer
+from gateway.flow.flight_result import FailureMessages, FlightResult
 from gateway.flow.runtime import BackgroundTasks
-from gateway.flow.single_flight import FlightResult, SingleFlight
+from gateway.flow.single_flight import SingleFlight
 from gateway.ports import StoreUnavailable
 from tests.flow.harness import Parts, an_answer
 
@@ -26,7 +27,8 @@ class Process:
 
     def __init__(self, parts: Parts, tasks: BackgroundTasks, body: bytes = b"1", *, names_owner: bool = True) -> None:
         self.parts, self.body = parts, body
-        self.flights = SingleFlight(parts.cache, parts.runtime(tasks), self.check, LEASE_S, PATIENCE_S)
+        failures = FailureMessages(KEY, parts.runtime(tasks))
+        self.flights = SingleFlight(parts.cache, parts.runtime(tasks), self.check, failures, LEASE_S)
         self.led: list[str] = []
         self.takes_s = 1.0
         self.his: dict[str, Problem] = {}
@@ -57,6 +59,7 @@ class Process:
 
     def ask(self, who: str, distributed: bool = True, **more: Any) -> "asyncio.Future[tuple[Answer, str, bool]]":
         owner = f"{id(self)} {who}" if self.names_owner else None
+        more.setdefault("deadline", self.parts.clock.monotonic() + PATIENCE_S)
         run = self.flights.run(AT, lambda: self.lead(who, owner), distributed=distributed, owner=owner, **more)
         return asyncio.ensure_future(run)
 

@@ -103,9 +103,14 @@ def status_of(response: Response) -> str:
 class Harness:
     """The gateway with one user, one key, two upstream keys (one for sequences of concern)."""
 
-    def __init__(self, settings: Mapping[str, Any] | None = None, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        settings: Mapping[str, Any] | None = None,
+        limits: Limits | None = None,
+        memory: FakeWorld | None = None,
+    ) -> None:
         self.settings = Settings.model_validate({"upstream": {"url": "http://upstream"}, **(settings or {})})
-        self.memory = FakeWorld()
+        self.memory = memory or FakeWorld()
         self.memory.upstream.answer = answering
         self.tasks = background_tasks()
         self.add_key(limits or Limits())

@@ -141,7 +141,16 @@ class SlowRaw(Raw):
         return await super().read(max_bytes, *more)
 
 
-@pytest.mark.parametrize("seconds, body", [(1.5, GOOD), (20.0, GOOD), (20.0, {"potential_sequence_of_concern": True})])
+@pytest.mark.parametrize(
+    "seconds, body",
+    [
+        (0.3, GOOD),
+        (0.9, {"potential_sequence_of_concern": True}),
+        (1.5, GOOD),
+        (20.0, GOOD),
+        (20.0, {"potential_sequence_of_concern": True}),
+    ],
+)
 def test_a_key_that_was_revoked_while_the_body_came_is_refused(seconds: float, body: Any) -> None:
     async def play(harness: Harness) -> None:
         harness.approval()
@@ -158,7 +167,8 @@ def test_a_key_that_was_revoked_while_the_body_came_is_refused(seconds: float, b
     run(play)
 
 
-def test_an_approval_that_was_revoked_while_the_body_came_permits_nothing() -> None:
+@pytest.mark.parametrize("seconds", [0.3, 5.0])
+def test_an_approval_that_was_revoked_while_the_body_came_permits_nothing(seconds: float) -> None:
     async def play(harness: Harness) -> None:
         harness.approval()
 
@@ -166,10 +176,21 @@ def test_an_approval_that_was_revoked_while_the_body_came_permits_nothing() -> N
             harness.approval(revoked=harness.memory.clock.now())
             await harness.later(after)
 
-        raw = SlowRaw(harness.raw({"potential_sequence_of_concern": True}, PATH), 5.0, revoked)
+        raw = SlowRaw(harness.raw({"potential_sequence_of_concern": True}, PATH), seconds, revoked)
         assert await told(harness, raw) == 403
         assert [event.kind for event in harness.memory.audit.events] == ["policy_refused"]
         assert harness.sent() == 0
+
+    run(play)
+
+
+def test_nothing_is_explained_with_a_key_that_was_revoked_while_the_body_came() -> None:
+    async def play(harness: Harness) -> None:
+        async def revoked(after: float) -> None:
+            harness.add_key(Limits(), revoked=harness.memory.clock.now())
+            await harness.later(after)
+
+        assert await told(harness, SlowRaw(harness.raw(None, "/gateway/v1/explain"), 0.3, revoked)) == 401
 
     run(play)
 

@@ -8,8 +8,8 @@ import pytest
 from gateway.core.problems import CONCERN_REFUSED, QUOTA_EXHAUSTED, UPSTREAM_FAILED, Problem, ProblemType
 from gateway.core.types import Answer
 from gateway.flow.distributed_flight import UNSUBSCRIBED_POLL_S
+from gateway.flow.flight_result import LANDING_S, FlightResult
 from gateway.flow.runtime import BackgroundTasks
-from gateway.flow.single_flight import FlightResult
 from gateway.ports import LeaseClaim
 from tests.flow.flights import AT, LEASE_S, PATIENCE_S, Process, sealed, source
 from tests.flow.harness import Parts, turns
@@ -252,18 +252,21 @@ def test_who_cannot_listen_claims_every_now_and_then() -> None:
     assert parts.meter.counts[("esmgw_store_errors_total", "cache", "subscribe")] >= 1
 
 
-def test_a_lease_that_never_ends_is_not_waited_for_beyond_patience() -> None:
+def test_a_lease_that_never_ends_is_not_waited_for_beyond_the_caller_s_deadline_and_nothing_is_sent_then() -> None:
     parts = Parts()
 
     async def act(tasks: BackgroundTasks) -> None:
         here = Process(parts, tasks)
         await parts.cache.claim(AT, "the stuck", 1e6)
         began = parts.clock.monotonic()
-        assert (await here.ask("here"))[1] == "computed"
-        assert parts.clock.monotonic() - began == pytest.approx(PATIENCE_S + here.takes_s)
+        with pytest.raises(Problem) as refused:
+            await here.ask("here")
+        assert (refused.value.type.status, refused.value.type.slug) == (504, "upstream-timeout")
+        assert parts.clock.monotonic() - began == pytest.approx(PATIENCE_S + LANDING_S)
+        assert (here.led, here.is_empty()) == ([], True)
 
     parts.play(act)
-    assert waits(parts, "gave_up") == [pytest.approx(PATIENCE_S)]
+    assert waits(parts, "gave_up") == [pytest.approx(PATIENCE_S + LANDING_S)]
     assert nobody_listens(parts)
 
 

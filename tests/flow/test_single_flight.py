@@ -6,8 +6,8 @@ import pytest
 
 from gateway.core.problems import QUOTA_EXHAUSTED, UPSTREAM_FAILED, Problem
 from gateway.core.types import Answer
+from gateway.flow.flight_result import LANDING_S, FlightResult
 from gateway.flow.runtime import BackgroundTasks
-from gateway.flow.single_flight import FlightResult
 from tests.flow.flights import AT, PATIENCE_S, Process, source
 from tests.flow.harness import Parts, an_answer, turns
 
@@ -70,7 +70,7 @@ def test_a_follower_s_patience_ends_with_a_504_and_the_flight_goes_on() -> None:
         with pytest.raises(Problem) as refused:
             await here.ask("follower")
         assert (refused.value.type.status, refused.value.type.slug) == (504, "upstream-timeout")
-        assert round(parts.clock.monotonic() - began) == PATIENCE_S
+        assert round(parts.clock.monotonic() - began) == PATIENCE_S + LANDING_S
         assert (await leader)[1] == "computed"
         assert (here.led, here.is_empty()) == (["leader"], True)
 
@@ -129,7 +129,7 @@ def test_a_fault_in_the_computation_reaches_its_caller_and_leaves_no_flight() ->
             raise ZeroDivisionError
 
         with pytest.raises(ZeroDivisionError):
-            await here.flights.run(AT, faulty, distributed=True)
+            await here.flights.run(AT, faulty, deadline=parts.clock.monotonic() + PATIENCE_S, distributed=True)
         await turns()
         assert (here.is_empty(), parts.cache.leases) == (True, {})
 
