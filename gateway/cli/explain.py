@@ -60,7 +60,7 @@ def explain(
     plan = plan_for(what.call, who, terms, context.purge_state, find, endpoint.cacheable, cache_control)
     limit = settings.cache.max_entry_bytes
     about = explanation(what, who, plan, terms, rules.rule_set, limit, in_full=canonical)
-    about["key"] = _cache_key(plan, who, terms)
+    about["key"], about["former_key"] = _cache_key(plan, who, terms), plan.former_key
     options.show(about, _lines(about))
 
 
@@ -111,6 +111,7 @@ def _lines(about: Mapping[str, Any]) -> list[str]:
         "digest": f"{about['call_sha256']}, as on its receipt",
         "shared as": None if alike else about["shared_sha256"],
         "key": about["key"] or _no_key(about),
+        "former key": about["former_key"],
         "rules": about["rule_set"],
     }
     lines = [f"{name:<10} {value}" for name, value in facts.items() if value is not None]

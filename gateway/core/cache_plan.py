@@ -48,7 +48,7 @@ class CachePlan:
     While the cache store is unreachable there still is a cache key: equal calls in one process collapse by it.
     Answers from before `purged_before` are gone, those from before `stale_before` stale; a stale one is usable for
     `stale_if_error_s` if the upstream fails. With a `namespace` the entry is there, and nothing is computed if it is
-    `frozen`.
+    `frozen`. `former_key` is where an entry from before the present canonical form would be.
     """
 
     cache_key: str | None
@@ -63,6 +63,7 @@ class CachePlan:
     namespace: str | None = None
     frozen: bool = False
     detail: str = ""
+    former_key: str | None = None
 
     @property
     def storable(self) -> bool:
@@ -169,10 +170,24 @@ def namespace_plan(
         return CachePlan(None, "no-store", directives, 0.0, first_write_wins=False, detail="no-store")
     directives = replace(directives, max_age=None, min_fresh=None, max_stale=None)
     directives = NO_DIRECTIVES if directives == NO_DIRECTIVES else directives
-    text = f"namespace {len(name)}:{name} {call.flagged} {_sample(directives)}"
-    cache_key = hmac.new(cache_config.secret, text.encode() + call.canonical_digest, sha256).hexdigest()
-    cls, detail = call.determinism.cls, _detail(call, call.determinism.cls)
-    return CachePlan(cache_key, cls, directives, FOREVER_S, True, namespace=name, frozen=frozen, detail=detail)
+    text = f"namespace {len(name)}:{name} {call.flagged} {_sample(directives)}".encode()
+    cache_key, *former = (
+        hmac.new(cache_config.secret, text + digest, sha256).hexdigest()
+        for digest in (call.canonical_digest, call.former_digest)
+        if digest
+    )
+    cls = call.determinism.cls
+    return CachePlan(
+        cache_key,
+        cls,
+        directives,
+        FOREVER_S,
+        True,
+        namespace=name,
+        frozen=frozen,
+        detail=_detail(call, cls),
+        former_key=former[0] if former else None,
+    )
 
 
 def _bypass_reason(

@@ -7,7 +7,7 @@ from gateway.core.problems import PROBLEM_TYPES, FieldError, Problem
 from gateway.core.types import Call, Determinism, DeterminismClass
 
 _TYPES = {row.slug: row for row in PROBLEM_TYPES}
-_BYTES = ("canonical_digest", "sharing_digest")
+_BYTES = ("canonical_digest", "sharing_digest", "former_digest")
 
 
 def call_document(call: Call) -> dict[str, Any]:

@@ -35,6 +35,8 @@ class Call:
 
     At `cache.level = "sampler"`, calls with the same `sharing_digest` share an answer, and `template_track` names the
     generated track; each call's own inputs are filled into the shared answer (`core/echo_template.py`).
+
+    `former_digest` is the digest by an earlier canonical form, where that is another one (`core/canonical_form.py`).
     """
 
     endpoint: str
@@ -48,11 +50,17 @@ class Call:
     determinism: Determinism
     sharing_digest: bytes = field(default=b"", repr=False)
     template_track: str | None = None
+    former_digest: bytes = field(default=b"", repr=False)
 
     @property
     def cache_digest(self) -> bytes:
         """The digest that all calls which share an answer have in common."""
         return self.sharing_digest or self.canonical_digest
+
+    @property
+    def spelling_digest(self) -> bytes:
+        """The finest digest: calls that an earlier canonical form told apart have different ones."""
+        return self.former_digest or self.canonical_digest
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,4 +27,4 @@ def normalize(asked: Fold, rules: ParseConfig) -> NormalizedBody:
     return NormalizedBody(body=as_given(asked), units=n * work(asked, depth), length=n)
 
 
-ENDPOINT = Endpoint("fold", Fold, normalize, price=f"tokens (residues + 2) x {_folding.PRICE}")
+ENDPOINT = Endpoint("fold", Fold, normalize, price=f"tokens (residues + 2) x {_folding.PRICE}", implied=_folding.IMPLIED)

@@ -138,4 +138,5 @@ ENDPOINT = Endpoint(
     normalize,
     price="residues, bases, SMILES letters and components of all chains, each chain as often as it has ids, "
     f"x {_folding.PRICE}",
+    implied=_folding.IMPLIED,
 )

@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from gateway.core import tracks
+from gateway.core.canonical_form import FLAG, Implied
 from gateway.core.endpoint import Body, Endpoint, NormalizedBody, ParseConfig
 from gateway.core.model_shapes import Wanted
 from gateway.core.problems import FieldError
@@ -82,4 +83,6 @@ ENDPOINT = Endpoint(
     normalize,
     price="tokens (residues + 2)",
     not_cached="each track is sampled at a temperature of its own",
+    # A track with an empty object is sampled, a track with null is not.
+    implied=Implied({FLAG: False, "sampling_config": {}, "embedding_config": {"sequence": False, "per_residue": False}}),
 )

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.core import tracks
+from gateway.core.canonical_form import FLAG, Implied
 from gateway.core.endpoint import Endpoint, NormalizedBody, ParseConfig
 from gateway.core.sampler_checks import Draw, draw_faults
 from gateway.core.tracks import MASK_LETTER, Track
@@ -66,4 +67,6 @@ ENDPOINT = Endpoint(
     price="tokens (residues + 2) x steps; steps are at most `num_steps`, and at most one for each masked residue",
     not_cached="which calls get equal answers is known for tokens only: use generate_tensor",
     defaults={**ALWAYS, **DEFAULTS[NEWEST]},
+    # esm 3.2.1 has the option and does not send it. Dated defaults stay in the form, each with the value it has here.
+    implied=Implied({FLAG: False, "only_compute_backbone_rmsd": False}),
 )

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from gateway.core.canonical_form import FLAG, Implied
 from gateway.core.endpoint import Body, Endpoint, NormalizedBody, ParseConfig
 from gateway.core.problems import CALL_INVALID, FieldError, Problem
 from gateway.core.sampler_checks import Draw, draw_faults
@@ -60,4 +61,6 @@ ENDPOINT = Endpoint(
     normalize,
     price="tokens (residues + 2)",
     not_cached="the sequence is sampled at a temperature",
+    # Of the temperature no default is known: it is 1 in esm 3.2.1 and 0.1 in esm 3.4.1.
+    implied=Implied({FLAG: False, "inverse_folding_config": {"invalid_ids": []}}),
 )

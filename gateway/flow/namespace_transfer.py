@@ -16,7 +16,7 @@ from gateway import endpoints
 from gateway.core import cache_plan, entry_codec, export_format, namespace_entry, sampler_checks
 from gateway.core.audit import Event
 from gateway.core.cache_directives import CacheDirectives
-from gateway.core.cache_plan import CacheConfig
+from gateway.core.cache_plan import CacheConfig, CachePlan
 from gateway.core.endpoint import ParseConfig
 from gateway.core.export_format import ExportHeader, ExportRow, ExportTrailer, ExportUnreadable
 from gateway.core.namespace_entry import NamespaceEntry
@@ -70,12 +70,12 @@ class NamespaceTransfer:
         await self._record("namespace_exported", by=by, namespace=name, flagged=flagged)
         writer, omitted, written = export_format.ExportWriter(), 0, 0
         write(writer.begin(ExportHeader(info.namespace, self._version)))
-        async for entry in self._entries(name):
+        async for cache_key, entry in self._entries(name):
             if entry.flagged and not flagged:
                 omitted += 1
                 continue
             written += 1
-            write(writer.add(entry, self._digest(entry)))
+            write(writer.add(entry, self._digest(name, cache_key, entry)))
         write(writer.end(omitted))
         return TransferResult(info.namespace, written, omitted, writer.sha256)
 
@@ -95,7 +95,7 @@ class NamespaceTransfer:
             raise InvalidArgument(f"The file cannot be imported. {reason}") from None
         return TransferResult(namespace, end.entries, end.omitted, digest)
 
-    async def _entries(self, name: str) -> AsyncIterator[NamespaceEntry]:
+    async def _entries(self, name: str) -> AsyncIterator[tuple[str, NamespaceEntry]]:
         after = 0
         while page := await self._namespace_store.page(name, after):
             for _, cache_key in page:
@@ -106,15 +106,21 @@ class NamespaceTransfer:
                         f"Entry {cache_key} is missing, broken or forged, so the namespace is incomplete. The rest can "
                         f"be exported after `cache purge --namespace {name} --key {cache_key}`."
                     )
-                yield entry
+                yield cache_key, entry
             after = page[-1][0]
 
-    def _digest(self, entry: NamespaceEntry) -> bytes:
-        """The digest of the call as this gateway parses it, whatever models it has now."""
+    def _digest(self, name: str, cache_key: str, entry: NamespaceEntry) -> bytes:
+        """The digest of the call as this gateway parses it, whatever models it has now; the former one where the entry
+        is from before the present canonical form."""
         anything = ParseConfig(
             {entry.model: 1.0}, max_tokens=2**31, skipped_checks=sampler_checks.NAMES, max_unpacked_bytes=2**31
         )
-        return _parsed(entry, anything).canonical_digest
+        call = _parsed(entry, anything)
+        return call.former_digest if self._plan(call, name, entry).former_key == cache_key else call.canonical_digest
+
+    def _plan(self, call: Call, name: str, entry: NamespaceEntry) -> CachePlan:
+        asked = CacheDirectives(pool=entry.pool, sample=entry.sample)
+        return cache_plan.namespace_plan(call, self._cache_config, name, False, asked)
 
     def _checked(self, file: Open) -> tuple[ExportHeader, ExportTrailer]:
         """The first and the last line of a file whose calls are all valid here; nothing is stored."""
@@ -152,8 +158,10 @@ class NamespaceTransfer:
             raise ExportUnreadable(
                 f"Call {line.number} in it is not valid here: {problem.type.title} {problem.detail} {where}".rstrip()
             ) from None
-        claimed = (entry.target, entry.model, entry.flagged, line.call_digest)
-        if (call.target, call.model, call.flagged, call.canonical_digest) != claimed:
+        claimed = entry.target, entry.model, entry.flagged
+        # A file from before the present canonical form names the call by the former one.
+        known = line.call_digest in (call.canonical_digest, call.former_digest)
+        if (call.target, call.model, call.flagged) != claimed or not known:
             raise ExportUnreadable(f"Call {line.number} in it is not the call that its receipt names.")
         return call
 
@@ -174,12 +182,16 @@ class NamespaceTransfer:
 
     async def _put(self, name: str, line: ExportRow) -> None:
         entry, call = replace(line.entry, answer=entry_codec.compress(line.entry.answer)), self._call(line)
-        asked = CacheDirectives(pool=entry.pool, sample=entry.sample)
-        cache_key = cache_plan.namespace_plan(call, self._cache_config, name, False, asked).cache_key
-        assert cache_key is not None
-        blob = namespace_entry.encode(self._key, f"{name} {cache_key}", entry, self._clock.token(NONCE_BYTES))
-        if await self._namespace_store.put(name, cache_key, blob) is not None:
-            raise ExportUnreadable(f"Call {line.number} is in it twice.")
+        plan = self._plan(call, name, entry)
+        assert plan.cache_key is not None
+        # Two spellings of one call may have been recorded before the present canonical form. The first becomes the
+        # answer to the call, each later one stays the answer to its own spelling.
+        former = (plan.former_key,) if plan.former_key is not None and line.call_digest == call.former_digest else ()
+        for cache_key in (plan.cache_key, *former):
+            blob = namespace_entry.encode(self._key, f"{name} {cache_key}", entry, self._clock.token(NONCE_BYTES))
+            if await self._namespace_store.put(name, cache_key, blob) is None:
+                return
+        raise ExportUnreadable(f"Call {line.number} is in it twice.")
 
     async def _record(self, kind: str, **facts: Any) -> None:
         await self._audit.append(Event(kind, self._clock.now(), facts))
