@@ -63,7 +63,8 @@ class NormalizedBody:
     `body` is what is forwarded; `bulk` are the bytes of what is in it but too big to hash as text (coordinates, as
     float32), and `bulk_free` is `body` without those. `units` is the cost before the model's weight. `normal_form` is
     what the rules of `core/rules` read; None where they do not cover the endpoint. `canonical` is what the digest of
-    the call is made of; the endpoint sets it.
+    the call is made of; the endpoint sets it. `drawn` is what is known of an endpoint's draws where its determinism is
+    not modelled: whether a repeat is meant to differ.
     """
 
     body: Mapping[str, Any]
@@ -75,6 +76,7 @@ class NormalizedBody:
     query: str = ""
     normal_form: NormalForm | None = None
     canonical: Mapping[str, Any] | None = None
+    drawn: DeterminismClass = DeterminismClass.EXACT
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,7 @@ class Endpoint(Generic[M]):
             sharing_digest=sha256(self.sharing_form(normalized, rules.rule_set)).digest() if shared else b"",
             template_track=normalized.body["track"] if shared else None,
             former_digest=former,
+            drawn=normalized.drawn,
         )
 
     def canonical_form(self, normalized: NormalizedBody) -> bytes:

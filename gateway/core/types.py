@@ -37,6 +37,7 @@ class Call:
     generated track; each call's own inputs are filled into the shared answer (`core/echo_template.py`).
 
     `former_digest` is the digest by an earlier canonical form, where that is another one (`core/canonical_form.py`).
+    `drawn` stands for the class where that is unknown: `exact` draws nothing, `sampled` is meant to differ.
     """
 
     endpoint: str
@@ -51,6 +52,12 @@ class Call:
     sharing_digest: bytes = field(default=b"", repr=False)
     template_track: str | None = None
     former_digest: bytes = field(default=b"", repr=False)
+    drawn: DeterminismClass = DeterminismClass.EXACT
+
+    @property
+    def draws(self) -> DeterminismClass:
+        """What a repeat draws anew: nothing (`exact`), what temperature 0 leaves to chance, or a whole sample."""
+        return self.drawn if self.determinism.cls is DeterminismClass.UNKNOWN else self.determinism.cls
 
     @property
     def cache_digest(self) -> bytes:

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from gateway.core.canonical_form import FLAG, Implied
 from gateway.core.endpoint import Body
+from gateway.core.types import DeterminismClass
 from gateway.endpoints._alignments import MAX_DEPTH
 
 # esm/sdk/api.py, FoldingConfig
@@ -20,6 +21,8 @@ DEFAULT_STEPS: Final = 100
 DEFAULT_LOOPS: Final = 20
 # esm/utils/constants/models.py; esm/sdk/forge.py, _resolve_lm_mask_pct
 FAST: Final = "esmfold2-fast-2026-05"
+# ESMFold2 begins its diffusion with noise (esm/models/esmfold2/model.py), whatever is masked or dropped out before.
+DRAWN: Final = DeterminismClass.SAMPLED
 PRICE: Final = (
     f"(1 + a + b), a = what (`num_loops` + 1) / {DEFAULT_LOOPS + 1} x (1 + rows / {MAX_DEPTH}) exceeds 1 by, b = what "
     f"`num_sampling_steps` / {DEFAULT_STEPS} exceeds 1 by; rows are the sequences of all alignments, at most "

@@ -8,7 +8,7 @@ alignment is unpacked (at most `request.max_unpacked_bytes`), checked like a pla
 from gateway.core.endpoint import Endpoint, NormalizedBody, ParseConfig
 from gateway.endpoints import _folding
 from gateway.endpoints._alignments import Msa, depths
-from gateway.endpoints._folding import Folding, as_given, work
+from gateway.endpoints._folding import DRAWN, Folding, as_given, work
 from gateway.endpoints._letters import ENDS, Letters, bounded
 
 
@@ -24,7 +24,7 @@ def normalize(asked: Fold, rules: ParseConfig) -> NormalizedBody:
     bounded(len(asked.sequence), "/sequence", rules.max_tokens)
     n = len(asked.sequence) + ENDS
     depth = sum(depths({"/msa": asked.msa}, rules))
-    return NormalizedBody(body=as_given(asked), units=n * work(asked, depth), length=n)
+    return NormalizedBody(body=as_given(asked), units=n * work(asked, depth), length=n, drawn=DRAWN)
 
 
 ENDPOINT = Endpoint("fold", Fold, normalize, price=f"tokens (residues + 2) x {_folding.PRICE}", implied=_folding.IMPLIED)

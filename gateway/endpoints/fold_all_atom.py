@@ -15,7 +15,7 @@ from gateway.core.endpoint import Body, Endpoint, NormalizedBody, ParseConfig
 from gateway.core.problems import CALL_INVALID, FieldError, Problem
 from gateway.endpoints import _folding
 from gateway.endpoints._alignments import Msa, depths
-from gateway.endpoints._folding import Folding, as_given, work
+from gateway.endpoints._folding import DRAWN, Folding, as_given, work
 from gateway.endpoints._letters import Letters, Name, Place, bounded
 
 Ids = Annotated[list[Name], Field(min_length=1, max_length=1000)]
@@ -97,7 +97,7 @@ def normalize(asked: FoldAllAtom, rules: ParseConfig) -> NormalizedBody:
     bounded(length, f"{at}/sequences", rules.max_tokens)
     alignments = {f"{at}/sequences/{i}/msa": chain.msa for i, chain in enumerate(asked.all_atom_input.sequences)}
     depth = sum(depths(alignments, rules))
-    return NormalizedBody(body=as_given(asked), units=length * work(asked, depth), length=length)
+    return NormalizedBody(body=as_given(asked), units=length * work(asked, depth), length=length, drawn=DRAWN)
 
 
 def _chain_faults(chain: Chain, at: str) -> list[FieldError]:

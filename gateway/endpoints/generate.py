@@ -7,7 +7,7 @@ the sampler would fail on, all is refused that can be told from letters.
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.core import tracks
+from gateway.core import determinism, tracks
 from gateway.core.canonical_form import FLAG, Implied
 from gateway.core.endpoint import Endpoint, NormalizedBody, ParseConfig
 from gateway.core.sampler_checks import Draw, draw_faults
@@ -39,7 +39,10 @@ def normalize(asked: Generate, rules: ParseConfig) -> NormalizedBody:
     refuse(draw_faults("generate", draw, rules.skipped_checks))
     n = residues + ENDS
     steps = min(body["num_steps"], draw.masked or residues)
-    return NormalizedBody(body={**body, "inputs": inputs}, units=n * steps, length=n)
+    drawn = determinism.classify(
+        body["track"], body["temperature"], body["temperature_annealing"], body["strategy"], steps
+    )
+    return NormalizedBody(body={**body, "inputs": inputs}, units=n * steps, length=n, drawn=drawn.cls)
 
 
 def _draw(body: Mapping[str, Any], inputs: Mapping[str, Any], residues: int) -> Draw:

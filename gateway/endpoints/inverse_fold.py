@@ -12,6 +12,7 @@ from gateway.core.endpoint import Body, Endpoint, NormalizedBody, ParseConfig
 from gateway.core.problems import CALL_INVALID, FieldError, Problem
 from gateway.core.sampler_checks import Draw, draw_faults
 from gateway.core.tracks import SEQUENCE
+from gateway.core.types import DeterminismClass
 from gateway.endpoints._letters import ENDS, Atoms, Letters, bounded, read_coordinates
 
 
@@ -48,7 +49,9 @@ def normalize(asked: InverseFold, rules: ParseConfig) -> NormalizedBody:
         "coordinates": array,
         "potential_sequence_of_concern": bool(asked.potential_sequence_of_concern),
     }
-    return NormalizedBody(body=body, units=residues + ENDS, length=residues + ENDS)
+    greedy = asked.inverse_folding_config is not None and asked.inverse_folding_config.temperature == 0
+    drawn = DeterminismClass.EXACT if greedy else DeterminismClass.SAMPLED
+    return NormalizedBody(body=body, units=residues + ENDS, length=residues + ENDS, drawn=drawn)
 
 
 def _draw(asked: Drawing) -> Draw:

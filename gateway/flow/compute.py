@@ -112,6 +112,7 @@ class Computation:
         if computed.answer is None:
             return FlightResult(failure=computed.problem)
         stored = await self._stores.put(flight.plan, call, computed.answer, flight.owner)
+        context.got_earlier = stored.earlier
         if flight.plan.storable:
             self._stats.record_write(stored.answer, stored=stored.stored)
         return FlightResult(stored.answer, stored=stored.stored)

@@ -15,6 +15,7 @@ class RequestContext:
         "cache",
         "call",
         "endpoint",
+        "got_earlier",
         "if_none_match",
         "outcome",
         "patient",
@@ -44,6 +45,8 @@ class RequestContext:
         self.patient = True
         """Whether the caller may be kept waiting for an upstream that is down: not where a stale answer is at hand."""
         self.upstream_reason = ""
+        self.got_earlier = False
+        """Whether the answer is an earlier one, although this request computed one."""
         self.takes_zstd = False
         self.if_none_match: str | None = None
 

@@ -16,6 +16,7 @@ from gateway.flow.planner import Planner
 from gateway.flow.policy import PolicyEnforcer
 from gateway.flow.request_parser import RequestParser
 from gateway.flow.respond import Responder
+from gateway.flow.single_flight import COMPUTED
 from gateway.ports import RawRequest
 
 # A revocation is obeyed within two seconds, so who took longer than this to send a body is looked at again.
@@ -72,7 +73,8 @@ class Pipeline:
                     raise
                 return self._stale(found, plan, call, rate, context)
             answer = await self._lookup.render(plan, call, answer, remember=stored)
-            answer = await self._responder.with_warning(answer, plan, call, who, cached=False)
+            repeated = source != COMPUTED or context.got_earlier
+            answer = await self._responder.with_warning(answer, plan, call, who, cached=repeated)
             return self._responder.computed(answer, source, stored, plan, rate, context)
 
     async def _no_endpoint(self, raw: RawRequest, context: RequestContext) -> Problem:
