@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Literal
 
-from gateway.core.cache_directives import NO_DIRECTIVES, CacheDirectives, parse_directives
+from gateway.core.cache_directives import NEXT_SAMPLE, NO_DIRECTIVES, CacheDirectives, parse_directives
 from gateway.core.problems import NAMESPACE_FROZEN, UNKNOWN_NAMESPACE, Problem
 from gateway.core.purge_state import PurgeState
 from gateway.core.types import Answer, Call, DeterminismClass, Namespace, Principal
@@ -113,11 +113,16 @@ def plan_for(
     namespace: Callable[[str], Namespace | None],
     cacheable: bool,
     cache_control: str | None,
+    sample: int = 1,
 ) -> CachePlan:
-    """The plan of this call for this caller. Raises a problem for what is refused of the Cache-Control header."""
+    """The plan of this call for this caller. Raises a problem for what is refused of the Cache-Control header.
+
+    `sample` is the number that `sample=next` stands for.
+    """
     scope = who.key.cache
     allowed, own_namespace = (None, None) if scope is None else (scope.directives, scope.namespace)
-    directives = parse_directives(cache_control, allowed, in_namespace=own_namespace is not None)
+    asked = parse_directives(cache_control, allowed, in_namespace=own_namespace is not None)
+    directives = asked if asked.sample != NEXT_SAMPLE else replace(asked, sample=_next_of(call, asked, sample))
     name = directives.namespace or own_namespace
     if name is None or name == DEFAULT_NAMESPACE:
         return shared_plan(call, who, cache_config, purge_state, cacheable, directives)
@@ -127,6 +132,12 @@ def plan_for(
     if found.frozen is not None and (directives.no_cache or directives.no_store):
         raise Problem(NAMESPACE_FROZEN)
     return namespace_plan(call, cache_config, name, found.frozen is not None, directives)
+
+
+def _next_of(call: Call, asked: CacheDirectives, sample: int) -> int | None:
+    """Of a call that draws nothing there is one answer, whatever the run."""
+    one = call.draws is DeterminismClass.EXACT
+    return sample if not one else None if asked.pool is None else 1
 
 
 def shared_plan(

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from gateway.core.types import Call, Principal
+from gateway.flow.sample_runs import DrawnSample
 
 
 class RequestContext:
@@ -14,6 +15,7 @@ class RequestContext:
         "audited",
         "cache",
         "call",
+        "drawn",
         "endpoint",
         "got_earlier",
         "if_none_match",
@@ -45,6 +47,7 @@ class RequestContext:
         self.patient = True
         """Whether the caller may be kept waiting for an upstream that is down: not where a stale answer is at hand."""
         self.upstream_reason = ""
+        self.drawn: DrawnSample | None = None
         self.got_earlier = False
         """Whether the answer is an earlier one, although this request computed one."""
         self.takes_zstd = False

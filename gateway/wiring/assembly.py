@@ -33,6 +33,7 @@ from gateway.flow.request_parser import RequestParser
 from gateway.flow.reserve import Reserver
 from gateway.flow.respond import Responder
 from gateway.flow.runtime import Runtime
+from gateway.flow.sample_runs import SampleRuns
 from gateway.flow.shared_cache import SharedCache
 from gateway.flow.single_flight import SingleFlight
 from gateway.flow.spot_check import SpotCheckBudget, SpotChecker
@@ -48,6 +49,7 @@ from gateway.ports import (
     NamespaceStore,
     PurgeStore,
     Reader,
+    RunCounters,
     Throttle,
     Upstream,
 )
@@ -69,6 +71,7 @@ class Adapters:
     purge_store: PurgeStore
     namespace_store: NamespaceStore
     throttle: Throttle
+    run_counters: RunCounters
     upstream: Upstream
     audit: AuditLog
     access_log: AccessLog
@@ -115,7 +118,8 @@ def assemble(adapters: Adapters, settings: Settings, master: bytes, upstream_key
     )
     reader = ReaderQueue(a.reader, runtime.meter)
     parser = RequestParser(local_cache, parse_config(s), request.max_body_bytes, bodies, reader)
-    planner = Planner(poller, local_cache, cache_config(s, master))
+    runs = SampleRuns(a.run_counters, sealing.derive_key(master, "sample-runs"), runtime)
+    planner = Planner(poller, local_cache, runs, cache_config(s, master))
     breaker = Breaker(s.breaker.failures, s.breaker.open_s)
     places = UpstreamQueue(upstream_keys, breaker, _queue_config(s), waiting, runtime, log.warning)
     dispatcher = Dispatcher(a.upstream, CrashMemory(), AnswerCheck(reader), _upstream_config(s), runtime)
@@ -130,7 +134,7 @@ def assemble(adapters: Adapters, settings: Settings, master: bytes, upstream_key
     flights = _single_flight(s, cache, a.cache, runtime)
     computation = Computation(flights, reserver, places, dispatcher, stores, stats, runtime)
     caller_warnings = CallerWarnings(a.throttle, runtime)
-    responder = Responder(enforcer, caller_warnings, a.access_log, runtime)
+    responder = Responder(enforcer, caller_warnings, runs, a.access_log, runtime)
     pipeline = Pipeline(authenticator, parser, enforcer, planner, admission, lookup, computation, responder)
     explainer = Explainer(authenticator, admission, parser, asked, planner, renderer, s.cache.max_entry_bytes, runtime)
     holdings = _holdings(local_cache, authenticator, caller_warnings, checker, flights, admission, enforcer, runtime)

@@ -22,6 +22,7 @@ from gateway.adapters.redis_directory import RedisDirectory
 from gateway.adapters.redis_ledger import RedisLedger
 from gateway.adapters.redis_namespaces import RedisNamespaces
 from gateway.adapters.redis_purges import PATIENT_DEADLINES, RedisPurges
+from gateway.adapters.redis_run_counters import RedisRunCounters
 from gateway.adapters.redis_throttle import RedisThrottle
 from gateway.adapters.upstream_http import HttpUpstream
 from gateway.core import sealing
@@ -81,6 +82,7 @@ async def run_worker(
             purge_store=RedisPurges(cache),
             namespace_store=RedisNamespaces(state, sealing_key, clock, meter, settings.cache.namespace_max_bytes),
             throttle=RedisThrottle(cache),
+            run_counters=RedisRunCounters(state),
             upstream=upstream,
             audit=await open_audit(settings, master, head, clock),
             access_log=access_log,
