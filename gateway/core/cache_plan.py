@@ -13,7 +13,7 @@ from typing import Literal
 from gateway.core.cache_directives import NEXT_SAMPLE, NO_DIRECTIVES, CacheDirectives, parse_directives
 from gateway.core.problems import NAMESPACE_FROZEN, UNKNOWN_NAMESPACE, Problem
 from gateway.core.purge_state import PurgeState
-from gateway.core.types import Answer, Call, DeterminismClass, Namespace, Principal
+from gateway.core.types import Answer, Call, DeterminismClass, Imported, Namespace, Principal
 
 BYPASS_REASONS = ("disabled", "endpoint", "no-store", "exact", "pinned", "sampled", "unknown", "store")
 """Why a call bypasses the cache. A class: the settings or the key do not cache it, or it is never cached."""
@@ -259,9 +259,15 @@ def _detail(call: Call, reason: str) -> str:
     return f'"{cls}: {call.determinism.reason}"' if reason == cls else reason
 
 
-def cache_status_hit(plan: CachePlan, ttl_s: float) -> str:
-    """Cache-Status of an answer from the cache, without its key; the ttl of a stale one is negative."""
-    return f"esm-gateway; hit; ttl={int(ttl_s)}; detail={plan.detail}"
+def cache_status_hit(plan: CachePlan, ttl_s: float, imported: Imported | None = None) -> str:
+    """Cache-Status of an answer from the cache, without its key; the ttl of a stale one is negative.
+
+    An imported answer is named as one: its class is what the sampler would do, and not a promise of this gateway.
+    """
+    detail = plan.detail
+    if imported is not None:
+        detail = f'{detail[:-1]}; imported, {"signature trusted" if imported.trusted else "not verified"}"'
+    return f"esm-gateway; hit; ttl={int(ttl_s)}; detail={detail}"
 
 
 def cache_status_forwarded(plan: CachePlan, *, stored: bool, collapsed: bool) -> str:

@@ -71,11 +71,34 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class Imported:
+    """Which file an answer was read from, and what vouches for it.
+
+    `file` is the SHA-256 of the file, `signer` the public key that it is signed with (empty: it is not signed), and
+    `trusted` whether whoever imported it trusted that key. `issued` is the short form of the receipt that the exporting
+    gateway had issued for the answer (empty: the file has none).
+    """
+
+    file: bytes
+    at: float
+    by: str
+    signer: bytes = b""
+    trusted: bool = False
+    issued: str = ""
+
+    @property
+    def signature(self) -> str:
+        """`trusted`, `untrusted` or `none`."""
+        return "none" if not self.signer else "trusted" if self.trusted else "untrusted"
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """A complete JSON success of the upstream, as bytes that are never unpickled.
 
     `upstream` computed it in `compute_s`. `compressed` is the body in zstd, if that is worth it. `etag` and `receipt`
-    are set when an answer is rendered for a caller.
+    are set when an answer is rendered for a caller. An `imported` one was read from a file: what it says of its
+    upstream and its time is what the file says.
 
     At `cache.level = "sampler"`: an `is_template` body lacks the caller's inputs and is never sent as it is; an answer
     with `only_for` is for calls with that canonical digest alone.
@@ -91,6 +114,7 @@ class Answer:
     etag: str = ""
     receipt: str = ""
     only_for: bytes = field(default=b"", repr=False)
+    imported: Imported | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,9 +47,8 @@ class Responder:
     def hit(self, answer: Answer, plan: CachePlan, rate: Mapping[str, str], context: RequestContext) -> Response:
         now = self._clock.now()
         context.outcome = "hit"
-        return self._response(
-            answer, cache_plan.cache_status_hit(plan, plan.freshness_left(answer, now)), now, rate, context
-        )
+        status = cache_plan.cache_status_hit(plan, plan.freshness_left(answer, now), answer.imported)
+        return self._response(answer, status, now, rate, context)
 
     def stale(self, answer: Answer, plan: CachePlan, rate: Mapping[str, str], context: RequestContext) -> Response:
         now = self._clock.now()

@@ -32,6 +32,7 @@ SAMPLES: Mapping[str, str] = {
     "stores.state_password_file": "/run/secrets/state-password",
     "stores.cache_password_file": "/run/secrets/cache-password",
     "secrets.master_file": "/run/secrets/master",
+    "secrets.signing_file": "/run/secrets/signing",
     "audit.file": "/var/lib/esm-gateway/audit/audit.jsonl",
 }
 """Examples for the file, for settings without a default."""

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 
 from gateway.core import sealing
 from gateway.core.breaker import Breaker
@@ -28,6 +29,7 @@ from gateway.flow.pipeline import Pipeline
 from gateway.flow.planner import Planner
 from gateway.flow.policy import PolicyEnforcer
 from gateway.flow.reader_queue import ReaderQueue
+from gateway.flow.receipt_desk import ReceiptDesk
 from gateway.flow.render import Renderer
 from gateway.flow.request_parser import RequestParser
 from gateway.flow.reserve import Reserver
@@ -54,7 +56,7 @@ from gateway.ports import (
     Upstream,
 )
 from gateway.settings import Settings
-from gateway.wiring.cache_config import cache_config, parse_config, sealing_keys
+from gateway.wiring.cache_config import cache_config, parse_config, sealing_keys, signer, trusted_signers
 
 log = logging.getLogger("gateway")
 # The setting says when another worker takes over; a lease ends a little earlier, so that noticing it fits in.
@@ -136,7 +138,8 @@ def assemble(adapters: Adapters, settings: Settings, master: bytes, upstream_key
     caller_warnings = CallerWarnings(a.throttle, runtime)
     responder = Responder(enforcer, caller_warnings, runs, a.access_log, runtime)
     pipeline = Pipeline(authenticator, parser, enforcer, planner, admission, lookup, computation, responder)
-    explainer = Explainer(authenticator, admission, parser, asked, planner, renderer, s.cache.max_entry_bytes, runtime)
+    desk = ReceiptDesk(renderer, partial(signer, s), trusted_signers(s))
+    explainer = Explainer(authenticator, admission, parser, asked, planner, desk, s.cache.max_entry_bytes, runtime)
     holdings = _holdings(local_cache, authenticator, caller_warnings, checker, flights, admission, enforcer, runtime)
     return Flow(pipeline, responder, explainer, renderer, enforcer, poller, admission, places, stats, holdings)
 

@@ -11,9 +11,10 @@ from gateway.cli.cache import cache
 from gateway.cli.keys import create
 from gateway.core.cache_directives import DIRECTIVES
 from gateway.core.determinism import classify
+from gateway.core import receipts
 from gateway.core.receipts import Receipt
 from gateway.core.rules import RULES, Rule
-from gateway.core.types import DeterminismClass
+from gateway.core.types import DeterminismClass, Imported
 from gateway.settings.names import leaves
 from tests.core.test_explanation import explained
 
@@ -38,8 +39,10 @@ def test_every_directive_is_explained_and_no_other() -> None:
 
 
 def test_every_member_of_a_receipt_is_explained_and_no_other() -> None:
-    receipt = Receipt("m", b"c" * 32, DeterminismClass.EXACT, 0.0, "u", b"a" * 32)
-    assert sorted(cell.strip("`") for cell in table("member")) == sorted(receipt.document())
+    origin = Imported(b"f" * 32, 0.0, "ada")
+    receipt = Receipt("m", b"c" * 32, DeterminismClass.EXACT, 0.0, "u", b"a" * 32, origin)
+    assert sorted(cell.strip("`") for cell in table("member")) == sorted(receipts.told(receipt, "r"))
+    assert sorted(cell.strip("`") for cell in table("member of `imported`")) == sorted(receipts.origin_document(origin))
 
 
 def test_every_member_of_an_explanation_is_explained_and_no_other() -> None:

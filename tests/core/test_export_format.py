@@ -12,16 +12,9 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.core import export_format
-from gateway.core.export_format import (
-    CHECKSUM_FRAME_BYTES,
-    MAGIC,
-    ExportHeader,
-    ExportRow,
-    ExportTrailer,
-    ExportUnreadable,
-    ExportWriter,
-)
+from gateway.core import export_format, export_frames
+from gateway.core.export_format import ExportHeader, ExportRow, ExportTrailer, ExportWriter
+from gateway.core.export_frames import CHECKSUM_FRAME_BYTES, MAGIC, ExportUnreadable
 from gateway.core.namespace_entry import NamespaceEntry
 from gateway.core.types import Answer, DeterminismClass, Namespace
 
@@ -63,7 +56,7 @@ def rows(content: bytes) -> list[ExportHeader | ExportRow | ExportTrailer]:
 def sealed(lines: bytes, magic: bytes = MAGIC) -> bytes:
     """A file that somebody made up, its checksum right."""
     content = magic + zstandard.compress(lines)
-    return content + export_format._skippable(b"sha256 " + sha256(content).hexdigest().encode() + b"\n")
+    return content + export_frames.checksum_frame(sha256(content).hexdigest())
 
 
 def test_what_is_read_is_what_was_written() -> None:
@@ -117,7 +110,7 @@ def test_damage_that_comes_between_two_readings_is_seen_at_the_latest_at_the_end
 
 
 def test_another_version_of_the_form_is_told_from_a_file_that_is_none() -> None:
-    newer = export_format._skippable(b"esm-gateway namespace 2\n")
+    newer = export_frames.skippable(b"esm-gateway namespace 3\n")
     with pytest.raises(ExportUnreadable, match="newer"):
         export_format.verify(pieces(sealed(b"", magic=newer)))
     with pytest.raises(ExportUnreadable, match="not an exported namespace"):
