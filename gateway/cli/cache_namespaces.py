@@ -184,6 +184,4 @@ async def _load(
     options: CommandOptions, file: Path, name: str | None, by: str, trust: frozenset[bytes], unverified: bool
 ) -> TransferResult:
     async with open_services(options.settings()) as services:
-        return await services.transfer.load(
-            lambda: read_chunks(file), name, by, trust=trust, unverified=unverified
-        )
+        return await services.transfer.load(lambda: read_chunks(file), name, by, trust=trust, unverified=unverified)

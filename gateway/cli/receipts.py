@@ -51,7 +51,9 @@ def verify(options: CommandOptions, file: BinaryIO, keys: tuple[str, ...]) -> No
     if found is None:
         raise CommandError("This is no statement of a gateway, or it was changed: its signature is not genuine.")
     if found.public_key not in accepted:
-        raise CommandError(f"It is signed with {public_text(found.public_key)}, which is not a key that is trusted here.")
+        raise CommandError(
+            f"It is signed with {public_text(found.public_key)}, which is not a key that is trusted here."
+        )
     signed_by = public_text(found.public_key)
     about = {"genuine": True, "signed_by": signed_by, "receipt": dict(found.content)}
     options.show(about, [f"The statement is genuine, signed with {signed_by}.", *_lines(found.content)])

@@ -182,9 +182,7 @@ class Endpoint(Generic[M]):
         if normalized.canonical is not None:
             return normalized
         given = _bulk_free(normalized)
-        return replace(
-            normalized, canonical=given if self.form == 1 else canonical_form.settled(given, self.implied)
-        )
+        return replace(normalized, canonical=given if self.form == 1 else canonical_form.settled(given, self.implied))
 
     def _head(self, normalized: NormalizedBody, form: int) -> list[Any]:
         """What a form begins with. No text of form 1 begins with a number."""

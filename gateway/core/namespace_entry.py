@@ -51,7 +51,12 @@ def to_parts(entry: NamespaceEntry) -> tuple[bytes, ...]:
     origin = entry.answer.imported
     told = [entry.endpoint, entry.target, entry.model, entry.flagged, entry.pool, entry.sample]
     fields = orjson.dumps(told if origin is None else [*told, _origin_fields(origin)])
-    head = (FORMAT_VERSION if origin is None else IMPORTED_VERSION) + _LENGTH.pack(len(fields)) + fields + _LENGTH.pack(len(entry.body))
+    head = (
+        (FORMAT_VERSION if origin is None else IMPORTED_VERSION)
+        + _LENGTH.pack(len(fields))
+        + fields
+        + _LENGTH.pack(len(entry.body))
+    )
     return head, entry.body, *entry_codec.to_parts(entry.answer)
 
 

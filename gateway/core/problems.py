@@ -61,8 +61,8 @@ CALL_INVALID = ProblemType("call-invalid", 422, "The call is not valid.",
     "`errors` names each faulty field by JSON Pointer and says what would be right.")
 CACHE_CONTROL_INVALID = ProblemType("cache-control-invalid", 400,
     "Invalid value for a gateway-specific Cache-Control directive.",
-    "`pool` and `namespace` take a name; beside one of them `sample` takes a number from 1, or `next` with a `run`; see "
-    "[caching](caching.md).")
+    "`pool` and `namespace` take a name; beside one of them `sample` takes a number from 1, or `next` with a `run`; "
+    "see [caching](caching.md).")
 CACHE_CONTROL_REFUSED = ProblemType("cache-control-refused", 403, "This key may not use that Cache-Control directive.",
     "Leave the directive out, or ask an administrator for a key that may use it.")
 UNKNOWN_NAMESPACE = ProblemType("unknown-namespace", 404, "There is no namespace of that name.",

@@ -51,8 +51,8 @@ def warning_text(topic: Topic, plan: CachePlan, call: Call) -> str:
 def with_warning(body: bytes, text: str) -> bytes | None:
     """The answer with one more text in `warning_messages`; None if it is no answer, or its texts are not a list.
 
-    Of most endpoints the answer is an object with `outputs`; of the others (fold, inverse_fold, forward_and_sample, ...)
-    it is an object with members of its own.
+    Of most endpoints the answer is an object with `outputs`; of the others (fold, inverse_fold, forward_and_sample) it
+    is an object with members of its own.
     """
     members = members_of(body)
     if members is not None and MEMBER not in members and is_object(members.get("outputs", b"")):

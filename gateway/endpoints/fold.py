@@ -27,4 +27,6 @@ def normalize(asked: Fold, rules: ParseConfig) -> NormalizedBody:
     return NormalizedBody(body=as_given(asked), units=n * work(asked, depth), length=n, drawn=DRAWN)
 
 
-ENDPOINT = Endpoint("fold", Fold, normalize, price=f"tokens (residues + 2) x {_folding.PRICE}", implied=_folding.IMPLIED)
+ENDPOINT = Endpoint(
+    "fold", Fold, normalize, price=f"tokens (residues + 2) x {_folding.PRICE}", implied=_folding.IMPLIED
+)

@@ -93,5 +93,7 @@ ENDPOINT = Endpoint(
     price="tokens (residues + 2)",
     not_cached="each track is sampled at a temperature of its own",
     # A track with an empty object is sampled, a track with null is not.
-    implied=Implied({FLAG: False, "sampling_config": {}, "embedding_config": {"sequence": False, "per_residue": False}}),
+    implied=Implied(
+        {FLAG: False, "sampling_config": {}, "embedding_config": {"sequence": False, "per_residue": False}}
+    ),
 )

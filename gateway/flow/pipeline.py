@@ -59,7 +59,9 @@ class Pipeline:
             context.audited = await self._policy.check(call, who, context.request_id)  # 403: before the cache
             context.if_none_match = raw.header("If-None-Match")
             context.takes_zstd = _takes_zstd(raw.header("Accept-Encoding"))
-            plan = await self._planner.plan(endpoint, call, who, raw.header("Cache-Control"), context)  # 400 403 404 409
+            plan = await self._planner.plan(
+                endpoint, call, who, raw.header("Cache-Control"), context
+            )  # 400 403 404 409
             found, satisfies = await self._look_up(plan, call, context)
             skipped = 0
             while found is None and plan.frozen and context.drawn is not None and skipped < SKIPPED_SAMPLES:

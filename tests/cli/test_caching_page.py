@@ -9,9 +9,9 @@ import pytest
 from gateway.cli import reference
 from gateway.cli.cache import cache
 from gateway.cli.keys import create
+from gateway.core import receipts
 from gateway.core.cache_directives import DIRECTIVES
 from gateway.core.determinism import classify
-from gateway.core import receipts
 from gateway.core.receipts import Receipt
 from gateway.core.rules import RULES, Rule
 from gateway.core.types import DeterminismClass, Imported

@@ -1,8 +1,8 @@
 """Keys and signatures of a gateway: one spelling each, nothing forged passes, nothing secret shows."""
 
+import shutil
 import subprocess
 from pathlib import Path
-import shutil
 
 import pytest
 from hypothesis import given, settings
@@ -44,7 +44,17 @@ def test_a_public_key_has_one_spelling() -> None:
     text = public_text(SIGNER.public_key)
     assert read_public_key(text) == SIGNER.public_key
     assert len(text) == len(PREFIX) + 43
-    odd = [text[:-1], text + "=", text + "A", text.upper(), text.removeprefix(PREFIX), "", PREFIX, text + "\n", "é" * 57]
+    odd = [
+        text[:-1],
+        text + "=",
+        text + "A",
+        text.upper(),
+        text.removeprefix(PREFIX),
+        "",
+        PREFIX,
+        text + "\n",
+        "é" * 57,
+    ]
     last = text[-1]
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     odd += [text[:-1] + letter for letter in alphabet if letter != last and ord(letter) % 4 != ord(last) % 4]

@@ -61,8 +61,13 @@ class Run:
     async def receipts(self, heads: list[Mapping[str, str]]) -> list[Mapping[str, Any]]:
         """What they say; their identifiers are each gateway's own."""
         async with aiohttp.ClientSession() as session:
-            told = [await receipt(self.lab, session, self.key, head["X-Gateway-Receipt"]) for head in heads]
-        return [{name: value for name, value in each.items() if name != "receipt"} for each in told]
+            return [await receipt(self.lab, session, self.key, head["X-Gateway-Receipt"]) for head in heads]
+
+    @staticmethod
+    def facts(told: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """What every gateway says of an answer: not its own identifier, nor where it has the answer from."""
+        own = ("receipt", "short", "origin", "citation", "imported")
+        return [{name: value for name, value in each.items() if name not in own} for each in told]
 
     async def status_of(self, call: tuple[str, Mapping[str, Any]]) -> int:
         async with aiohttp.ClientSession() as session:
@@ -136,15 +141,23 @@ def test_a_notebook_is_replayed_without_the_upstream_here_and_where_its_record_w
             digest, cited = carried(here, first, file)
         with there.serving():
             run = Run(there, new_key(there))
-            assert there.command("cache", "namespace", "import", str(file))["sha256"] == digest
+            key = here.command("cache", "signing-key")["public_key"]
+            assert key in there.refusal("cache", "namespace", "import", str(file))
+            assert there.command("cache", "namespace", "import", str(file), "--trust", key)["sha256"] == digest
             asyncio.run(known(run))
             replayed, heads = asyncio.run(run())
             assert replayed == first
             assert all(map(is_hit, heads))
-            assert asyncio.run(run.receipts(heads)) == cited
+            told = asyncio.run(run.receipts(heads))
+            assert run.facts(told) == run.facts(cited)
+            assert {each["origin"] for each in cited} == {"computed"}
+            origins = [(each["origin"], each["imported"]["signed_by"], each["imported"]["signature"]) for each in told]
+            assert set(origins) == {("imported", key, "trusted")}
+            assert [each["imported"]["issued_as"] for each in told] == [each["short"] for each in cited]
+            assert all('; imported, signature trusted"' in head["Cache-Status"] for head in heads)
             assert asyncio.run(run.status_of(generation("sasa", temperature=0.9))) == 404
             there.command("cache", "namespace", "export", NAMESPACE, str(copy))
-            assert copy.read_bytes() == file.read_bytes()
+            assert there.command("cache", "namespace", "import", str(copy), "--as", "again")["entries"] == len(NOTEBOOK)
             file.write_bytes(file.read_bytes()[:-100])
             assert "damaged or cut off" in there.refusal("cache", "namespace", "import", str(file), "--as", "cut")
     finally:

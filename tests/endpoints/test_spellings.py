@@ -80,7 +80,9 @@ def test_the_members_that_are_looked_at_are_those_that_the_releases_differ_in() 
         assert row in OPTIONAL
 
 
-@pytest.mark.parametrize(("name", "path"), OPTIONAL, ids=lambda value: ".".join(value) if type(value) is tuple else value)
+@pytest.mark.parametrize(
+    ("name", "path"), OPTIONAL, ids=lambda value: ".".join(value) if type(value) is tuple else value
+)
 def test_null_is_as_left_out_unless_it_is_a_choice(name: str, path: tuple[str, ...]) -> None:
     same = digest(name, with_member(filled(name), path, None)) == digest(name, filled(name))
     assert same == (path[-1] not in CHOICES)

@@ -44,9 +44,7 @@ def recorded(release: str, case: str) -> tuple[str, dict[str, Any], Any]:
 def answering(case: str) -> Callable[[UpstreamRequest], UpstreamReply]:
     """As the upstream did; a number tells the answers apart."""
     answer = recorded("341", case)[2]
-    return lambda request: UpstreamReply(
-        200, "application/json", None, orjson.dumps({**answer, "serial": id(request)})
-    )
+    return lambda request: UpstreamReply(200, "application/json", None, orjson.dumps({**answer, "serial": id(request)}))
 
 
 async def ask(harness: Harness, release: str, case: str, **headers: str) -> Any:
