@@ -10,9 +10,10 @@ from gateway.cli.atomic_files import read_chunks, write_atomically
 from gateway.cli.options import CommandOptions, run, system_user, table, with_options
 from gateway.cli.receipts import read_key
 from gateway.cli.times import format_time
+from gateway.core.receipts import short, told
 from gateway.core.signatures import public_text
 from gateway.core.types import Namespace
-from gateway.flow.namespace_transfer import TransferResult
+from gateway.flow.namespace_transfer import RecordedReceipt, TransferResult
 from gateway.flow.namespaces import NamespaceInfo
 from gateway.wiring.command_services import open_services
 
@@ -87,6 +88,31 @@ def drop(options: CommandOptions, name: str, by: str, yes: bool) -> None:
     options.show({"name": name, "entries": entries}, [f"The namespace {name} was deleted, with {entries:,} calls."])
 
 
+@namespace.command("receipts")
+@click.argument("name")
+@with_options
+def list_receipts(options: CommandOptions, name: str) -> None:
+    """List the receipts of all recorded answers; `cited as` is what the gateway that exported them issued."""
+    found = run(_receipts(options, name))
+    rows = [
+        (
+            short(each.identifier),
+            _cited(each),
+            each.endpoint,
+            each.sample,
+            each.receipt.cls,
+            format_time(each.receipt.computed),
+        )
+        for each in found
+    ]
+    lines = table(("RECEIPT", "CITED AS", "ENDPOINT", "SAMPLE", "CLASS", "COMPUTED"), rows)
+    content = [
+        {**told(each.receipt, each.identifier), "endpoint": each.endpoint, "pool": each.pool, "sample": each.sample}
+        for each in found
+    ]
+    options.show(content, lines if rows else ["The namespace is empty."])
+
+
 @namespace.command()
 @click.argument("name")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
@@ -152,6 +178,15 @@ def _result_facts(result: TransferResult) -> Mapping[str, Any]:
     counts = {"entries": result.entries, "omitted": result.omitted, "sha256": result.sha256}
     signed_by = public_text(result.signer) if result.signer else None
     return {**_namespace_facts(result.namespace), **counts, "signed_by": signed_by, "trusted": result.trusted}
+
+
+def _cited(each: RecordedReceipt) -> str | None:
+    return None if each.receipt.imported is None else each.receipt.imported.issued
+
+
+async def _receipts(options: CommandOptions, name: str) -> list[RecordedReceipt]:
+    async with open_services(options.settings()) as services:
+        return await services.transfer.receipts(name)
 
 
 async def _list(options: CommandOptions) -> list[NamespaceInfo]:

@@ -2,8 +2,8 @@
 
 `pool=NAME, sample=3` asks for one of the shared samples of a call whose answer is drawn anew each time;
 `namespace=NAME` for the entry of that namespace. `sample=next, run=TOKEN` asks for the sample that no repeat of the
-call has had in that run. Unknown directives are ignored, as the RFC says. A malformed
-directive of the gateway's own is refused: ignoring it would cost money, or give another answer than was meant.
+call has had in that run. Unknown directives are ignored, as the RFC says. A malformed directive of the gateway's own is
+refused: ignoring it would cost money, or give another answer than was meant.
 """
 
 import re

@@ -63,8 +63,8 @@ class NormalizedBody:
     `body` is what is forwarded; `bulk` are the bytes of what is in it but too big to hash as text (coordinates, as
     float32), and `bulk_free` is `body` without those. `units` is the cost before the model's weight. `normal_form` is
     what the rules of `core/rules` read; None where they do not cover the endpoint. `canonical` is what the digest of
-    the call is made of; the endpoint sets it. `drawn` is what is known of an endpoint's draws where its determinism is
-    not modelled: whether a repeat is meant to differ.
+    the call is made of; set by `normalize` where it is not just the body, settled. `drawn` is what is known of an
+    endpoint's draws where its determinism is not modelled: whether a repeat is meant to differ.
     """
 
     body: Mapping[str, Any]

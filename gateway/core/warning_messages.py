@@ -2,10 +2,9 @@
 
 The SDK prints every text of `warning_messages` in red (esm/sdk/base_forge_client.py). There are two topics: a call at
 temperature 0 that is not reproducible, and a namespace that repeats an answer which would differ upstream, on every
-endpoint that draws. A frozen
-namespace adds no warning: it returns the recorded bytes. The member is inserted as bytes, so every other byte of the
-answer, numbers and their spelling included, is unchanged. How often a caller is warned is decided in
-`flow/caller_warnings.py`.
+endpoint that draws. A frozen namespace adds no warning: it returns the recorded bytes. The member is inserted as bytes,
+so every other byte of the answer, numbers and their spelling included, is unchanged. How often a caller is warned is
+decided in `flow/caller_warnings.py`.
 """
 
 import re

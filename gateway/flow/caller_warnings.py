@@ -1,9 +1,9 @@
 """Once an hour, a warning in `warning_messages` for callers who asked for something that they do not get.
 
 A warning about temperature 0 is for a key; one about a repeat in a namespace for a key, the namespace and the call. The
-hour is shared by all workers: this process checks its own memory, then the cache store decides who warns. With
-that store lost nobody is warned, and no answer waits longer than the store's deadline. An answer with a warning has no
-ETag and no compressed form; its receipt is that of the stored answer, without the warning.
+hour is shared by all workers: this process checks its own memory, then the cache store decides who warns. With that
+store lost nobody is warned, and no answer waits longer than the store's deadline. An answer with a warning has no ETag
+and no compressed form; its receipt is that of the stored answer, without the warning.
 """
 
 from dataclasses import replace

@@ -24,6 +24,7 @@ from gateway.core.export_format import ExportHeader, ExportRow, ExportTrailer
 from gateway.core.export_frames import ExportUnreadable
 from gateway.core.namespace_entry import NamespaceEntry
 from gateway.core.problems import Problem
+from gateway.core.receipts import Receipt
 from gateway.core.signatures import public_text
 from gateway.core.types import Call, Imported, Namespace
 from gateway.flow.admin_arguments import InvalidArgument, check_names, check_text
@@ -49,6 +50,17 @@ class TransferResult:
     sha256: str
     signer: bytes = b""
     trusted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedReceipt:
+    """The receipt of an entry, with its identifier; `pool` and `sample` tell equal calls apart."""
+
+    endpoint: str
+    pool: str | None
+    sample: int | None
+    receipt: Receipt
+    identifier: str
 
 
 class NamespaceTransfer:
@@ -85,11 +97,15 @@ class NamespaceTransfer:
                 omitted += 1
                 continue
             written += 1
-            digest = self._digest(name, cache_key, entry)
-            receipt = replace(export_format.receipt_of(entry, digest), imported=entry.answer.imported)
-            write(writer.add(entry, digest, receipts.encode(self._identity.receipts, receipt)))
+            issued = self._receipt(name, cache_key, entry)
+            write(writer.add(entry, issued.receipt.call, issued.identifier))
         write(writer.end(omitted))
         return TransferResult(info.namespace, written, omitted, writer.sha256, signer.public_key, trusted=True)
+
+    async def receipts(self, name: str) -> list[RecordedReceipt]:
+        """The receipts of all entries of a namespace, in the order in which they were recorded."""
+        await self._namespaces.info(name)
+        return [self._receipt(name, cache_key, entry) async for cache_key, entry in self._entries(name)]
 
     async def load(
         self, file: Open, name: str | None, by: str, *, trust: Collection[bytes] = (), unverified: bool = False
@@ -127,6 +143,13 @@ class NamespaceTransfer:
                     )
                 yield cache_key, entry
             after = page[-1][0]
+
+    def _receipt(self, name: str, cache_key: str, entry: NamespaceEntry) -> RecordedReceipt:
+        """The receipt that callers get with the answer."""
+        digest = self._digest(name, cache_key, entry)
+        receipt = replace(export_format.receipt_of(entry, digest), imported=entry.answer.imported)
+        identifier = receipts.encode(self._identity.receipts, receipt)
+        return RecordedReceipt(entry.endpoint, entry.pool, entry.sample, receipt, identifier)
 
     def _opened(self, address: str, blob: bytes) -> NamespaceEntry | None:
         return namespace_entry.decode(self._identity.records, address, blob)

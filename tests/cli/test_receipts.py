@@ -89,6 +89,8 @@ def test_an_import_says_whose_signature_it_trusts(line: Line, name: str, tmp_pat
     line.said("cache", "namespace", "freeze", name)
     key = line.json("cache", "namespace", "export", name, str(file))["signed_by"]
     assert key == line.said("cache", "signing-key").strip()
+    assert line.json("cache", "namespace", "receipts", name) == []
+    assert "is empty" in line.said("cache", "namespace", "receipts", name)
     assert line.json("cache", "namespace", "import", str(file), "--as", f"{name}-own")["trusted"] is True
     # From here on this gateway has another key, so the file is another's.
     secret = tmp_path / "data" / "secrets" / "signing"

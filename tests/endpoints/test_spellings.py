@@ -1,10 +1,12 @@
 """What one release of the SDK spells out and another leaves out is one call, on every endpoint; a choice is not."""
 
+import base64
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
 import pytest
+import zstandard
 from pydantic import BaseModel
 
 from gateway import endpoints
@@ -153,6 +155,28 @@ def test_what_is_masked_by_default_depends_on_the_model_that_folds() -> None:
     fast = {**least("fold"), "model": FAST}
     assert digest("fold", {**fast, "lm_mask_pct": 0.1}) == digest("fold", fast)
     assert digest("fold", {**fast, "lm_mask_pct": 0.0}) != digest("fold", fast)
+
+
+def packed_at(level: int, alignment: Json) -> str:
+    """As two releases of zstd would: the same content in other bytes."""
+    return base64.b64encode(zstandard.ZstdCompressor(level).compress(json.dumps(alignment).encode())).decode()
+
+
+@pytest.mark.parametrize("name", ["fold", "fold_all_atom"])
+def test_how_an_alignment_is_packed_does_not_matter_and_what_it_holds_does(name: str) -> None:
+    def with_msa(msa: Any) -> Json:
+        if name == "fold":
+            return least(name, msa=msa)
+        chain = {"type": "protein", "id": "A", "sequence": "ACDEFG", "msa": msa}
+        return least(name, all_atom_input={"sequences": [chain]})
+
+    one, other = {"sequences": ["ACDEFG", "A-DEFG"] * 40}, {"sequences": ["ACDEFG", "ACDE-G"] * 40}
+    spellings = [packed_at(level, one) for level in (1, 19)]
+    assert spellings[0] != spellings[1]
+    digests = [digest(name, with_msa(msa)) for msa in (*spellings, packed_at(1, other), None)]
+    assert digests[0] == digests[1]
+    assert len(set(digests)) == 3
+    assert json.loads(call(name, with_msa(spellings[1])).body) == with_msa(spellings[1])
 
 
 @pytest.mark.parametrize("case", RECORDED)

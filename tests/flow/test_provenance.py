@@ -177,6 +177,23 @@ def test_the_receipt_in_a_file_is_the_one_that_the_exporting_gateway_gave_with_t
     run(story)
 
 
+def test_the_receipts_of_a_namespace_are_listed_as_callers_get_them() -> None:
+    async def story() -> None:
+        here = await Lab(signing=OTHER).recorded()
+        cited = [answer.headers["X-Gateway-Receipt"] for answer in await here.replay()]
+        assert [each.identifier for each in await here.transfer.receipts("paper")] == cited
+        there = await Lab(trusted={THEIRS}).loaded(await here.exported())
+        given = [answer.headers["X-Gateway-Receipt"] for answer in await there.replay()]
+        listed = await there.transfer.receipts("paper")
+        assert [each.identifier for each in listed] == given
+        origins = [each.receipt.imported for each in listed]
+        assert [origin.issued for origin in origins if origin] == [receipts.short(each) for each in cited]
+        with pytest.raises(InvalidArgument, match="no namespace"):
+            await there.transfer.receipts("nowhere")
+
+    run(story)
+
+
 def test_an_answer_that_is_imported_again_names_the_last_file_alone() -> None:
     async def story() -> None:
         middle = await Lab(OTHER).loaded(await a_file(MASTER))
