@@ -23,6 +23,7 @@ from gateway.ports import RawRequest
 RECHECK_S = 1.0
 # More gaps in a row than crashes leave, and few enough for one request.
 SKIPPED_SAMPLES = 8
+RUN_ENDED = "This run has had every recorded sample of the call; another replay needs a new run token."
 
 
 class Pipeline:
@@ -72,7 +73,7 @@ class Pipeline:
             if found is not None and satisfies:
                 return await self._hit(found, plan, call, who, rate, context)
             if plan.frozen:
-                raise Problem(NOT_RECORDED)
+                raise Problem(NOT_RECORDED, "" if context.drawn is None else RUN_ENDED)
             if plan.directives.only_if_cached:
                 raise Problem(NOT_IN_CACHE)
             context.patient = found is None or not self._lookup.usable_if_error(plan, found)

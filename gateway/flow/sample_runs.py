@@ -1,7 +1,8 @@
 """`sample=next, run=TOKEN`: within a run of a notebook, the n-th repeat of a call gets sample n.
 
 A run is named by a token of the caller's own choice; a new one starts at 1, so a replay gets the samples in the order
-in which the recording got them. The counters are in the state store: without it such a call is refused with 503. A
+in which the recording got them. A frozen namespace has counters of its own: the first replay of a recording starts at 1
+even where it kept the recording's token. The counters are in the state store: without it such a call is refused with 503. A
 number whose request fails, or whose caller goes away, is given back, so that the next try gets the same sample.
 """
 
@@ -61,7 +62,7 @@ class SampleRuns:
         asked, place = plan.directives, plan.namespace or ""
         run, pool = asked.run or "", asked.pool or ""
         digest = call.canonical_digest if plan.namespace else call.cache_digest
-        text = f"{call.flagged} {call.model} {len(run)}:{run} {len(pool)}:{pool} {len(place)}:{place} "
+        text = f"{call.flagged} {plan.frozen} {call.model} {len(run)}:{run} {len(pool)}:{pool} {len(place)}:{place} "
         return self._digest(b"user " + who.user.encode()), self._digest(b"call " + text.encode() + digest)
 
     def _digest(self, content: bytes) -> str:

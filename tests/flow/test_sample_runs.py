@@ -67,6 +67,20 @@ def test_sixteen_at_once_are_sixteen_samples_and_their_replay_is_the_same_sixtee
     run(play)
 
 
+def test_a_notebook_that_keeps_its_token_is_replayed_once_and_then_told_what_it_needs() -> None:
+    async def play(harness: Harness) -> None:
+        first = await drawn(harness, 3, run_of("mine"))
+        await harness.namespace("paper", frozen=True)
+        assert await drawn(harness, 3, run_of("mine")) == first
+        again = await harness.ask(WARM, **run_of("mine"))
+        assert slug(again) == "not-recorded"
+        assert "new run token" in orjson.loads(again.body)["detail"]
+        plain = await harness.ask({"temperature": 0.1}, cache_control="namespace=paper")
+        assert "detail" not in orjson.loads(plain.body)
+
+    run(play)
+
+
 def test_two_workers_count_together() -> None:
     async def play(harness: Harness) -> None:
         other = Harness()
