@@ -23,6 +23,7 @@ MEMBER = "warning_messages"
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}]', re.DOTALL)
 _COLON = re.compile(rb"[ \t\r\n]*:[ \t\r\n]*")
 _BETWEEN = b" \t\r\n,"
+_TAIL, _SLICE = 256, 2**19
 
 
 def warning_topic(plan: CachePlan, call: Call, *, from_cache: bool) -> Topic | None:
@@ -74,6 +75,23 @@ def with_warning(body: bytes, text: str) -> bytes | None:
     if not isinstance(texts, list):
         return None
     return _insert(body, stops - 1, (b"," if texts else b"") + new)
+
+
+def with_warning_at_end(body: bytes, text: str) -> bytes | None:
+    """The same for a large answer, without a look at its members: the text is appended to a whole, non-empty object.
+
+    None where the object is empty, or where the name of the member is anywhere in it: it may be there already. Runs in
+    a thread; it never holds the interpreter lock for longer than a copy takes.
+    """
+    tail, name = len(body) - len(body[-_TAIL:]) + len(body[-_TAIL:].rstrip()), MEMBER.encode()
+    whole = body[tail - 1 : tail] == b"}" and body[:_TAIL].lstrip()[:1] == b"{" and len(body) > _TAIL
+    if not whole or any(
+        body.find(name, at, at + _SLICE + len(name)) >= 0 or body.find(b"\\u", at, at + _SLICE + 2) >= 0
+        for at in range(0, len(body), _SLICE)
+    ):
+        return None
+    more = b',"' + name + b'":[' + orjson.dumps(text) + b"]}"
+    return b"".join((body[: tail - 1], more))
 
 
 def _answer_object(body: bytes, tree: Any) -> tuple[int, int, Any]:

@@ -12,15 +12,17 @@ from gateway.core.cache_plan import CachePlan
 from gateway.core.lru import Lru
 from gateway.core.metrics import STORE_ERRORS, WARNINGS
 from gateway.core.types import Answer, Call, Principal
-from gateway.core.warning_messages import Topic, warning_text, warning_topic, with_warning
+from gateway.core.warning_messages import Topic, warning_text, warning_topic, with_warning, with_warning_at_end
+from gateway.flow.beside import beside
 from gateway.flow.runtime import Runtime
 from gateway.ports import StoreUnavailable, Throttle
 
 WARN_EVERY_S = 3600.0
 # Another worker warned, perhaps almost an hour ago; and a lost store is not asked at every request.
 RECHECK_S = 300.0
-WARNED_UP_TO = 2**21
-"""To put a warning into a larger answer would hold everybody up; it is another answer's turn then."""
+INSERTED_UP_TO, APPENDED_UP_TO = 2**21, 2**24
+"""To look for the right place in a larger answer would hold everybody up, so a text is appended to it, in a thread; to
+copy one that is larger still would, too: it gets none. By default none so large is stored (`cache.max_entry_bytes`)."""
 REMEMBERED_BYTES = 2 * 2**20
 QUIET_BYTES = 160
 """What one of them takes."""
@@ -41,9 +43,11 @@ class CallerWarnings:
     async def add(self, answer: Answer, plan: CachePlan, call: Call, who: Principal, *, cached: bool) -> Answer:
         """The answer, with a warning in it where one is due; `cached` is whether the answer is one from before."""
         topic = warning_topic(plan, call, from_cache=cached)
-        if topic is None or len(answer.body) > WARNED_UP_TO or not await self._due(topic, _about(topic, plan, who)):
+        size = len(answer.body)
+        if topic is None or size > APPENDED_UP_TO or not await self._due(topic, _about(topic, plan, who)):
             return answer
-        body = with_warning(answer.body, warning_text(topic, plan, call))
+        insert = with_warning if size <= INSERTED_UP_TO else with_warning_at_end
+        body = await beside(size if size > INSERTED_UP_TO else 0, insert, answer.body, warning_text(topic, plan, call))
         if body is None:
             return answer
         self._meter.count(WARNINGS, topic)

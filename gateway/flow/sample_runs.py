@@ -2,8 +2,8 @@
 
 A run is named by a token of the caller's own choice; a new one starts at 1, so a replay gets the samples in the order
 in which the recording got them. A frozen namespace has counters of its own: the first replay of a recording starts at 1
-even where it kept the recording's token. The counters are in the state store: without it such a call is refused with 503. A
-number whose request fails, or whose caller goes away, is given back, so that the next try gets the same sample.
+even where it kept the recording's token. The counters are in the state store: without it such a call is refused with
+503. A number whose request fails, or whose caller goes away, is given back, so that the next try gets the same sample.
 """
 
 import hmac

@@ -159,6 +159,20 @@ def test_whoever_computed_and_got_another_s_answer_is_told() -> None:
     run(play)
 
 
+def test_a_repeat_of_a_large_answer_is_told_as_well() -> None:
+    async def play(harness: Harness) -> None:
+        path, body, answer = DRAWN["fold"]
+        harness.memory.upstream.answer = answering({**answer, "pae": [[1.25] * 1000] * 800})
+        asked = orjson.dumps(body)
+        first = await harness.ask(asked, path, **PAPER)
+        assert len(first.body) > 2**21
+        again = await harness.ask(asked, path, **PAPER)
+        assert len(told(again)) == 1
+        assert again.body.startswith(first.body[:-1])
+
+    run(play)
+
+
 def test_what_is_under_the_store_s_eyes_is_no_digest_of_the_call() -> None:
     async def play(harness: Harness) -> None:
         body = {**orjson.loads(harness.raw({"temperature": 0.7}, "").body)}

@@ -45,8 +45,8 @@ WIRE = (
     _wire(
         "defaults",
         "A default that is written out means the same as one left out.",
-        "the dated set of defaults in the settings; default steps never exceed the positions; on the other endpoints the "
-        "defaults that every release of the SDK documents",
+        "the dated set of defaults in the settings; default steps never exceed the positions; on the other endpoints "
+        "the defaults that every release of the SDK documents",
         "gateway/endpoints/generate_tensor.py: parameters; gateway/core/canonical_form.py",
     ),
     _wire(
