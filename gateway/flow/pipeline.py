@@ -7,6 +7,7 @@ from gateway import endpoints
 from gateway.core.cache_plan import CachePlan
 from gateway.core.problems import NOT_IN_CACHE, NOT_RECORDED, UNKNOWN_PATH, WRONG_METHOD, Problem
 from gateway.core.types import Answer, Call, DeterminismClass, Principal, Response
+from gateway.endpoints import AnyEndpoint
 from gateway.flow.admission import Admission
 from gateway.flow.authenticate import Authenticator
 from gateway.flow.compute import Computation
@@ -60,16 +61,7 @@ class Pipeline:
             context.audited = await self._policy.check(call, who, context.request_id)  # 403: before the cache
             context.if_none_match = raw.header("If-None-Match")
             context.takes_zstd = _takes_zstd(raw.header("Accept-Encoding"))
-            plan = await self._planner.plan(
-                endpoint, call, who, raw.header("Cache-Control"), context
-            )  # 400 403 404 409
-            found, satisfies = await self._look_up(plan, call, context)
-            skipped = 0
-            while found is None and plan.frozen and context.drawn is not None and skipped < SKIPPED_SAMPLES:
-                # A number that led to no record, as where a worker was killed: the next recorded one is the next.
-                plan = await self._planner.plan(endpoint, call, who, raw.header("Cache-Control"), context)
-                found, satisfies = await self._look_up(plan, call, context)
-                skipped += 1
+            plan, found, satisfies = await self._plan(endpoint, call, who, raw, context)  # 400 403 404 409 503
             if found is not None and satisfies:
                 return await self._hit(found, plan, call, who, rate, context)
             if plan.frozen:
@@ -98,6 +90,20 @@ class Pipeline:
             return Problem(UNKNOWN_PATH, "See GET / for what is here.")
         context.endpoint = endpoint.name
         return Problem(WRONG_METHOD, headers={"Allow": endpoint.method})
+
+    async def _plan(
+        self, endpoint: AnyEndpoint, call: Call, who: Principal, raw: RawRequest, context: RequestContext
+    ) -> tuple[CachePlan, Answer | None, bool]:
+        """The plan, what is in this process or in the store, and whether it satisfies the request.
+
+        In a frozen namespace, a sample of a run that was never recorded (as where a worker was killed) is skipped.
+        """
+        for _ in range(1 + SKIPPED_SAMPLES):
+            plan = await self._planner.plan(endpoint, call, who, raw.header("Cache-Control"), context)
+            found, satisfies = await self._look_up(plan, call, context)
+            if found is not None or not plan.frozen or context.drawn is None:
+                break
+        return plan, found, satisfies
 
     async def _look_up(self, plan: CachePlan, call: Call, context: RequestContext) -> tuple[Answer | None, bool]:
         """What is in this process or in the store, and whether it satisfies the request."""

@@ -62,7 +62,7 @@ class SampleRuns:
         asked, place = plan.directives, plan.namespace or ""
         run, pool = asked.run or "", asked.pool or ""
         digest = call.canonical_digest if plan.namespace else call.cache_digest
-        text = f"{call.flagged} {plan.frozen} {call.model} {len(run)}:{run} {len(pool)}:{pool} {len(place)}:{place} "
+        text = f"{plan.frozen} {len(run)}:{run} {len(pool)}:{pool} {len(place)}:{place} "
         return self._digest(b"user " + who.user.encode()), self._digest(b"call " + text.encode() + digest)
 
     def _digest(self, content: bytes) -> str:
