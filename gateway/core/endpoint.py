@@ -172,7 +172,8 @@ class Endpoint(Generic[M]):
 
     def _digests(self, normalized: NormalizedBody) -> tuple[bytes, bytes]:
         """The digest of the call, and that by form 1 where it is another one."""
-        given, bulk, seen = _bulk_free(normalized), normalized.bulk, {}
+        given, bulk = _bulk_free(normalized), normalized.bulk
+        seen: dict[int, list[Any]] = {}
         assert normalized.canonical is not None
         canonical = canonical_form.digest(self._head(normalized, self.form), normalized.canonical, bulk, seen)
         former = b"" if self.form == 1 else canonical_form.digest(self._head(normalized, 1), given, bulk, seen)

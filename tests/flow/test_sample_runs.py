@@ -103,11 +103,12 @@ def test_each_call_each_place_and_each_user_counts_alone() -> None:
         bob = harness.person("bob")
         await harness.flow.poller.poll()
         first = await drawn(harness, 2, run_of("one"))
-        for body, asked, who in [
+        rows: list[tuple[Any, dict[str, str], dict[str, str]]] = [
             ({"temperature": 0.8}, run_of("one"), {}),
             (WARM, run_of("one", "namespace=draft"), {}),
             (WARM, run_of("one", "namespace=paper, pool=lab"), {}),
-        ]:
+        ]
+        for body, asked, who in rows:
             others = await drawn(harness, 2, asked, body, **who)
             assert len(set(others) | set(first)) == 4
         assert await drawn(harness, 2, run_of("one"), **bob) == first
