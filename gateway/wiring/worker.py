@@ -74,7 +74,6 @@ async def run_worker(
         access_log = StreamAccessLog(1) if settings.log.access else NoAccessLog()
         stack.callback(access_log.close)
         sealing_key = sealing.derive_key(master, "directory")
-        head = RedisAuditHead(state, sealing_key, clock, meter)
         adapters = Adapters(
             directory=RedisDirectory(state, sealing_key, clock, meter),
             ledger=RedisLedger(state),
@@ -84,7 +83,7 @@ async def run_worker(
             throttle=RedisThrottle(cache),
             run_counters=RedisRunCounters(state),
             upstream=upstream,
-            audit=await open_audit(settings, master, head, clock),
+            audit=await open_audit(settings, master, RedisAuditHead(state, sealing_key, clock, meter), clock),
             access_log=access_log,
             reader=reader,
             runtime=Runtime(clock, meter, tasks),
