@@ -151,6 +151,16 @@ def test_a_choice_is_another_call(name: str, spelled: Json) -> None:
     assert digest(name, {**filled(name), **spelled}) != digest(name, filled(name))
 
 
+def test_minus_zero_is_zero_in_any_member() -> None:
+    for name, spelled in (
+        ("fold", {"msa_column_mask_rate": 0.0}),
+        ("inverse_fold", {"inverse_folding_config": {"temperature": 0.0}}),
+        ("forward_and_sample", {"sampling_config": {"sequence": {"temperature": 0.0}}}),
+    ):
+        minus = json.loads(json.dumps(spelled).replace("0.0", "-0.0"))
+        assert digest(name, {**filled(name), **minus}) == digest(name, {**filled(name), **spelled})
+
+
 def test_what_is_masked_by_default_depends_on_the_model_that_folds() -> None:
     fast = {**least("fold"), "model": FAST}
     assert digest("fold", {**fast, "lm_mask_pct": 0.1}) == digest("fold", fast)

@@ -103,14 +103,18 @@ def test_each_call_each_place_and_each_user_counts_alone() -> None:
         bob = harness.person("bob")
         await harness.flow.poller.poll()
         first = await drawn(harness, 2, run_of("one"))
-        rows: list[tuple[Any, dict[str, str], dict[str, str]]] = [
-            ({"temperature": 0.8}, run_of("one"), {}),
-            (WARM, run_of("one", "namespace=draft"), {}),
-            (WARM, run_of("one", "namespace=paper, pool=lab"), {}),
+        rows = [
+            ({"temperature": 0.8}, "namespace=paper"),
+            (WARM, "namespace=draft"),
+            (WARM, "namespace=paper, pool=lab"),
+            (WARM, "pool=lab"),
+            (WARM, "pool=other"),
         ]
-        for body, asked, who in rows:
-            others = await drawn(harness, 2, asked, body, **who)
+        for body, place in rows:
+            others = await drawn(harness, 2, run_of("one", place), body)
             assert len(set(others) | set(first)) == 4
+            numbered = [await harness.ask(body, cache_control=f"{place}, sample={i}") for i in (1, 2)]
+            assert [serial(answer) for answer in numbered] == others, "each begins with its first sample"
         assert await drawn(harness, 2, run_of("one"), **bob) == first
         second_key = harness.person("ada", label="another")
         await harness.flow.poller.poll()
