@@ -87,6 +87,10 @@ class RedisNamespaces:
         blob: bytes | None = await self._store.call("namespace", "HGET", self._keys(name)[0], cache_key)
         return blob
 
+    async def get_all(self, name: str, cache_keys: Sequence[str]) -> Sequence[bytes | None]:
+        blobs: list[bytes | None] = await self._store.call("namespace", "HMGET", self._keys(name)[0], *cache_keys)
+        return blobs
+
     async def put(self, name: str, cache_key: str, blob: bytes) -> bytes | None:
         deadline = self._store.timeout_s * max(1.0, len(blob) / BYTES_PER_DEADLINE)
         words = ("put", cache_key, blob, self._max_bytes)

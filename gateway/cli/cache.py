@@ -6,8 +6,9 @@ from dataclasses import asdict
 import click
 
 from gateway.cli.cache_namespaces import facts, format_size, namespace, namespaces
-from gateway.cli.explain import explain, receipt
+from gateway.cli.explain import explain
 from gateway.cli.options import CommandOptions, run, system_user, with_options
+from gateway.cli.receipts import receipt, signing_key, verify
 from gateway.cli.times import format_time, parse_span
 from gateway.core.cache_plan import DEFAULT_NAMESPACE
 from gateway.core.purge_state import PurgeState
@@ -23,6 +24,8 @@ def cache() -> None:
 
 cache.add_command(explain)
 cache.add_command(receipt)
+cache.add_command(verify)
+cache.add_command(signing_key)
 cache.add_command(namespaces)
 cache.add_command(namespace)
 

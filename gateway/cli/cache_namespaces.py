@@ -8,9 +8,12 @@ import click
 
 from gateway.cli.atomic_files import read_chunks, write_atomically
 from gateway.cli.options import CommandOptions, run, system_user, table, with_options
+from gateway.cli.receipts import read_key
 from gateway.cli.times import format_time
+from gateway.core.receipts import short, told
+from gateway.core.signatures import public_text
 from gateway.core.types import Namespace
-from gateway.flow.namespace_transfer import TransferResult
+from gateway.flow.namespace_transfer import RecordedReceipt, TransferResult
 from gateway.flow.namespaces import NamespaceInfo
 from gateway.wiring.command_services import open_services
 
@@ -85,6 +88,31 @@ def drop(options: CommandOptions, name: str, by: str, yes: bool) -> None:
     options.show({"name": name, "entries": entries}, [f"The namespace {name} was deleted, with {entries:,} calls."])
 
 
+@namespace.command("receipts")
+@click.argument("name")
+@with_options
+def list_receipts(options: CommandOptions, name: str) -> None:
+    """List the receipts of all recorded answers; `cited as` is what the gateway that exported them issued."""
+    found = run(_receipts(options, name))
+    rows = [
+        (
+            short(each.identifier),
+            _cited(each),
+            each.endpoint,
+            each.sample,
+            each.receipt.cls,
+            format_time(each.receipt.computed),
+        )
+        for each in found
+    ]
+    lines = table(("RECEIPT", "CITED AS", "ENDPOINT", "SAMPLE", "CLASS", "COMPUTED"), rows)
+    content = [
+        {**told(each.receipt, each.identifier), "endpoint": each.endpoint, "pool": each.pool, "sample": each.sample}
+        for each in found
+    ]
+    options.show(content, lines if rows else ["The namespace is empty."])
+
+
 @namespace.command()
 @click.argument("name")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
@@ -92,9 +120,13 @@ def drop(options: CommandOptions, name: str, by: str, yes: bool) -> None:
 @BY
 @with_options
 def export(options: CommandOptions, name: str, file: Path, flagged: bool, by: str) -> None:
-    """Export a frozen namespace to FILE: calls, answers and receipts, with a checksum; only the owner can read it."""
+    """Export a frozen namespace to FILE: calls, answers and receipts, signed; only the owner can read it."""
     result = run(_export(options, name, file, flagged, by))
-    lines = [f"{file} holds {result.entries:,} calls of the namespace {name}.", f"sha256  {result.sha256}"]
+    lines = [
+        f"{file} holds {result.entries:,} calls of the namespace {name}.",
+        f"sha256  {result.sha256}",
+        f"signed  {public_text(result.signer)}",
+    ]
     if result.omitted:
         lines.append(f"{result.omitted:,} declared sequences of concern were omitted; --flagged includes them.")
     options.show({"file": str(file), **_result_facts(result)}, lines)
@@ -103,13 +135,22 @@ def export(options: CommandOptions, name: str, file: Path, flagged: bool, by: st
 @namespace.command("import")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @click.option("--as", "name", help="The name of the new namespace. Default: the name in the file.")
+@click.option("--trust", "keys", multiple=True, help="A public key to trust beside those in cache.trusted_signers.")
+@click.option("--unverified", is_flag=True, help="Import a file without a trusted signature; receipts then say so.")
 @BY
 @with_options
-def load(options: CommandOptions, file: Path, name: str | None, by: str) -> None:
+def load(
+    options: CommandOptions, file: Path, name: str | None, keys: tuple[str, ...], unverified: bool, by: str
+) -> None:
     """Import FILE into a new namespace, which is frozen: all of it or nothing."""
-    result = run(_load(options, file, name, by))
-    made = result.namespace.name
-    lines = [f"The namespace {made} holds {result.entries:,} calls and is frozen.", f"sha256  {result.sha256}"]
+    trust = frozenset(map(read_key, keys))
+    result = run(_load(options, file, name, by, trust, unverified))
+    made, signed = result.namespace.name, public_text(result.signer) if result.signer else "not signed"
+    lines = [
+        f"The namespace {made} holds {result.entries:,} calls and is frozen.",
+        f"sha256  {result.sha256}",
+        f"signed  {signed}" + ("" if result.trusted or not result.signer else " (not trusted)"),
+    ]
     if result.omitted:
         lines.append(f"{result.omitted:,} declared sequences of concern were omitted from the export.")
     options.show({"file": str(file), **_result_facts(result)}, lines)
@@ -135,7 +176,17 @@ def _namespace_facts(made: Namespace) -> Mapping[str, Any]:
 
 def _result_facts(result: TransferResult) -> Mapping[str, Any]:
     counts = {"entries": result.entries, "omitted": result.omitted, "sha256": result.sha256}
-    return {**_namespace_facts(result.namespace), **counts}
+    signed_by = public_text(result.signer) if result.signer else None
+    return {**_namespace_facts(result.namespace), **counts, "signed_by": signed_by, "trusted": result.trusted}
+
+
+def _cited(each: RecordedReceipt) -> str | None:
+    return None if each.receipt.imported is None else each.receipt.imported.issued
+
+
+async def _receipts(options: CommandOptions, name: str) -> list[RecordedReceipt]:
+    async with open_services(options.settings()) as services:
+        return await services.transfer.receipts(name)
 
 
 async def _list(options: CommandOptions) -> list[NamespaceInfo]:
@@ -164,6 +215,8 @@ async def _export(options: CommandOptions, name: str, file: Path, flagged: bool,
             return await services.transfer.export(name, write, by, flagged=flagged)
 
 
-async def _load(options: CommandOptions, file: Path, name: str | None, by: str) -> TransferResult:
+async def _load(
+    options: CommandOptions, file: Path, name: str | None, by: str, trust: frozenset[bytes], unverified: bool
+) -> TransferResult:
     async with open_services(options.settings()) as services:
-        return await services.transfer.load(lambda: read_chunks(file), name, by)
+        return await services.transfer.load(lambda: read_chunks(file), name, by, trust=trust, unverified=unverified)

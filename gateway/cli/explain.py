@@ -1,4 +1,4 @@
-"""`cache explain` and `cache receipt`: how the gateway treats a call, and what a receipt certifies.
+"""`cache explain`: how the gateway treats a call.
 
 The explanation is that of `POST /gateway/v1/explain`, plus the cache key, which needs the master secret. Nothing is
 sent upstream; only the purge state, the namespaces and the named virtual key are looked up.
@@ -13,20 +13,18 @@ import click
 import orjson
 
 from gateway import endpoints
-from gateway.cli.options import CommandError, CommandOptions, run, with_options
-from gateway.core import cache_plan, receipts
+from gateway.cli.options import CommandOptions, run, with_options
+from gateway.core import cache_plan
 from gateway.core.cache_plan import CacheConfig, CachePlan, plan_for
 from gateway.core.explanation import ExplainedCall, explanation
 from gateway.core.purge_state import PurgeState
 from gateway.core.types import KeyRecord, Namespace, Principal
 from gateway.ports import StoreUnavailable
 from gateway.settings import Settings, master_secret
-from gateway.wiring.cache_config import cache_config, parse_config, sealing_keys
+from gateway.wiring.cache_config import cache_config, parse_config
 from gateway.wiring.command_services import open_services
 
 NAMES = tuple(endpoint.name for endpoint in endpoints.ENDPOINTS)
-DASHED = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
-"""For a command whose argument may begin with a dash, as one in 64 receipt ids does."""
 ANYBODY = Principal(KeyRecord("", "", "", "", 0.0))
 
 
@@ -60,20 +58,8 @@ def explain(
     plan = plan_for(what.call, who, terms, context.purge_state, find, endpoint.cacheable, cache_control)
     limit = settings.cache.max_entry_bytes
     about = explanation(what, who, plan, terms, rules.rule_set, limit, in_full=canonical)
-    about["key"] = _cache_key(plan, who, terms)
+    about["key"], about["former_key"] = _cache_key(plan, who, terms), plan.former_key
     options.show(about, _lines(about))
-
-
-@click.command(context_settings=DASHED)
-@click.argument("receipt_id")
-@with_options
-def receipt(options: CommandOptions, receipt_id: str) -> None:
-    """Show what a receipt certifies: model, call, class, time and place of the computation, digest of the answer."""
-    found = receipts.decode(sealing_keys(master_secret(options.settings())).receipts, receipt_id)
-    if found is None:
-        raise CommandError("This gateway issued no receipt with that id.")
-    about = {"receipt": receipt_id, **found.document()}
-    options.show(about, [f"{name:<14} {value}" for name, value in about.items()])
 
 
 async def _look_up(settings: Settings, key_id: str | None) -> ExplainContext:
@@ -111,6 +97,7 @@ def _lines(about: Mapping[str, Any]) -> list[str]:
         "digest": f"{about['call_sha256']}, as on its receipt",
         "shared as": None if alike else about["shared_sha256"],
         "key": about["key"] or _no_key(about),
+        "former key": about["former_key"],
         "rules": about["rule_set"],
     }
     lines = [f"{name:<10} {value}" for name, value in facts.items() if value is not None]

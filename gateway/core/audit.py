@@ -172,7 +172,13 @@ AUDIT_KINDS: Mapping[str, AuditKind] = {
     ),
     "namespace_imported": AuditKind(
         "A file is read into a new namespace.",
-        {**_NAMESPACE, "sha256": "SHA-256 of the file", "entries": "how many entries it has"},
+        {
+            **_NAMESPACE,
+            "sha256": "SHA-256 of the file",
+            "entries": "how many entries it has",
+            "signature": "`trusted`, `untrusted` (by an unknown key) or `none`",
+        },
+        {"signed_by": "the public key that the file is signed with"},
     ),
     "decisions_reapplied": AuditKind(
         "The state store had undone decisions (an older copy was put back, or somebody wrote to it); they hold.",

@@ -1,8 +1,9 @@
 """The request directives of `Cache-Control` (RFC 9111 section 5.2.1), and three of the gateway's own.
 
 `pool=NAME, sample=3` asks for one of the shared samples of a call whose answer is drawn anew each time;
-`namespace=NAME` for the entry of that namespace. Unknown directives are ignored (RFC 9111 section 5.2.3). A known one
-with a value that cannot be read is refused: ignoring it would cost money, or give another answer than was meant.
+`namespace=NAME` for the entry of that namespace. `sample=next, run=TOKEN` asks for the sample that no repeat of the
+call has had in that run. Unknown directives are ignored (RFC 9111 section 5.2.3). A known one with a value that cannot
+be read is refused: ignoring it would cost money, or give another answer than was meant.
 """
 
 import re
@@ -27,6 +28,8 @@ DIRECTIVES = (
 MAX_DELTA_S = 2**31
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 MAX_SAMPLE = 10_000
+NEXT_SAMPLE = 0
+"""Stands for `sample=next`, until the run says which number that is."""
 # A comma within a quoted string does not end a directive (RFC 9110 section 5.6.4).
 _DIRECTIVE = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+')
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
@@ -48,13 +51,14 @@ class CacheDirectives:
     pool: str | None = None
     sample: int | None = None
     namespace: str | None = None
+    run: str | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the directives that were given."""
-        return tuple(
-            field.name.replace("_", "-") for field in fields(self) if getattr(self, field.name) not in (None, False)
-        )
+        """The names of the directives that were given; `run` belongs to `sample`."""
+        given = (field.name for field in fields(self) if getattr(self, field.name) is not field.default)
+        names = {"sample" if name == "run" else name.replace("_", "-"): None for name in given}
+        return tuple(names)
 
 
 NO_DIRECTIVES = CacheDirectives()
@@ -74,6 +78,7 @@ def parse_directives(
         return NO_DIRECTIVES
     if directives.sample is not None and directives.pool is None and directives.namespace is None and not in_namespace:
         raise Problem(CACHE_CONTROL_INVALID, "sample needs a pool: sample=3, pool=NAME.")
+    _check_run(directives)
     if allowed is not None and not set(directives.names) <= set(allowed):
         refused = ", ".join(name for name in directives.names if name not in allowed)
         raise Problem(CACHE_CONTROL_REFUSED, f"This key may not use: {refused}.")
@@ -85,6 +90,17 @@ def response_forbids_storing(header: str | None) -> bool:
     if not header:
         return False
     return any(part.partition("=")[0].strip().lower() == "no-store" for part in _DIRECTIVE.findall(header))
+
+
+def _check_run(directives: CacheDirectives) -> None:
+    """`sample=next` and `run=TOKEN` belong together."""
+    counts = directives.sample == NEXT_SAMPLE
+    if counts and directives.run is None:
+        raise Problem(
+            CACHE_CONTROL_INVALID, "sample=next needs a run: sample=next, run=TOKEN, a new token for each run."
+        )
+    if directives.run is not None and not counts:
+        raise Problem(CACHE_CONTROL_INVALID, "run belongs to sample=next: sample=next, run=TOKEN.")
 
 
 def _parse(header: str) -> CacheDirectives:
@@ -137,8 +153,10 @@ def _name(name: str, value: str | None) -> str:
 
 
 def _number(name: str, value: str | None) -> int:
+    if value is not None and value.lower() == "next":
+        return NEXT_SAMPLE
     if not (value and value.isascii() and value.isdigit() and len(value) < 6 and 1 <= int(value) <= MAX_SAMPLE):
-        raise Problem(CACHE_CONTROL_INVALID, f"{name} must be a whole number from 1 to {MAX_SAMPLE}")
+        raise Problem(CACHE_CONTROL_INVALID, f"{name} must be a whole number from 1 to {MAX_SAMPLE}, or next")
     return int(value)
 
 
@@ -152,4 +170,5 @@ _PARSERS: Mapping[str, Callable[[str, str | None], Any]] = {
     "pool": _name,
     "sample": _number,
     "namespace": _name,
+    "run": _name,
 }

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Literal
 
-from gateway.core.cache_directives import NO_DIRECTIVES, CacheDirectives, parse_directives
+from gateway.core.cache_directives import NEXT_SAMPLE, NO_DIRECTIVES, CacheDirectives, parse_directives
 from gateway.core.problems import NAMESPACE_FROZEN, UNKNOWN_NAMESPACE, Problem
 from gateway.core.purge_state import PurgeState
-from gateway.core.types import Answer, Call, DeterminismClass, Namespace, Principal
+from gateway.core.types import Answer, Call, DeterminismClass, Imported, Namespace, Principal
 
 BYPASS_REASONS = ("disabled", "endpoint", "no-store", "exact", "pinned", "sampled", "unknown", "store")
 """Why a call bypasses the cache. A class: the settings or the key do not cache it, or it is never cached."""
@@ -53,7 +53,7 @@ class CachePlan:
     While the cache store is unreachable there still is a cache key: equal calls in one process collapse by it.
     Answers from before `purged_before` are gone, those from before `stale_before` stale; a stale one is usable for
     `stale_if_error_s` if the upstream fails. With a `namespace` the entry is there, and nothing is computed if it is
-    `frozen`.
+    `frozen`. `former_key` is where an entry from before the present canonical form would be.
     """
 
     cache_key: str | None
@@ -68,6 +68,7 @@ class CachePlan:
     namespace: str | None = None
     frozen: bool = False
     detail: str = ""
+    former_key: str | None = None
 
     @property
     def storable(self) -> bool:
@@ -141,11 +142,16 @@ def plan_for(
     namespace: Callable[[str], Namespace | None],
     cacheable: bool,
     cache_control: str | None,
+    sample: int = 1,
 ) -> CachePlan:
-    """The plan of this call for this caller. Raises a problem for what is refused of the Cache-Control header."""
+    """The plan of this call for this caller. Raises a problem for what is refused of the Cache-Control header.
+
+    `sample` is the number that `sample=next` stands for.
+    """
     scope = who.key.cache
     allowed, own_namespace = (None, None) if scope is None else (scope.directives, scope.namespace)
-    directives = parse_directives(cache_control, allowed, in_namespace=own_namespace is not None)
+    asked = parse_directives(cache_control, allowed, in_namespace=own_namespace is not None)
+    directives = asked if asked.sample != NEXT_SAMPLE else replace(asked, sample=_next_of(call, asked, sample))
     name = directives.namespace or own_namespace
     if name is None or name == DEFAULT_NAMESPACE:
         return shared_plan(call, who, cache_config, purge_state, cacheable, directives)
@@ -155,6 +161,12 @@ def plan_for(
     if found.frozen is not None and (directives.no_cache or directives.no_store):
         raise Problem(NAMESPACE_FROZEN)
     return namespace_plan(call, cache_config, name, found.frozen is not None, directives)
+
+
+def _next_of(call: Call, asked: CacheDirectives, sample: int) -> int | None:
+    """Of a call that draws nothing there is one answer, whatever the run."""
+    one = call.draws is DeterminismClass.EXACT
+    return sample if not one else None if asked.pool is None else 1
 
 
 def shared_plan(
@@ -198,10 +210,24 @@ def namespace_plan(
         return CachePlan(None, "no-store", directives, 0.0, first_write_wins=False, detail="no-store")
     directives = replace(directives, max_age=None, min_fresh=None, max_stale=None)
     directives = NO_DIRECTIVES if directives == NO_DIRECTIVES else directives
-    text = f"namespace {len(name)}:{name} {call.flagged} {_sample(directives)}"
-    cache_key = hmac.new(cache_config.secret, text.encode() + call.canonical_digest, sha256).hexdigest()
-    cls, detail = call.determinism.cls, _detail(call, call.determinism.cls)
-    return CachePlan(cache_key, cls, directives, FOREVER_S, True, namespace=name, frozen=frozen, detail=detail)
+    text = f"namespace {len(name)}:{name} {call.flagged} {_sample(directives)}".encode()
+    cache_key, *former = (
+        hmac.new(cache_config.secret, text + digest, sha256).hexdigest()
+        for digest in (call.canonical_digest, call.former_digest)
+        if digest
+    )
+    cls = call.determinism.cls
+    return CachePlan(
+        cache_key,
+        cls,
+        directives,
+        FOREVER_S,
+        True,
+        namespace=name,
+        frozen=frozen,
+        detail=_detail(call, cls),
+        former_key=former[0] if former else None,
+    )
 
 
 def _bypass_reason(
@@ -262,10 +288,16 @@ def _detail(call: Call, reason: str) -> str:
     return f'"{cls}: {call.determinism.reason}"' if reason == cls else reason
 
 
-def cache_status_hit(plan: CachePlan, ttl_s: float) -> str:
-    """Cache-Status of an answer from the cache, without its key; the ttl of a stale one is negative, never 0."""
+def cache_status_hit(plan: CachePlan, ttl_s: float, imported: Imported | None = None) -> str:
+    """Cache-Status of an answer from the cache, without its key; the ttl of a stale one is negative, never 0.
+
+    An imported answer is named as one: its class is what the sampler would do, and not a promise of this gateway.
+    """
     ttl = math.floor(ttl_s) if ttl_s > 0 else min(-1, math.floor(ttl_s))
-    return f"esm-gateway; hit; ttl={ttl}; detail={plan.detail}"
+    detail = plan.detail
+    if imported is not None:
+        detail = f'{detail[:-1]}; imported, {"signature trusted" if imported.trusted else "not verified"}"'
+    return f"esm-gateway; hit; ttl={ttl}; detail={detail}"
 
 
 def cache_status_forwarded(

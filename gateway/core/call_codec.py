@@ -7,7 +7,7 @@ from gateway.core.problems import PROBLEM_TYPES, FieldError, Problem
 from gateway.core.types import Call, Determinism, DeterminismClass
 
 _TYPES = {row.slug: row for row in PROBLEM_TYPES}
-_BYTES = ("canonical_digest", "sharing_digest")
+_BYTES = ("canonical_digest", "sharing_digest", "former_digest")
 
 
 def call_document(call: Call) -> dict[str, Any]:
@@ -18,6 +18,7 @@ def call_document(call: Call) -> dict[str, Any]:
         **document,
         **{name: document[name].hex() for name in _BYTES},
         "determinism": [determined.cls.value, determined.reason, determined.remedy],
+        "drawn": call.drawn.value,
     }
 
 
@@ -26,7 +27,8 @@ def call_of(document: Mapping[str, Any], body: bytes) -> Call:
     cls, reason, remedy = document["determinism"]
     changed = {name: bytes.fromhex(document[name]) for name in _BYTES}
     determinism = Determinism(DeterminismClass(cls), reason, remedy)
-    return Call(**{**document, **changed, "determinism": determinism, "body": body})
+    drawn = DeterminismClass(document["drawn"])
+    return Call(**{**document, **changed, "determinism": determinism, "drawn": drawn, "body": body})
 
 
 def problem_document(problem: Problem) -> dict[str, Any]:

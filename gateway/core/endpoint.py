@@ -10,11 +10,11 @@ from hashlib import sha256
 from typing import Any, Generic, TypeVar
 from urllib.parse import parse_qsl
 
-import numpy as np
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from gateway.core import body_bounds, strict_json
+from gateway.core import body_bounds, canonical_form, strict_json
+from gateway.core.canonical_form import FORM, Implied
 from gateway.core.object_sizes import shrunk
 from gateway.core.packed_json import TakesLongError
 from gateway.core.problems import BODY_UNREADABLE, CALL_INVALID, FieldError, Problem
@@ -62,7 +62,9 @@ class NormalizedBody:
 
     `body` is what is forwarded; `bulk` are the bytes of what is in it but too big to hash as text (coordinates, as
     float32), and `bulk_free` is `body` without those. `units` is the cost before the model's weight. `normal_form` is
-    what the rules of `core/rules` read; None where they do not cover the endpoint.
+    what the rules of `core/rules` read; None where they do not cover the endpoint. `canonical` is what the digest of
+    the call is made of; set by `normalize` where it is not just the body, settled. `drawn` is what is known of an
+    endpoint's draws where its determinism is not modelled: whether a repeat is meant to differ.
     """
 
     body: Mapping[str, Any]
@@ -73,6 +75,8 @@ class NormalizedBody:
     bulk: Sequence[bytes] = ()
     query: str = ""
     normal_form: NormalForm | None = None
+    canonical: Mapping[str, Any] | None = None
+    drawn: DeterminismClass = DeterminismClass.EXACT
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,7 @@ class Endpoint(Generic[M]):
     stored in namespaces only; empty: they are cached. With a `query_model`, the query parameters are the member `query`
     of the body's model. A `fixed_model` is the model's name where the upstream takes none: its weight is 1, and it is
     not in the settings. `defaults` are what left-out members become; every other one is left out upstream, too.
+    `form` is the version of its canonical form (core/canonical_form.py), `implied` what is left out of it.
     """
 
     name: str
@@ -93,6 +98,8 @@ class Endpoint(Generic[M]):
     query_model: type[BaseModel] | None = None
     fixed_model: str | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    form: int = FORM
+    implied: Implied = Implied()
     method: str = "POST"
     max_bytes: int = 32 * 2**20
 
@@ -131,7 +138,8 @@ class Endpoint(Generic[M]):
 
     def _normalized(self, asked: M, rules: ParseConfig) -> tuple[NormalizedBody, Call]:
         model, weight = self._model(asked, rules)
-        normalized = self.normalize(asked, rules)
+        normalized = self._settled(self.normalize(asked, rules))
+        canonical, former = self._digests(normalized)
         shared = rules.rule_set.shares and normalized.normal_form is not None
         return normalized, Call(
             endpoint=self.name,
@@ -139,29 +147,48 @@ class Endpoint(Generic[M]):
             model=model,
             flagged=bool(getattr(asked, "potential_sequence_of_concern", None)),
             body=shrunk(orjson.dumps(normalized.body, option=orjson.OPT_SERIALIZE_NUMPY)),
-            canonical_digest=self._canonical(normalized),
+            canonical_digest=canonical,
             units=max(1, round(weight * normalized.units)),
             length=normalized.length,
             determinism=normalized.determinism,
             sharing_digest=sha256(self.sharing_form(normalized, rules.rule_set)).digest() if shared else b"",
             template_track=normalized.body["track"] if shared else None,
+            former_digest=former,
+            drawn=normalized.drawn,
         )
 
     def canonical_form(self, normalized: NormalizedBody) -> bytes:
         """Equal for two calls with the same meaning; coordinates are appended as float32 bytes."""
-        form = normalized.body if normalized.bulk_free is None else normalized.bulk_free
-        text = orjson.dumps([self.name, normalized.query, form], default=_array, option=orjson.OPT_SORT_KEYS)
-        return b"\0".join((text, *(len(part).to_bytes(8, "big") + part for part in normalized.bulk)))
+        body = self._settled(normalized).canonical
+        assert body is not None
+        return canonical_form.as_bytes(self._head(normalized, self.form), body, normalized.bulk)
 
     def sharing_form(self, normalized: NormalizedBody, rule_set: RuleSet) -> bytes:
         """Equal for all calls that share an answer under these rules; coordinates are in it as a digest."""
         if not rule_set.shares or normalized.normal_form is None:
             return self.canonical_form(normalized)
         form = [rule_set.name, self.name, normalized.query, rule_set.apply(normalized.normal_form)]
-        return orjson.dumps(form, default=_array, option=orjson.OPT_SORT_KEYS)
+        return orjson.dumps(form, default=canonical_form.array_text, option=orjson.OPT_SORT_KEYS)
 
-    def _canonical(self, normalized: NormalizedBody) -> bytes:
-        return sha256(self.canonical_form(normalized)).digest()
+    def _digests(self, normalized: NormalizedBody) -> tuple[bytes, bytes]:
+        """The digest of the call, and that by form 1 where it is another one."""
+        given, bulk = _bulk_free(normalized), normalized.bulk
+        seen: dict[int, list[Any]] = {}
+        assert normalized.canonical is not None
+        canonical = canonical_form.digest(self._head(normalized, self.form), normalized.canonical, bulk, seen)
+        former = b"" if self.form == 1 else canonical_form.digest(self._head(normalized, 1), given, bulk, seen)
+        return canonical, former
+
+    def _settled(self, normalized: NormalizedBody) -> NormalizedBody:
+        if normalized.canonical is not None:
+            return normalized
+        given = _bulk_free(normalized)
+        return replace(normalized, canonical=given if self.form == 1 else canonical_form.settled(given, self.implied))
+
+    def _head(self, normalized: NormalizedBody, form: int) -> list[Any]:
+        """What a form begins with. No text of form 1 begins with a number."""
+        named = [self.name, normalized.query]
+        return named if form == 1 else [form, *named]
 
     def _model(self, asked: M, rules: ParseConfig) -> tuple[str, float]:
         if self.fixed_model is not None:
@@ -221,11 +248,8 @@ class Endpoint(Generic[M]):
         return {**tree, "query": dict(query)}
 
 
-def _array(value: Any) -> list[Any]:
-    """An array in the text of a canonical form: its shape and digest."""
-    if not isinstance(value, np.ndarray):
-        raise TypeError
-    return [value.shape, sha256(value.tobytes()).hexdigest()]
+def _bulk_free(normalized: NormalizedBody) -> Mapping[str, Any]:
+    return normalized.body if normalized.bulk_free is None else normalized.bulk_free
 
 
 def field_errors(error: ValidationError, tree: Any) -> list[FieldError]:

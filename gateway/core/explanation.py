@@ -84,6 +84,7 @@ def explanation_of(
         "determinism": of_body["determinism"],
         **_storing(call, who, plan, cache_config, max_bytes),
         "call_sha256": call.canonical_digest.hex(),
+        "former_call_sha256": call.former_digest.hex() or None,
         "shared_sha256": (call.canonical_digest if plan.namespace is not None else call.cache_digest).hex(),
         "rule_set": rule_set.name,
         "rules": of_body["rules"],
@@ -161,7 +162,7 @@ def _rules(form: NormalForm | None, rule_set: RuleSet) -> Iterator[Mapping[str, 
 def _form(normalized: NormalizedBody, rule_set: RuleSet) -> Mapping[str, Any]:
     """What all calls that share an answer with this one have in common."""
     if normalized.normal_form is None:
-        return normalized.body
+        return normalized.body if normalized.canonical is None else normalized.canonical
     return {name: value for name, value in rule_set.apply(normalized.normal_form).items() if name != "length"}
 
 

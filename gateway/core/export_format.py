@@ -3,13 +3,15 @@
 The file is Zstandard (RFC 8878), so `zstd -dc FILE` shows its content without a gateway: JSON, one object a line. The
 first line describes the namespace, each line after it is a call with its answer and its receipt, the last line counts
 them. A skippable frame in front holds the format and its version, one at the end the SHA-256 of everything before it.
-The same namespace always makes the same bytes.
+The same namespace always makes the same bytes. After the checksum comes a frame with the signature of the gateway that
+wrote the file (Ed25519, over the checksum), and its public key; files of format version 1 have none.
 
-The checksum detects damage, not forgery. The import (`flow/namespace_transfer.py`) treats a file as untrusted.
+The checksum detects damage, not forgery; the signature says who vouches for the file, not that it is true. The import
+(`flow/namespace_transfer.py`) treats the content of a file as untrusted either way.
 """
 
 import io
-import struct
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -18,32 +20,30 @@ from typing import IO, Any, cast
 import orjson
 import zstandard
 
+from gateway.core import receipts
 from gateway.core.cache_directives import MAX_SAMPLE, NAME_PATTERN
+from gateway.core.export_frames import (
+    MAGIC,
+    READ_BYTES,
+    SIGNED_MAGIC,
+    ChunkReader,
+    ExportUnreadable,
+    FileSeal,
+    checksum_frame,
+    signature_frame,
+)
 from gateway.core.namespace_entry import NamespaceEntry
 from gateway.core.receipts import Receipt
+from gateway.core.signatures import Signer
 from gateway.core.types import Answer, DeterminismClass, Namespace
 
 ZSTD_LEVEL = 9
 MAX_LINE_BYTES = 2**28
 # The most memory that decompression may need; the level above needs 8 MiB.
 MAX_WINDOW_BYTES = 2**27
-READ_BYTES = 2**16
 # The year 5138: later than any time in an export, and one that can still be printed.
 MAX_TIME = 1e11
-_SKIPPABLE = 0x184D2A50
-
-
-def _skippable(content: bytes) -> bytes:
-    return struct.pack("<II", _SKIPPABLE, len(content)) + content
-
-
-MAGIC = _skippable(b"esm-gateway namespace 1\n")
-_ANY_VERSION = MAGIC[:-2]
-CHECKSUM_FRAME_BYTES = len(_skippable(b"sha256 " + b"0" * 64 + b"\n"))
-
-
-class ExportUnreadable(Exception):
-    """The file is not an export, or is damaged. The message says what is wrong, in one sentence."""
+_ISSUED = re.compile(r"[A-Za-z0-9_-]{0,1024}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +56,15 @@ class ExportHeader:
 
 @dataclass(frozen=True, slots=True)
 class ExportRow:
-    """A call with its answer, the digest of its canonical form, and its number in the file, from 1."""
+    """A call with its answer, the digest of its canonical form, and its number in the file, from 1.
+
+    `issued` is the identifier of the receipt that the exporting gateway issues for the answer.
+    """
 
     number: int
     entry: NamespaceEntry
     call_digest: bytes
+    issued: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,20 +76,25 @@ class ExportTrailer:
 
 
 class ExportWriter:
-    """Makes a file piece by piece: `begin`, `add` for each call, `end`. Holds no more than one piece in memory."""
+    """Makes a file piece by piece: `begin`, `add` for each call, `end`. Holds no more than one piece in memory.
 
-    def __init__(self) -> None:
+    Without a signer it is one of format version 1.
+    """
+
+    def __init__(self, signer: Signer | None = None) -> None:
+        self._signer = signer
         self._compressor = zstandard.ZstdCompressor(ZSTD_LEVEL).compressobj()
         self._digest = sha256()
         self._entries = 0
 
     def begin(self, header: ExportHeader) -> bytes:
-        return self._hashed(MAGIC + self._line({**asdict(header.namespace), "gateway": header.gateway}))
+        magic = MAGIC if self._signer is None else SIGNED_MAGIC
+        return self._hashed(magic + self._line({**asdict(header.namespace), "gateway": header.gateway}))
 
-    def add(self, entry: NamespaceEntry, call_digest: bytes) -> bytes:
+    def add(self, entry: NamespaceEntry, call_digest: bytes, issued: str = "") -> bytes:
         self._entries += 1
         answer = entry.answer
-        row = {
+        row: dict[str, Any] = {
             "endpoint": entry.endpoint,
             "target": entry.target,
             "flagged": entry.flagged,
@@ -97,11 +106,18 @@ class ExportWriter:
             "receipt": receipt_of(entry, call_digest).document(),
             "answer": answer.body.decode(),
         }
+        if issued:
+            row["issued"] = issued
+        if answer.imported is not None:
+            row["imported"] = receipts.origin_document(answer.imported)
         return self._hashed(self._line(row))
 
     def end(self, omitted: int) -> bytes:
         last = self._line({"entries": self._entries, "omitted": omitted}) + self._compressor.flush()
-        return self._hashed(last) + _skippable(b"sha256 " + self.sha256.encode() + b"\n")
+        return self._hashed(last) + checksum_frame(self.sha256) + self._signature()
+
+    def _signature(self) -> bytes:
+        return b"" if self._signer is None else signature_frame(self._signer, self.sha256)
 
     @property
     def sha256(self) -> str:
@@ -117,7 +133,7 @@ class ExportWriter:
 
 
 def receipt_of(entry: NamespaceEntry, call_digest: bytes) -> Receipt:
-    """The receipt of an answer."""
+    """The receipt of an answer, as if it had been computed here."""
     answer = entry.answer
     digest = sha256(answer.body).digest()
     return Receipt(entry.model, call_digest, answer.cls, answer.created, answer.upstream, digest)
@@ -125,15 +141,20 @@ def receipt_of(entry: NamespaceEntry, call_digest: bytes) -> Receipt:
 
 def verify(chunks: Iterable[bytes]) -> str:
     """The SHA-256 of a whole and undamaged file, in hex; raises ExportUnreadable."""
-    source = _ChunkReader(chunks)
+    return seal_of(chunks).sha256
+
+
+def seal_of(chunks: Iterable[bytes]) -> FileSeal:
+    """The same with the key that the file is signed with; a signature that is not genuine is ExportUnreadable."""
+    source = ChunkReader(chunks)
     while source.read(READ_BYTES):
         pass
-    return source.sha256
+    return FileSeal(source.sha256, source.signer)
 
 
 def read(chunks: Iterable[bytes]) -> Iterator[ExportHeader | ExportRow | ExportTrailer]:
     """The lines of a file in order. Raises ExportUnreadable; damage that shows at the end only, after the rest."""
-    source = _ChunkReader(chunks)
+    source = ChunkReader(chunks)
     lines = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW_BYTES).stream_reader(cast(IO[bytes], source))
     try:
         yield from _rows(io.BufferedReader(lines, READ_BYTES))
@@ -189,12 +210,15 @@ def _row(row: Mapping[str, Any], number: int) -> ExportRow:
             raise ExportUnreadable(f"Call {number} in it has a pool or a sample that cannot exist.")
         entry = NamespaceEntry(*call_fields, row["pool"], sample, answer)
         call_digest = bytes.fromhex(receipt["call_sha256"])
+        issued = row.get("issued", "")
+        if not _ISSUED.fullmatch(issued):
+            raise ValueError
         agrees = receipt_of(entry, call_digest).document() == receipt
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, OSError):
         raise ExportUnreadable(f"Call {number} in it is malformed.") from None
     if not agrees:
         raise ExportUnreadable(f"The receipt of call {number} in it does not match its answer.")
-    return ExportRow(number, entry, call_digest)
+    return ExportRow(number, entry, call_digest, issued)
 
 
 def _is_sample(pool: object, sample: int | None) -> bool:
@@ -208,43 +232,3 @@ def _trailer(row: Mapping[str, Any]) -> ExportTrailer:
         return ExportTrailer(int(row["entries"]), int(row["omitted"]))
     except (KeyError, TypeError, ValueError):
         raise ExportUnreadable("Its last line does not count the calls.") from None
-
-
-class _ChunkReader:
-    """The compressed part of a file, in pieces; the frames before and after it are checked on the way."""
-
-    def __init__(self, chunks: Iterable[bytes]) -> None:
-        self._chunks = iter(chunks)
-        self._digest = sha256()
-        self._held = b""
-        self._ended = False
-        start = self._take(len(MAGIC))
-        if not start.startswith(_ANY_VERSION):
-            raise ExportUnreadable("This is not an exported namespace.")
-        if start != MAGIC:
-            raise ExportUnreadable("It has a format version that this gateway does not know; use a newer gateway.")
-
-    @property
-    def sha256(self) -> str:
-        return self._digest.hexdigest()
-
-    def read(self, size: int = READ_BYTES) -> bytes:
-        """At most `size` bytes; none at the end, after the checksum has been compared."""
-        piece = self._take(max(1, size))
-        if not piece and not self._ended:
-            self._ended = True
-            if self._held != _skippable(b"sha256 " + self.sha256.encode() + b"\n"):
-                raise ExportUnreadable("It is damaged or cut off: its content does not match its checksum.")
-        return piece
-
-    def _take(self, size: int) -> bytes:
-        """The next bytes before the last frame, which is held back."""
-        while len(self._held) < size + CHECKSUM_FRAME_BYTES:
-            more = next(self._chunks, None)
-            if more is None:
-                break
-            self._held += more
-        cut = max(0, min(size, len(self._held) - CHECKSUM_FRAME_BYTES))
-        piece, self._held = self._held[:cut], self._held[cut:]
-        self._digest.update(piece)
-        return piece

@@ -2,19 +2,23 @@
 
 Unlike a cache entry it can be decoded without knowing the call, so a namespace can be exported to a file and imported
 elsewhere. In the store it is sealed with a key of its own.
+
+An entry that was imported says from which file, in a format of its own: the others stay readable by earlier releases,
+which may run beside this one for a while and would replace what they cannot read.
 """
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 
 from gateway.core import entry_codec, sealing
 from gateway.core.cache_directives import CacheDirectives
-from gateway.core.types import Answer, Call
+from gateway.core.types import Answer, Call, Imported
 
-FORMAT_VERSION = b"\1"
+# No entry of the cache begins with either (core/entry_codec.py).
+FORMAT_VERSION, IMPORTED_VERSION = b"\1", b"\x81"
 _LENGTH = struct.Struct(">I")
 
 
@@ -44,8 +48,15 @@ def encode(key: bytes, address: str, entry: NamespaceEntry, nonce: bytes) -> byt
 
 def to_parts(entry: NamespaceEntry) -> tuple[bytes, ...]:
     """The bytes of an entry before sealing, in parts."""
-    fields = orjson.dumps([entry.endpoint, entry.target, entry.model, entry.flagged, entry.pool, entry.sample])
-    head = FORMAT_VERSION + _LENGTH.pack(len(fields)) + fields + _LENGTH.pack(len(entry.body))
+    origin = entry.answer.imported
+    told = [entry.endpoint, entry.target, entry.model, entry.flagged, entry.pool, entry.sample]
+    fields = orjson.dumps(told if origin is None else [*told, _origin_fields(origin)])
+    head = (
+        (FORMAT_VERSION if origin is None else IMPORTED_VERSION)
+        + _LENGTH.pack(len(fields))
+        + fields
+        + _LENGTH.pack(len(entry.body))
+    )
     return head, entry.body, *entry_codec.to_parts(entry.answer)
 
 
@@ -57,15 +68,25 @@ def decode(key: bytes, address: str, blob: bytes) -> NamespaceEntry | None:
 
 def from_pieces(pieces: Sequence[bytes]) -> NamespaceEntry | None:
     """The entry in the bytes of one, in pieces, or None if they are of another format version."""
-    if b"".join(entry_codec.cut(pieces, 0, len(FORMAT_VERSION))) != FORMAT_VERSION:
+    if b"".join(entry_codec.cut(pieces, 0, len(FORMAT_VERSION))) not in (FORMAT_VERSION, IMPORTED_VERSION):
         return None
     fields, body_at = _part(pieces, len(FORMAT_VERSION))
     body, answer_at = _part(pieces, body_at)
     answer = entry_codec.from_pieces(pieces, begins=answer_at)
     if answer is None:
         return None
-    endpoint, target, model, flagged, pool, sample = orjson.loads(fields)
+    endpoint, target, model, flagged, pool, sample, *origin = orjson.loads(fields)
+    if origin:
+        answer = replace(answer, imported=_origin_of(*origin[0]))
     return NamespaceEntry(endpoint, target, model, flagged, body, pool, sample, answer)
+
+
+def _origin_fields(origin: Imported) -> list[object]:
+    return [origin.file.hex(), origin.at, origin.by, origin.signer.hex(), origin.trusted, origin.issued]
+
+
+def _origin_of(file: str, at: float, by: str, signer: str, trusted: bool, issued: str) -> Imported:
+    return Imported(bytes.fromhex(file), at, by, bytes.fromhex(signer), trusted, issued)
 
 
 def size_of_pieces(pieces: Sequence[bytes]) -> int:

@@ -67,8 +67,8 @@ CALL_INVALID = ProblemType("call-invalid", 422, "The call is not valid.",
     "`errors` names each faulty field by JSON Pointer and says what would be right.")
 CACHE_CONTROL_INVALID = ProblemType("cache-control-invalid", 400,
     "A Cache-Control directive cannot be read.",
-    "`detail` names it: ages are whole seconds, `pool` and `namespace` take a name, `sample` a number from 1 beside "
-    "one of them; see [caching](caching.md).")
+    "`detail` names it: ages are whole seconds, `pool` and `namespace` take a name, `sample` beside one of them a "
+    "number from 1, or `next` with a `run`; see [caching](caching.md).")
 CACHE_CONTROL_REFUSED = ProblemType("cache-control-refused", 403, "This key may not use that Cache-Control directive.",
     "Leave the directive out, or ask an administrator for a key that may use it.")
 UNKNOWN_NAMESPACE = ProblemType("unknown-namespace", 404, "There is no namespace of that name.",
@@ -78,7 +78,10 @@ NOT_RECORDED = ProblemType("not-recorded", 404, "The namespace is frozen and hol
 NAMESPACE_FROZEN = ProblemType("namespace-frozen", 409, "The namespace is frozen and answers only from what it holds.",
     "Leave out `no-cache` and `no-store`, or the namespace.")
 UNKNOWN_RECEIPT = ProblemType("unknown-receipt", 404, "This gateway issued no receipt with that identifier.",
-    "Check that it was copied whole; only the gateway that issued a receipt can read it.")
+    "Check that it was copied whole; only the gateway that issued a receipt can read it. Ask its holder for a signed "
+    "statement, which any gateway can check.")
+SIGNING_UNAVAILABLE = ProblemType("signing-unavailable", 503, "This gateway has no signing key that it can use.",
+    "Tell the operator: `esm-gateway cache signing-key` says what is wrong with the file.")
 NOT_IN_CACHE = ProblemType("not-in-cache", 412, "only-if-cached was requested and no cached answer exists.",
     "Leave out `Cache-Control: only-if-cached` to have it computed.")
 RATE_EXCEEDED = ProblemType("rate-exceeded", 429, "Too many requests in a short time.",

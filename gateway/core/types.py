@@ -35,6 +35,9 @@ class Call:
 
     At `cache.level = "sampler"`, calls with the same `sharing_digest` share an answer, and `template_track` names the
     generated track; each call's own inputs are filled into the shared answer (`core/echo_template.py`).
+
+    `former_digest` is the digest by an earlier canonical form, where that is another one (`core/canonical_form.py`).
+    `drawn` stands for the class where that is unknown: `exact` draws nothing, `sampled` is meant to differ.
     """
 
     endpoint: str
@@ -48,11 +51,45 @@ class Call:
     determinism: Determinism
     sharing_digest: bytes = field(default=b"", repr=False)
     template_track: str | None = None
+    former_digest: bytes = field(default=b"", repr=False)
+    drawn: DeterminismClass = DeterminismClass.EXACT
+
+    @property
+    def draws(self) -> DeterminismClass:
+        """What a repeat draws anew: nothing (`exact`), what temperature 0 leaves to chance, or a whole sample."""
+        return self.drawn if self.determinism.cls is DeterminismClass.UNKNOWN else self.determinism.cls
 
     @property
     def cache_digest(self) -> bytes:
         """The digest that all calls which share an answer have in common."""
         return self.sharing_digest or self.canonical_digest
+
+    @property
+    def spelling_digest(self) -> bytes:
+        """The finest digest: calls that an earlier canonical form told apart have different ones."""
+        return self.former_digest or self.canonical_digest
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """Which file an answer was read from, and what vouches for it.
+
+    `file` is the SHA-256 of the file, `signer` the public key that it is signed with (empty: it is not signed), and
+    `trusted` whether whoever imported it trusted that key. `issued` is the short form of the receipt that the exporting
+    gateway had issued for the answer (empty: the file has none).
+    """
+
+    file: bytes
+    at: float
+    by: str
+    signer: bytes = b""
+    trusted: bool = False
+    issued: str = ""
+
+    @property
+    def signature(self) -> str:
+        """`trusted`, `untrusted` or `none`."""
+        return "none" if not self.signer else "trusted" if self.trusted else "untrusted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +97,8 @@ class Answer:
     """A complete JSON success of the upstream, as bytes that are never unpickled.
 
     `upstream` computed it in `compute_s`; with `no_store` it forbids to keep it. `compressed` is the body in zstd, if
-    that is worth it. `etag` and `receipt` are set when an answer is rendered for a caller.
+    that is worth it. `etag` and `receipt` are set when an answer is rendered for a caller. An `imported` one was read
+    from a file: what it says of its upstream and its time is what the file says.
 
     At `cache.level = "sampler"`: an `is_template` body lacks the caller's inputs and is never sent as it is; an answer
     with `only_for` is for calls with that canonical digest alone.
@@ -77,6 +115,7 @@ class Answer:
     receipt: str = ""
     only_for: bytes = field(default=b"", repr=False)
     no_store: bool = False
+    imported: Imported | None = None
 
 
 @dataclass(frozen=True, slots=True)

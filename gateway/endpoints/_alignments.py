@@ -1,7 +1,8 @@
 """Multiple sequence alignments that come with a call to fold: as plain JSON, or packed (esm/utils/compression.py).
 
 A packed one is unpacked and checked like a plain one. It is forwarded as it came, since it can be read in one way only:
-packing it again would cost more, and the call would have other bytes with every release of zstd.
+packing it again would cost more, and the call would have other bytes with every release of zstd. For the same reason
+the canonical form of a call has what it holds.
 
 Deletion counts are most of an alignment (five bytes a number). They are read row by row and never kept, so that memory
 stays near the unpacked size.
@@ -9,6 +10,8 @@ stays near the unpacked size.
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
 from typing import Annotated, Any, Final
 
 import orjson
@@ -44,8 +47,20 @@ _ESCAPE: Final = re.compile(rb"\\.", re.DOTALL)
 _MOST_OF_EACH: Final = 16 * MAX_DEPTH
 
 
-def depths(given: Mapping[str, str | Alignment | None], rules: ParseConfig) -> list[int]:
-    """The sequences of each alignment, by its pointer; or a 422 problem."""
+@dataclass(frozen=True, slots=True)
+class ReadAlignments:
+    """The sequences of all alignments together, and the SHA-256 of what the packed ones hold, in hex, by pointer."""
+
+    depth: int
+    digests: Mapping[str, str]
+
+    def named(self, at: str, msa: Any) -> Any:
+        """An alignment as it is in the canonical form: what a packed one holds, not how it was packed."""
+        return {"packed_sha256": self.digests[at]} if at in self.digests else msa
+
+
+def read_alignments(given: Mapping[str, str | Alignment | None], rules: ParseConfig) -> ReadAlignments:
+    """The alignments by their pointers, checked; or a 422 problem."""
     try:
         packed = {at: msa for at, msa in given.items() if isinstance(msa, str)}
         contents = packed_json.unpack_all(packed, rules.max_unpacked_bytes, rules.at_once_bytes)
@@ -53,7 +68,8 @@ def depths(given: Mapping[str, str | Alignment | None], rules: ParseConfig) -> l
     except PackedError as error:
         raise Problem(CALL_INVALID, errors=[FieldError(error.at, f"packed: {error}")]) from None
     plain = {at: msa for at, msa in given.items() if isinstance(msa, Alignment)}
-    return [len(alignment.sequences) for alignment in {**unpacked, **plain}.values()]
+    depth = sum(len(alignment.sequences) for alignment in {**unpacked, **plain}.values())
+    return ReadAlignments(depth, {at: sha256(content).hexdigest() for at, content in contents.items()})
 
 
 def _read(at: str, text: bytes) -> Alignment:

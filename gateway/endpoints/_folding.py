@@ -6,16 +6,23 @@ add up, and the wire has no number of samples. What one costs beside the other d
 counts by what it exceeds the SDK's defaults by, as if it were the whole work: never less than the work, for any share.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from pydantic import Field
 
+from gateway.core.canonical_form import FLAG, Implied
 from gateway.core.endpoint import Body
+from gateway.core.types import DeterminismClass
 from gateway.endpoints._alignments import MAX_DEPTH
 
 # esm/sdk/api.py, FoldingConfig
 DEFAULT_STEPS: Final = 100
 DEFAULT_LOOPS: Final = 20
+# esm/utils/constants/models.py; esm/sdk/forge.py, _resolve_lm_mask_pct
+FAST: Final = "esmfold2-fast-2026-05"
+# ESMFold2 begins its diffusion with noise (esm/models/esmfold2/model.py), whatever is masked or dropped out before.
+DRAWN: Final = DeterminismClass.SAMPLED
 PRICE: Final = (
     f"(1 + a + b), a = what (`num_loops` + 1) / {DEFAULT_LOOPS + 1} x (1 + rows / {MAX_DEPTH}) exceeds 1 by, b = what "
     f"`num_sampling_steps` / {DEFAULT_STEPS} exceeds 1 by; rows are the sequences of all alignments, at most "
@@ -23,6 +30,29 @@ PRICE: Final = (
 )
 
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _mask_pct(body: Mapping[str, Any]) -> float:
+    return 0.1 if body["model"] == FAST else 0.0
+
+
+IMPLIED: Final = Implied(
+    {
+        FLAG: False,
+        "include_distogram": False,
+        "include_pae": False,
+        "include_pair_chains_iptm": False,
+        "include_embeddings": False,
+        "num_sampling_steps": DEFAULT_STEPS,
+        "num_loops": DEFAULT_LOOPS,
+        "lm_dropout": 0.3,
+        "lm_mask_pct": _mask_pct,
+        "msa_max_depth": 1024,
+        "msa_column_mask_rate": 0.1,
+    },
+    # Null switches the subsampling of the alignment off.
+    null_matters=frozenset({"msa_max_depth"}),
+)
 
 
 class Folding(Body):

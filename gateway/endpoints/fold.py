@@ -5,10 +5,11 @@ flag is forwarded only where it was sent. Null is forwarded too, because it is a
 alignment is unpacked (at most `request.max_unpacked_bytes`), checked like a plain one, and forwarded as it came.
 """
 
+from gateway.core import canonical_form
 from gateway.core.endpoint import Endpoint, NormalizedBody, ParseConfig
 from gateway.endpoints import _folding
-from gateway.endpoints._alignments import Msa, depths
-from gateway.endpoints._folding import Folding, as_given, work
+from gateway.endpoints._alignments import Msa, read_alignments
+from gateway.endpoints._folding import DRAWN, Folding, as_given, work
 from gateway.endpoints._letters import ENDS, Letters, bounded
 
 
@@ -23,8 +24,17 @@ def normalize(asked: Fold, rules: ParseConfig) -> NormalizedBody:
     """The body as given, if it is not too long."""
     bounded(len(asked.sequence), "/sequence", rules.max_tokens)
     n = len(asked.sequence) + ENDS
-    depth = sum(depths({"/msa": asked.msa}, rules))
-    return NormalizedBody(body=as_given(asked), units=n * work(asked, depth), length=n)
+    alignments, body = read_alignments({"/msa": asked.msa}, rules), as_given(asked)
+    named = {**body, "msa": alignments.named("/msa", body.get("msa"))}
+    return NormalizedBody(
+        body=body,
+        units=n * work(asked, alignments.depth),
+        length=n,
+        canonical=canonical_form.settled(named, _folding.IMPLIED),
+        drawn=DRAWN,
+    )
 
 
-ENDPOINT = Endpoint("fold", Fold, normalize, price=f"tokens (residues + 2) x {_folding.PRICE}")
+ENDPOINT = Endpoint(
+    "fold", Fold, normalize, price=f"tokens (residues + 2) x {_folding.PRICE}", implied=_folding.IMPLIED
+)

@@ -6,16 +6,18 @@ positions in bonds, pockets and distograms exist is not checked. Packed alignmen
 bound on their unpacked size is for all chains together.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
+from gateway.core import canonical_form
 from gateway.core.endpoint import Body, Endpoint, NormalizedBody, ParseConfig
 from gateway.core.problems import CALL_INVALID, FieldError, Problem
 from gateway.endpoints import _folding
-from gateway.endpoints._alignments import Msa, depths
-from gateway.endpoints._folding import Folding, as_given, work
+from gateway.endpoints._alignments import Msa, ReadAlignments, read_alignments
+from gateway.endpoints._folding import DRAWN, Folding, as_given, work
 from gateway.endpoints._letters import Letters, Name, Place, bounded
 
 Ids = Annotated[list[Name], Field(min_length=1, max_length=1000)]
@@ -95,9 +97,25 @@ def normalize(asked: FoldAllAtom, rules: ParseConfig) -> NormalizedBody:
         raise Problem(CALL_INVALID, errors=[error for found in errors for error in found])
     length = sum(map(_length, asked.all_atom_input.sequences))
     bounded(length, f"{at}/sequences", rules.max_tokens)
-    alignments = {f"{at}/sequences/{i}/msa": chain.msa for i, chain in enumerate(asked.all_atom_input.sequences)}
-    depth = sum(depths(alignments, rules))
-    return NormalizedBody(body=as_given(asked), units=length * work(asked, depth), length=length)
+    given = {f"{at}/sequences/{i}/msa": chain.msa for i, chain in enumerate(asked.all_atom_input.sequences)}
+    alignments, body = read_alignments(given, rules), as_given(asked)
+    return NormalizedBody(
+        body=body,
+        units=length * work(asked, alignments.depth),
+        length=length,
+        canonical=canonical_form.settled(_named(body, alignments), _folding.IMPLIED),
+        drawn=DRAWN,
+    )
+
+
+def _named(body: Mapping[str, Any], alignments: ReadAlignments) -> dict[str, Any]:
+    """The body with what packed alignments hold in their place."""
+    inputs = body["all_atom_input"]
+    chains = [
+        {**chain, "msa": alignments.named(f"/all_atom_input/sequences/{i}/msa", chain.get("msa"))}
+        for i, chain in enumerate(inputs["sequences"])
+    ]
+    return {**body, "all_atom_input": {**inputs, "sequences": chains}}
 
 
 def _chain_faults(chain: Chain, at: str) -> list[FieldError]:
@@ -138,4 +156,5 @@ ENDPOINT = Endpoint(
     normalize,
     price="residues, bases, SMILES letters and components of all chains, each chain as often as it has ids, "
     f"x {_folding.PRICE}",
+    implied=_folding.IMPLIED,
 )

@@ -4,15 +4,18 @@ The SDK prefers pickle; the gateway requests JSON only, whatever the caller acce
 cannot fit into `upstream.max_answer_bytes` are refused before the call, where the model's shape is known.
 """
 
+from dataclasses import replace
 from typing import Annotated
 
 from pydantic import Field
 
 from gateway.core import tracks
+from gateway.core.canonical_form import FLAG, Implied
 from gateway.core.endpoint import Body, Endpoint, NormalizedBody, ParseConfig
 from gateway.core.model_shapes import Wanted
 from gateway.core.problems import FieldError
 from gateway.core.sampler_checks import Draw, draw_faults
+from gateway.core.types import DeterminismClass
 from gateway.endpoints._tokens import TokensBody, refuse_unfit
 from gateway.endpoints._tokens import normalize as normalize_tokens
 from gateway.endpoints.generate_tensor import refuse
@@ -54,12 +57,19 @@ class ForwardAndSample(TokensBody):
 
 def normalize(asked: ForwardAndSample, rules: ParseConfig) -> NormalizedBody:
     """As for all tokens, if every track can be sampled and the answer can fit."""
-    normalized = normalize_tokens(asked, rules)
+    normalized = replace(normalize_tokens(asked, rules), drawn=_drawn(asked.sampling_config or Sampling()))
     refuse(_faults(asked.sampling_config or Sampling(), rules))
     if asked.embedding_config is not None and asked.embedding_config.per_residue:
         at, remedies = "/embedding_config/per_residue", ["their mean (`sequence`)"]
         refuse_unfit(asked, Wanted(embeddings=True), normalized.length, at, rules, remedies)
     return normalized
+
+
+def _drawn(asked: Sampling) -> DeterminismClass:
+    """Whether any track is drawn: at temperature 0 it is the arg max, on the function track at any (sampling.py)."""
+    configs = (getattr(asked, name) for name in tracks.GENERATED if name != "function")
+    sampled = any(config is not None and config.temperature != 0 for config in configs)
+    return DeterminismClass.SAMPLED if sampled else DeterminismClass.EXACT
 
 
 def _faults(asked: Sampling, rules: ParseConfig) -> list[FieldError]:
@@ -82,4 +92,8 @@ ENDPOINT = Endpoint(
     normalize,
     price="tokens (residues + 2)",
     not_cached="each track is sampled at a temperature of its own",
+    # A track with an empty object is sampled, a track with null is not.
+    implied=Implied(
+        {FLAG: False, "sampling_config": {}, "embedding_config": {"sequence": False, "per_residue": False}}
+    ),
 )

@@ -7,7 +7,8 @@ the sampler would fail on, all is refused that can be told from letters.
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.core import tracks
+from gateway.core import determinism, tracks
+from gateway.core.canonical_form import FLAG, Implied
 from gateway.core.endpoint import Endpoint, NormalizedBody, ParseConfig
 from gateway.core.sampler_checks import Draw, draw_faults
 from gateway.core.tracks import MASK_LETTER, Track
@@ -38,7 +39,10 @@ def normalize(asked: Generate, rules: ParseConfig) -> NormalizedBody:
     refuse(draw_faults("generate", draw, rules.skipped_checks))
     n = residues + ENDS
     steps = min(body["num_steps"], draw.masked or residues)
-    return NormalizedBody(body={**body, "inputs": inputs}, units=n * steps, length=n)
+    drawn = determinism.classify(
+        body["track"], body["temperature"], body["temperature_annealing"], body["strategy"], steps
+    )
+    return NormalizedBody(body={**body, "inputs": inputs}, units=n * steps, length=n, drawn=drawn.cls)
 
 
 def _draw(body: Mapping[str, Any], inputs: Mapping[str, Any], residues: int) -> Draw:
@@ -66,4 +70,6 @@ ENDPOINT = Endpoint(
     price="tokens (residues + 2) x steps; steps are at most `num_steps`, and at most one for each masked residue",
     not_cached="which calls get equal answers is known for tokens only: use generate_tensor",
     defaults={**ALWAYS, **DEFAULTS[NEWEST]},
+    # esm 3.2.1 has the option and does not send it. Dated defaults stay in the form, each with the value it has here.
+    implied=Implied({FLAG: False, "only_compute_backbone_rmsd": False}),
 )

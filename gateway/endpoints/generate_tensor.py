@@ -176,4 +176,5 @@ ENDPOINT = Endpoint(
     price="tokens x steps; steps are at most `num_steps`, and at most one for each masked position",
     not_cached="",
     defaults={**ALWAYS, **DEFAULTS[NEWEST]},
+    form=1,
 )

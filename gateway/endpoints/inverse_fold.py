@@ -7,10 +7,12 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from gateway.core.canonical_form import FLAG, Implied
 from gateway.core.endpoint import Body, Endpoint, NormalizedBody, ParseConfig
 from gateway.core.problems import CALL_INVALID, FieldError, Problem
 from gateway.core.sampler_checks import Draw, draw_faults
 from gateway.core.tracks import SEQUENCE
+from gateway.core.types import DeterminismClass
 from gateway.endpoints._letters import ENDS, Atoms, Letters, bounded, read_coordinates
 
 
@@ -47,7 +49,9 @@ def normalize(asked: InverseFold, rules: ParseConfig) -> NormalizedBody:
         "coordinates": array,
         "potential_sequence_of_concern": bool(asked.potential_sequence_of_concern),
     }
-    return NormalizedBody(body=body, units=residues + ENDS, length=residues + ENDS)
+    greedy = asked.inverse_folding_config is not None and asked.inverse_folding_config.temperature == 0
+    drawn = DeterminismClass.EXACT if greedy else DeterminismClass.SAMPLED
+    return NormalizedBody(body=body, units=residues + ENDS, length=residues + ENDS, drawn=drawn)
 
 
 def _draw(asked: Drawing) -> Draw:
@@ -60,4 +64,6 @@ ENDPOINT = Endpoint(
     normalize,
     price="tokens (residues + 2)",
     not_cached="the sequence is sampled at a temperature",
+    # Of the temperature no default is known: it is 1 in esm 3.2.1 and 0.1 in esm 3.4.1.
+    implied=Implied({FLAG: False, "inverse_folding_config": {"invalid_ids": []}}),
 )

@@ -12,12 +12,27 @@ from typing import Annotated
 from pydantic import Field
 
 from gateway.core import model_shapes
+from gateway.core.canonical_form import FLAG, Implied
 from gateway.core.endpoint import Body, Endpoint, NormalizedBody, ParseConfig
 from gateway.endpoints._letters import Name
 from gateway.endpoints._tokens import TokensBody, refuse_unfit
 from gateway.endpoints._tokens import normalize as normalize_tokens
 
 AUTOENCODER_SHARE = 0.2
+# esm/sdk/api.py, LogitsConfig: nothing is returned that is not asked for, and -1 means all layers.
+DEFAULTS = {
+    "sequence": False,
+    "structure": False,
+    "secondary_structure": False,
+    "sasa": False,
+    "function": False,
+    "residue_annotations": False,
+    "return_embeddings": False,
+    "return_mean_embedding": False,
+    "return_hidden_states": False,
+    "return_mean_hidden_states": False,
+    "ith_hidden_layer": -1,
+}
 
 
 class SparseFeatures(Body):
@@ -74,4 +89,5 @@ ENDPOINT = Endpoint(
     Logits,
     normalize,
     price="tokens (residues + 2) x (1 + 0.2 for each model of `logits_config.sae_config`)",
+    implied=Implied({FLAG: False, "logits_config": DEFAULTS}),
 )

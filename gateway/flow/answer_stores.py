@@ -16,10 +16,12 @@ NONCE_BYTES = 12
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What became of a computed answer: what equal calls may share, and whether that is stored."""
+    """What became of a computed answer: what equal calls may share, whether that is stored, and whether it is an
+    earlier one that stands in place of the computed one."""
 
     answer: Answer
     stored: bool
+    earlier: bool = False
 
 
 class AnswerStore(Protocol):

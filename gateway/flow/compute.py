@@ -127,6 +127,7 @@ class Computation:
             given_s = None if turns.has_time() else given_s
             return FlightResult(failure=computed.problem, given_s=given_s, of_upstream=computed.was_sent)
         stored = await self._stores.put(flight.plan, call, computed.answer, flight.owner)
+        context.got_earlier = stored.earlier
         if flight.plan.storable:
             self._stats.record_write(stored.answer, stored=stored.stored)
         return FlightResult(stored.answer, stored=stored.stored)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from gateway.core.cache_plan import Forwarded
 from gateway.core.types import Call, Principal
+from gateway.flow.sample_runs import DrawnSample
 
 
 class RequestContext:
@@ -15,8 +16,10 @@ class RequestContext:
         "audited",
         "cache",
         "call",
+        "drawn",
         "endpoint",
         "fwd",
+        "got_earlier",
         "if_none_match",
         "outcome",
         "patient",
@@ -53,6 +56,9 @@ class RequestContext:
         self.state_lost = False
         """Whether its rate was counted in this process, because the state store is away: then only hits are served."""
         self.upstream_reason = ""
+        self.drawn: DrawnSample | None = None
+        self.got_earlier = False
+        """Whether the answer is an earlier one, although this request computed one."""
         self.takes_zstd = False
         self.if_none_match: str | None = None
 

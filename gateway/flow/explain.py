@@ -11,18 +11,19 @@ from typing import Any
 from gateway import endpoints
 from gateway.core.explanation import explanation_of
 from gateway.core.policy import Policy
-from gateway.core.problems import CALL_INVALID, STATE_UNAVAILABLE, UNKNOWN_RECEIPT, FieldError, Problem
+from gateway.core.problems import CALL_INVALID, STATE_UNAVAILABLE, FieldError, Problem
 from gateway.core.types import Principal
 from gateway.flow.admission import Admission
 from gateway.flow.authenticate import Authenticator
 from gateway.flow.context import RequestContext
 from gateway.flow.planner import Planner
-from gateway.flow.render import Renderer
+from gateway.flow.receipt_desk import ReceiptDesk
 from gateway.flow.request_parser import RequestParser
 from gateway.flow.runtime import Runtime
 from gateway.ports import RawRequest
 
 DEFAULT_ENDPOINT = "generate_tensor"
+SIGNED = "signed"
 _BOOLEANS = {"true": True, "false": False}
 
 
@@ -36,12 +37,12 @@ class Explainer:
         parser: RequestParser,
         policies: Sequence[Policy],
         planner: Planner,
-        renderer: Renderer,
+        receipt_desk: ReceiptDesk,
         max_entry_bytes: int,
         runtime: Runtime,
     ) -> None:
         self._authenticator, self._admission, self._parser = authenticator, admission, parser
-        self._planner, self._renderer = planner, renderer
+        self._planner, self._receipt_desk = planner, receipt_desk
         self._policies = tuple(policy for policy in policies if not policy.audited)
         self._max_entry_bytes, self._clock = max_entry_bytes, runtime.clock
 
@@ -74,14 +75,31 @@ class Explainer:
             limit, rules = self._max_entry_bytes, config.rule_set
             return explanation_of(call, of_body, who, plan, self._planner.config, rules, limit)
 
-    def receipt(self, identifier: str, context: RequestContext) -> Mapping[str, Any]:
-        """What a receipt says; any key holder may read any receipt: it holds nothing of call or answer."""
+    def receipt(self, identifier: str, context: RequestContext, query: str = "") -> Mapping[str, Any]:
+        """What a receipt says, with `?signed` as a statement, too; any key holder may read any receipt.
+
+        It holds digests of call and answer: who has either can tell that it is the one.
+        """
         context.endpoint = "receipts"
-        found = self._renderer.receipt(identifier)
-        if found is None:
-            raise Problem(UNKNOWN_RECEIPT)
+        if query not in ("", SIGNED):
+            raise Problem(CALL_INVALID, f"The only query parameter here is {SIGNED}.")
+        found = self._receipt_desk.signed(identifier) if query else self._receipt_desk.read(identifier)
         context.outcome = "answered"
-        return {"receipt": identifier, **found}
+        return found
+
+    def statement(self, text: str, context: RequestContext) -> Mapping[str, Any]:
+        """Whether a statement about a receipt is genuine, what it says, and whose it is."""
+        context.endpoint = "receipts"
+        checked = self._receipt_desk.check(text)
+        context.outcome = "answered"
+        return checked
+
+    def signing_key(self, context: RequestContext) -> Mapping[str, Any]:
+        """The public key of this gateway, and those that it trusts."""
+        context.endpoint = "receipts"
+        told = self._receipt_desk.public_key()
+        context.outcome = "answered"
+        return told
 
 
 def _read_query(query: str) -> tuple[endpoints.AnyEndpoint, bool, str]:

@@ -54,15 +54,15 @@ class LocalCache:
 
     def answer(self, cache_key: str, call: Call) -> tuple[Answer, float] | None:
         """An answer as this call's caller gets it, and until when it is fresh (seconds since the epoch)."""
-        return self._answers.get((cache_key, call.canonical_digest))
+        return self._answers.get((cache_key, call.spelling_digest))
 
     def put_answer(self, cache_key: str, call: Call, answer: Answer, fresh_until: float) -> None:
         size = len(answer.body) + len(answer.compressed or b"") + ANSWER_OVERHEAD
-        self._answers.put((cache_key, call.canonical_digest), (answer, fresh_until), size)
+        self._answers.put((cache_key, call.spelling_digest), (answer, fresh_until), size)
         self._meter.gauge(LOCAL_CACHE_BYTES, self._answers.bytes, "answers")
 
     def drop_answer(self, cache_key: str, call: Call) -> None:
-        self._answers.drop((cache_key, call.canonical_digest))
+        self._answers.drop((cache_key, call.spelling_digest))
 
     def clear(self) -> None:
         """Forget everything: something was purged."""

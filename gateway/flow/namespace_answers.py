@@ -25,12 +25,18 @@ class NamespaceAnswers:
 
     async def get(self, plan: CachePlan, call: Call) -> Answer | None:
         name, cache_key = _place(plan)
+        # What was recorded for this very spelling comes first: its answer stays what it was.
+        keys = (cache_key,) if plan.former_key is None else (plan.former_key, cache_key)
         try:
-            blob = await self._store.get(name, cache_key)
+            blobs = await self._store.get_all(name, keys)
         except StoreUnavailable:
             self._meter.count(STORE_ERRORS, "state", "namespace")
             raise Problem(STATE_UNAVAILABLE, headers={"Retry-After": "2"}) from None
-        return None if blob is None else await self._open(name, cache_key, blob)
+        for key, blob in zip(keys, blobs, strict=True):
+            answer = None if blob is None else await self._open(name, key, blob)
+            if answer is not None:
+                return answer
+        return None
 
     async def put(self, plan: CachePlan, call: Call, answer: Answer, owner: str | None) -> Stored:
         if plan.directives.no_cache:
@@ -50,7 +56,8 @@ class NamespaceAnswers:
         except StoreUnavailable:
             self._meter.count(STORE_ERRORS, "state", "namespace")
             return Stored(answer, stored=False)
-        return Stored(existing or answer, stored=existing is not None or first is None)
+        earlier = existing is not None
+        return Stored(existing or answer, stored=earlier or first is None, earlier=earlier)
 
     async def _open(self, name: str, cache_key: str, blob: bytes) -> Answer | None:
         pieces, entry = await unsealed(self._key, f"{name} {cache_key}", blob), None

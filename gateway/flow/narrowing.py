@@ -105,6 +105,9 @@ class NarrowedNamespaces:
     async def get(self, name: str, cache_key: str) -> bytes | None:
         return await self._store.get(name, cache_key)
 
+    async def get_all(self, name: str, cache_keys: Sequence[str]) -> Sequence[bytes | None]:
+        return await self._store.get_all(name, cache_keys)
+
     async def put(self, name: str, cache_key: str, blob: bytes) -> bytes | None:
         return await self._store.put(name, cache_key, blob)
 

@@ -15,6 +15,7 @@ from gateway.core.problems import (
     Problem,
 )
 from gateway.core.types import Answer, Call, DeterminismClass, Principal, Response
+from gateway.endpoints import AnyEndpoint
 from gateway.flow.admission import Admission
 from gateway.flow.authenticate import Authenticator
 from gateway.flow.compute import Computation
@@ -25,7 +26,12 @@ from gateway.flow.planner import Planner
 from gateway.flow.policy import PolicyEnforcer
 from gateway.flow.request_parser import RequestParser
 from gateway.flow.respond import Responder
+from gateway.flow.single_flight import COMPUTED
 from gateway.ports import RawRequest
+
+# More gaps in a row than crashes leave, and few enough for one request.
+SKIPPED_SAMPLES = 8
+RUN_ENDED = "This run has had every recorded sample of the call; another replay needs a new run token."
 
 
 class Pipeline:
@@ -62,13 +68,12 @@ class Pipeline:
             context.audited = await self._policy.check(call, who, context.request_id)  # 403: before the cache
             context.if_none_match = raw.header("If-None-Match")
             context.takes_zstd = _takes_zstd(raw.header("Accept-Encoding"))
-            plan = await self._planner.plan(endpoint, call, who, raw.header("Cache-Control"))  # 400 403 404 409
-            found, satisfies = await self._look_up(plan, call, context)
+            plan, found, satisfies = await self._plan(endpoint, call, who, raw, context)  # 400 403 404 409 503
             if found is not None and satisfies:
                 await permission.confirm_after_waiting()  # 401 403
                 return await self._hit(found, plan, call, who, rate, context)
             if plan.frozen:
-                raise Problem(NOT_RECORDED)
+                raise Problem(NOT_RECORDED, "" if context.drawn is None else RUN_ENDED)
             if plan.directives.only_if_cached:
                 raise Problem(NOT_IN_CACHE, idle_max_stale(plan))
             if context.state_lost:
@@ -85,7 +90,8 @@ class Pipeline:
                 await permission.confirm_after_waiting()  # 401 403
                 return self._stale(found, plan, call, rate, context)
             answer = await self._lookup.render(plan, call, answer, remember=stored)
-            answer = await self._responder.with_warning(answer, plan, call, who, cached=False)
+            repeated = source != COMPUTED or context.got_earlier
+            answer = await self._responder.with_warning(answer, plan, call, who, cached=repeated)
             return self._responder.computed(answer, source, stored, plan, rate, context)
 
     async def _permission(self, raw: RawRequest, call: Call, context: RequestContext) -> Permission:
@@ -107,6 +113,20 @@ class Pipeline:
             return Problem(UNKNOWN_PATH, "See GET / for what is here.")
         context.endpoint = endpoint.name
         return Problem(WRONG_METHOD, headers={"Allow": endpoint.method})
+
+    async def _plan(
+        self, endpoint: AnyEndpoint, call: Call, who: Principal, raw: RawRequest, context: RequestContext
+    ) -> tuple[CachePlan, Answer | None, bool]:
+        """The plan, what is in this process or in the store, and whether it satisfies the request.
+
+        In a frozen namespace, a sample of a run that was never recorded (as where a worker was killed) is skipped.
+        """
+        for _ in range(1 + SKIPPED_SAMPLES):
+            plan = await self._planner.plan(endpoint, call, who, raw.header("Cache-Control"), context)
+            found, satisfies = await self._look_up(plan, call, context)
+            if found is not None or not plan.frozen or context.drawn is None:
+                break
+        return plan, found, satisfies
 
     async def _look_up(self, plan: CachePlan, call: Call, context: RequestContext) -> tuple[Answer | None, bool]:
         """What is in this process or in the store, and whether it satisfies the request."""

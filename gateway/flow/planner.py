@@ -5,19 +5,35 @@ from gateway.core.cache_plan import CacheConfig, CachePlan
 from gateway.core.problems import UNKNOWN_NAMESPACE, Problem
 from gateway.core.types import Call, Principal
 from gateway.endpoints import AnyEndpoint
+from gateway.flow.context import RequestContext
 from gateway.flow.invalidation_poller import InvalidationPoller
 from gateway.flow.local_cache import LocalCache
+from gateway.flow.sample_runs import SampleRuns
 
 
 class Planner:
     """Plans of calls, by the settings, the purges and the namespaces as this worker knows them."""
 
-    def __init__(self, poller: InvalidationPoller, local_cache: LocalCache, config: CacheConfig) -> None:
+    def __init__(
+        self, poller: InvalidationPoller, local_cache: LocalCache, runs: SampleRuns, config: CacheConfig
+    ) -> None:
         self.config = config
-        self._poller, self._local_cache = poller, local_cache
+        self._poller, self._local_cache, self._runs = poller, local_cache, runs
 
-    async def plan(self, endpoint: AnyEndpoint, call: Call, who: Principal, cache_control: str | None) -> CachePlan:
-        """The plan; raises 400 or 403 for a Cache-Control header, 404 or 409 for the namespace it names."""
+    async def plan(
+        self, endpoint: AnyEndpoint, call: Call, who: Principal, cache_control: str | None, context: RequestContext
+    ) -> CachePlan:
+        """The plan; raises 400 or 403 for a Cache-Control header, 404 or 409 for the namespace it names.
+
+        With `sample=next` a number is taken from the run, and noted in the context; 503 where that is impossible.
+        """
+        plan = await self._planned(endpoint, call, who, cache_control)
+        if not self._runs.wanted(plan, call):
+            return plan
+        context.drawn = await self._runs.next(plan, call, who)
+        return self.explain(endpoint, call, who, cache_control, context.drawn.number)
+
+    async def _planned(self, endpoint: AnyEndpoint, call: Call, who: Principal, cache_control: str | None) -> CachePlan:
         try:
             return self._plan(endpoint, call, who, cache_control)
         except Problem as problem:
@@ -38,7 +54,10 @@ class Planner:
             self._local_cache.put_plan(call, sharing, plan)
         return plan
 
-    def explain(self, endpoint: AnyEndpoint, call: Call, who: Principal, cache_control: str | None) -> CachePlan:
-        """The plan, made anew; the same problems."""
+    def explain(
+        self, endpoint: AnyEndpoint, call: Call, who: Principal, cache_control: str | None, sample: int = 1
+    ) -> CachePlan:
+        """The plan, made anew; the same problems. `sample` is what `sample=next` stands for; nothing is counted."""
         purge_state, namespace = self._poller.purge_state(), self._poller.namespace
-        return cache_plan.plan_for(call, who, self.config, purge_state, namespace, endpoint.cacheable, cache_control)
+        terms = self.config, purge_state, namespace, endpoint.cacheable, cache_control, sample
+        return cache_plan.plan_for(call, who, *terms)

@@ -34,7 +34,13 @@ class Renderer:
         receipt = receipts.decode(self._key, identifier)
         return None if receipt is None else receipt.document()
 
+    def told(self, identifier: str) -> Mapping[str, object] | None:
+        """The same with its short form, its origin and a citation."""
+        receipt = receipts.decode(self._key, identifier)
+        return None if receipt is None else receipts.told(receipt, identifier)
+
     async def _certified(self, call: Call, answer: Answer) -> Answer:
         sha256 = await digest(answer.body)
-        receipt = Receipt(call.model, call.canonical_digest, answer.cls, answer.created, answer.upstream, sha256)
+        told = call.model, call.canonical_digest, answer.cls, answer.created, answer.upstream, sha256
+        receipt = Receipt(*told, answer.imported)
         return replace(answer, etag=sha256.hex()[:32], receipt=receipts.encode(self._key, receipt))

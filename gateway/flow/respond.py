@@ -15,11 +15,13 @@ from gateway.flow.caller_warnings import CallerWarnings
 from gateway.flow.context import RequestContext
 from gateway.flow.policy import PolicyEnforcer
 from gateway.flow.runtime import Runtime
+from gateway.flow.sample_runs import SampleRuns
 from gateway.flow.single_flight import COMPUTED, FlightSource
 from gateway.ports import AccessLog
 
 # Answers hold unpublished proteins: no cache but ours may store them (RFC 9111 section 5.2.2).
 PRIVATE = "private, no-store"
+ANSWERED = (200, 304)
 _TAG = re.compile(r'"([^"]*)"')
 
 
@@ -27,9 +29,14 @@ class Responder:
     """The way out of one worker."""
 
     def __init__(
-        self, policy: PolicyEnforcer, caller_warnings: CallerWarnings, access_log: AccessLog, runtime: Runtime
+        self,
+        policy: PolicyEnforcer,
+        caller_warnings: CallerWarnings,
+        runs: SampleRuns,
+        access_log: AccessLog,
+        runtime: Runtime,
     ) -> None:
-        self._policy, self._warnings, self._access_log = policy, caller_warnings, access_log
+        self._policy, self._warnings, self._access_log, self._runs = policy, caller_warnings, access_log, runs
         self._clock, self._tasks, self._meter = runtime.clock, runtime.tasks, runtime.meter
 
     async def with_warning(
@@ -42,7 +49,8 @@ class Responder:
         now = self._clock.now()
         left = plan.freshness_left(answer, now)
         context.outcome = "hit" if left > 0 else "stale"
-        return self._response(answer, cache_plan.cache_status_hit(plan, left), now, rate, context)
+        status = cache_plan.cache_status_hit(plan, left, answer.imported)
+        return self._response(answer, status, now, rate, context)
 
     def stale(self, answer: Answer, plan: CachePlan, rate: Mapping[str, str], context: RequestContext) -> Response:
         now = self._clock.now()
@@ -103,7 +111,8 @@ class Responder:
         return Response(200, packed, {**headers, "Content-Encoding": "zstd"})
 
     def account(self, context: RequestContext, response: Response) -> None:
-        """Count and log an answered request; write the outcome of an audited call to the audit record."""
+        """Count and log an answered request; write the outcome of an audited call to the audit record; give back a
+        number of a run that led to no answer."""
         took = context.elapsed_s()
         self._meter.count(REQUESTS, context.endpoint, context.outcome)
         self._meter.observe(LATENCY, took, context.endpoint, "total")
@@ -113,6 +122,8 @@ class Responder:
         if context.store_s:
             self._meter.observe(LATENCY, context.store_s, context.endpoint, "store")
         self._access_log.write(self._line(context, response, took))
+        if context.drawn is not None and response.status not in ANSWERED:
+            self._tasks.start(self._runs.give_back(context.drawn))
         if context.audited and context.call is not None and context.who is not None:
             outcome = context.problem or context.outcome
             self._tasks.start(self._policy.record_outcome(context.call, context.who, context.request_id, outcome))

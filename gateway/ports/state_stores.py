@@ -153,6 +153,21 @@ class Ledger(Protocol):
     async def usage(self, subject: str, limits: tuple[Limit, ...]) -> Sequence[Usage]: ...
 
 
+class RunCounters(Protocol):
+    """Numbers of samples within runs (state store). Lost: StoreUnavailable, and the call is refused with 503.
+
+    Counters that are used stay; of one owner a bounded number is kept, those that rest longest are forgotten.
+    """
+
+    async def next(self, owner: str, counter: str, highest: int) -> int | None:
+        """The smallest number from 1 that nobody has; None where all up to `highest` are taken."""
+        ...
+
+    async def give_back(self, owner: str, counter: str, number: int) -> None:
+        """Somebody else gets this number, before any new one."""
+        ...
+
+
 class Throttle(Protocol):
     """One event per topic, key and time (cache store). Lost: StoreUnavailable, and nothing happens at all."""
 

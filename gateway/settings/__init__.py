@@ -7,7 +7,7 @@ from gateway.settings.errors import InvalidSettings, SettingError
 from gateway.settings.load import Loaded, environment, load, load_here, read
 from gateway.settings.model import Settings
 from gateway.settings.reference import values
-from gateway.settings.secret_files import master_secret, read_secret, write_secret
+from gateway.settings.secret_files import master_secret, read_secret, signing_key, write_secret
 from gateway.settings.upstream import UpstreamKeySettings
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "master_secret",
     "read",
     "read_secret",
+    "signing_key",
     "values",
     "write_secret",
 ]

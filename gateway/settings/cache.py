@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gateway.settings.table import Count, Seconds, SettingsTable
+from gateway.settings.table import Count, Seconds, SettingsTable, Text
 
 
 class CacheSettings(SettingsTable):
@@ -36,7 +36,15 @@ class CacheSettings(SettingsTable):
     )
     max_entry_bytes: Count = Field(16777216, description="Larger answers are not cached.")
     namespace_max_bytes: Count = Field(268435456, description="Maximum size of one namespace, in the state store.")
-    share: Literal["organisation", "team", "user"] = Field("organisation", description="Who shares cached answers.")
+    share: Literal["organisation", "team", "user"] = Field(
+        "organisation",
+        description="Who shares cached answers, and so can learn by a hit that others have asked the same.",
+    )
+    trusted_signers: Annotated[tuple[Text, ...], Field(strict=False)] = Field(
+        (),
+        description="Public keys of gateways whose exported namespaces and statements are trusted, as `cache "
+        "signing-key` prints them there; this gateway's own always is.",
+    )
     spot_check_fraction: Annotated[float, Field(ge=0, le=1)] = Field(
         0.01,
         description="Share of hits that are spot-checked: computed again in the background and compared; 0 for none.",

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from gateway.core.rules import unknown_rules
 from gateway.core.sampler_checks import unknown_checks
+from gateway.core.signatures import read_public_key
 from gateway.settings.errors import SettingError
 from gateway.settings.limits import HolderLimits
 from gateway.settings.model import Settings
@@ -90,6 +91,11 @@ def _checks(settings: Settings) -> str | None:
     return f"unknown checks: {', '.join(strange)}" if strange else None
 
 
+def _signers(settings: Settings) -> str | None:
+    strange = [text for text in settings.cache.trusted_signers if read_public_key(text) is None]
+    return f"{len(strange)} of them are no public key, as `cache signing-key` prints it" if strange else None
+
+
 def _state_url(settings: Settings) -> str | None:
     return _store(settings.stores.state_url)
 
@@ -139,6 +145,7 @@ RULES: tuple[Rule, ...] = (
     (("cache.classes", "cache.enabled"), _classes),
     (("cache.rules",), _rules),
     (("request.checks",), _checks),
+    (("cache.trusted_signers",), _signers),
     (("stores.state_url",), _state_url),
     (("stores.cache_url",), _cache_url),
     (("stores.state_sentinel_password_file", "stores.state_url"), _state_sentinels),
@@ -172,6 +179,7 @@ def _secret_errors(settings: Settings) -> Iterator[SettingError]:
         (name, path, least)
         for name, path, least in (
             ("secrets.master_file", settings.secrets.master_file, MASTER_BYTES),
+            ("secrets.signing_file", settings.secrets.signing_file, 1),
             ("stores.state_password_file", stores.state_password_file, 1),
             ("stores.cache_password_file", stores.cache_password_file, 1),
             ("stores.state_sentinel_password_file", stores.state_sentinel_password_file, 1),

@@ -74,5 +74,9 @@ class Settings(SettingsTable):
         return self.secrets.master_file or self.data_dir / "secrets" / "master"
 
     @property
+    def signing_file(self) -> Path:
+        return self.secrets.signing_file or self.data_dir / "secrets" / "signing"
+
+    @property
     def metrics_dir(self) -> Path:
         return self.data_dir / "metrics"

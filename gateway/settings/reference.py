@@ -34,6 +34,7 @@ SAMPLES: Mapping[str, str] = {
     "stores.state_sentinel_password_file": "/run/secrets/state-sentinel-password",
     "stores.cache_sentinel_password_file": "/run/secrets/cache-sentinel-password",
     "secrets.master_file": "/run/secrets/master",
+    "secrets.signing_file": "/run/secrets/signing",
     "audit.file": "/var/lib/esm-gateway/audit/audit.jsonl",
 }
 """Examples for the file, for settings without a default."""

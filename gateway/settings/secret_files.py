@@ -8,6 +8,7 @@ import os
 import stat
 from pathlib import Path
 
+from gateway.core.signatures import KEY_BYTES, Signer, private_key_pem, read_private_key
 from gateway.settings.errors import InvalidSettings, SettingError
 from gateway.settings.model import Settings
 
@@ -46,6 +47,19 @@ def master_secret(settings: Settings) -> bytes:
         _refuse_second_master(settings)
         write_secret(path, os.urandom(MASTER_BYTES).hex().encode() + b"\n")
     return read_secret(path, MASTER_BYTES)
+
+
+def signing_key(settings: Settings) -> Signer:
+    """The key that signs exports and statements; without `secrets.signing_file`, it is generated on first use."""
+    path = settings.signing_file
+    if settings.secrets.signing_file is None and not path.exists():
+        write_secret(path, private_key_pem(os.urandom(KEY_BYTES)))
+    pem = read_secret(path)
+    try:
+        return read_private_key(pem)
+    except ValueError:
+        reason = f"{path} is not an Ed25519 private key in PEM (`openssl genpkey -algorithm ed25519` makes one)"
+        raise InvalidSettings([SettingError("secrets.signing_file", reason)]) from None
 
 
 def write_secret(path: Path, content: bytes) -> None:

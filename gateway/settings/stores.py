@@ -28,10 +28,15 @@ class StoreSettings(SettingsTable):
 
 
 class SecretSettings(SettingsTable):
-    """The master secret. The keys for sealing, digests and the audit chain are derived from it."""
+    """The master secret, from which the keys for sealing, digests and the audit chain are derived; the signing key."""
 
     master_file: FilePath | None = Field(
         None,
         description="File with at least 32 bytes, the same on every machine. Left out: data_dir/secrets/master, "
         "created when absent (with embedded stores only).",
+    )
+    signing_file: FilePath | None = Field(
+        None,
+        description="File with the Ed25519 private key (PEM) that signs exports and statements about receipts; the "
+        "same on every machine of one gateway. Left out: data_dir/secrets/signing, created when first needed.",
     )

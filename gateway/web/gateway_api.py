@@ -1,4 +1,4 @@
-"""The gateway's own API, `/gateway/v1/*`: explanations and receipts as JSON.
+"""The gateway's own API, `/gateway/v1/*`: explanations, receipts, and signed statements of receipts, as JSON.
 
 Like every other request they need a virtual key, and are charged to its user's rate before they are read. There is no
 administration here.
@@ -16,7 +16,13 @@ from gateway.flow.explain import Explainer
 from gateway.ports import RawRequest
 
 PREFIX = "/gateway/v1/"
-ROUTES = ("POST /gateway/v1/explain", "GET /gateway/v1/receipts/{id}")
+ROUTES = (
+    "POST /gateway/v1/explain",
+    "GET /gateway/v1/receipts/{id}",
+    "GET /gateway/v1/statements/{statement}",
+    "GET /gateway/v1/signing-key",
+)
+_WITH_REST = ("receipts", "statements")
 _Handler = Callable[[RawRequest, Principal, RequestContext, str], Awaitable[Mapping[str, Any]]]
 
 
@@ -28,6 +34,8 @@ class GatewayApi:
         self._routes: Mapping[str, tuple[tuple[str, ...], _Handler]] = {
             "explain": (("POST",), self._explain_call),
             "receipts": (("GET", "HEAD"), self._read_receipt),
+            "statements": (("GET", "HEAD"), self._check_statement),
+            "signing-key": (("GET", "HEAD"), self._tell_key),
         }
 
     async def handle(self, raw: RawRequest, context: RequestContext) -> Response:
@@ -47,7 +55,7 @@ class GatewayApi:
     def _find(self, raw: RawRequest) -> tuple[_Handler, str]:
         """The handler and the rest of the path; a 404 or 405 problem."""
         name, _, rest = raw.path.removeprefix(PREFIX).partition("/")
-        if name not in self._routes or (name == "receipts") != bool(rest):
+        if name not in self._routes or (name in _WITH_REST) != bool(rest):
             raise Problem(UNKNOWN_PATH, "GET / lists the endpoints.")
         methods, handler = self._routes[name]
         if raw.method not in methods:
@@ -60,6 +68,14 @@ class GatewayApi:
         return await self._explain.call(raw, who, context)
 
     async def _read_receipt(
-        self, _: RawRequest, who: Principal, context: RequestContext, identifier: str
+        self, raw: RawRequest, who: Principal, context: RequestContext, identifier: str
     ) -> Mapping[str, Any]:
-        return self._explain.receipt(identifier, context)
+        return self._explain.receipt(identifier, context, raw.query)
+
+    async def _check_statement(
+        self, _: RawRequest, who: Principal, context: RequestContext, text: str
+    ) -> Mapping[str, Any]:
+        return self._explain.statement(text, context)
+
+    async def _tell_key(self, _: RawRequest, who: Principal, context: RequestContext, __: str) -> Mapping[str, Any]:
+        return self._explain.signing_key(context)

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from gateway.core import sealing
@@ -32,11 +33,13 @@ from gateway.flow.pipeline import Pipeline
 from gateway.flow.planner import Planner
 from gateway.flow.policy import PolicyEnforcer
 from gateway.flow.reader_queue import ReaderQueue
+from gateway.flow.receipt_desk import ReceiptDesk
 from gateway.flow.render import Renderer
 from gateway.flow.request_parser import RequestParser
 from gateway.flow.reserve import Reserver
 from gateway.flow.respond import Responder
 from gateway.flow.runtime import Runtime
+from gateway.flow.sample_runs import SampleRuns
 from gateway.flow.shared_cache import SharedCache
 from gateway.flow.single_flight import SingleFlight
 from gateway.flow.spot_check import SpotCheckBudget, SpotChecker
@@ -53,11 +56,12 @@ from gateway.ports import (
     NamespaceStore,
     PurgeStore,
     Reader,
+    RunCounters,
     Throttle,
     Upstream,
 )
 from gateway.settings import Settings
-from gateway.wiring.cache_config import cache_config, parse_config, sealing_keys
+from gateway.wiring.cache_config import cache_config, parse_config, sealing_keys, signer, trusted_signers
 
 log = logging.getLogger("gateway")
 # The setting says when another worker takes over; a lease ends a little earlier, so that noticing it fits in.
@@ -74,6 +78,7 @@ class Adapters:
     purge_store: PurgeStore
     namespace_store: NamespaceStore
     throttle: Throttle
+    run_counters: RunCounters
     upstream: Upstream
     audit: AuditLog
     access_log: AccessLog
@@ -125,7 +130,8 @@ def assemble(adapters: Adapters, settings: Settings, master: bytes, upstream_key
     )
     reader = ReaderQueue(a.reader, runtime.meter)
     parser = RequestParser(local_cache, parse_config(s), s.request.max_body_bytes, bodies, reader)
-    planner = Planner(poller, local_cache, cache_config(s, master))
+    runs = SampleRuns(a.run_counters, sealing.derive_key(master, "sample-runs"), runtime)
+    planner = Planner(poller, local_cache, runs, cache_config(s, master))
     breaker = Breaker(s.breaker.failures, s.breaker.open_s)
     places = UpstreamQueue(upstream_keys, breaker, _queue_config(s), waiting, runtime, log.warning)
     large = LargeAnswers(s.upstream.large_answers)
@@ -142,9 +148,10 @@ def assemble(adapters: Adapters, settings: Settings, master: bytes, upstream_key
     flights = SingleFlight(a.cache, runtime, cache.open, failures, LEASE_FRACTION * s.cache.lease_s)
     computation = Computation(flights, reserver, places, dispatcher, stores, stats, runtime)
     caller_warnings = CallerWarnings(a.throttle, runtime)
-    responder = Responder(enforcer, caller_warnings, a.access_log, runtime)
+    responder = Responder(enforcer, caller_warnings, runs, a.access_log, runtime)
     pipeline = Pipeline(authenticator, parser, enforcer, planner, admission, lookup, computation, responder)
-    explainer = Explainer(authenticator, admission, parser, asked, planner, renderer, s.cache.max_entry_bytes, runtime)
+    desk = ReceiptDesk(renderer, partial(signer, s), trusted_signers(s))
+    explainer = Explainer(authenticator, admission, parser, asked, planner, desk, s.cache.max_entry_bytes, runtime)
     holdings = _holdings(local_cache, authenticator, caller_warnings, checker, flights, admission, enforcer, runtime)
     return Flow(pipeline, responder, explainer, renderer, enforcer, poller, admission, places, stats, holdings, known)
 

@@ -7,7 +7,9 @@ from gateway.core.cache_plan import CacheConfig
 from gateway.core.endpoint import ParseConfig
 from gateway.core.rules import rule_set
 from gateway.core.sampler_checks import skipped_checks
-from gateway.settings import Settings
+from gateway.core.signatures import Signer, read_public_key
+from gateway.flow.receipt_desk import SigningKeyUnusable
+from gateway.settings import InvalidSettings, Settings, signing_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,20 @@ def cache_config(settings: Settings, master: bytes) -> CacheConfig:
         stale_if_error_s=cache.stale_if_error_s,
         rule_set=parse_config(settings).rule_set.name,
     )
+
+
+def signer(settings: Settings) -> Signer:
+    """The key that signs exports and statements, made where there is none yet; raises SigningKeyUnusable."""
+    try:
+        return signing_key(settings)
+    except (InvalidSettings, OSError) as error:
+        raise SigningKeyUnusable(str(error)) from None
+
+
+def trusted_signers(settings: Settings) -> frozenset[bytes]:
+    """The public keys of gateways whose files and statements are trusted."""
+    keys = map(read_public_key, settings.cache.trusted_signers)
+    return frozenset(key for key in keys if key is not None)
 
 
 def sealing_keys(master: bytes) -> SealingKeys:

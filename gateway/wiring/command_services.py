@@ -4,6 +4,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from gateway import __version__
 from gateway.adapters.clock import SystemClock
@@ -12,16 +13,17 @@ from gateway.adapters.redis_cache import RedisCache
 from gateway.adapters.redis_purges import RedisPurges
 from gateway.adapters.witnessed_audit import WitnessedAudit
 from gateway.core.quota import LimitConfig
+from gateway.flow.import_trust import TransferIdentity
 from gateway.flow.key_admin import KeyAdmin
 from gateway.flow.namespace_transfer import NamespaceTransfer
 from gateway.flow.namespaces import NamespaceAdmin
 from gateway.flow.purge import Purger
 from gateway.flow.state_guard import StateGuard
 from gateway.ports import AuditLog, CacheStore, Clock, Ledger, NamespaceStore, PurgeStore
-from gateway.settings import Settings, master_secret
+from gateway.settings import Settings, master_secret, signing_key
 from gateway.wiring.assembly import key_pepper
 from gateway.wiring.audit import open_audit
-from gateway.wiring.cache_config import cache_config, parse_config, sealing_keys
+from gateway.wiring.cache_config import cache_config, parse_config, sealing_keys, trusted_signers
 from gateway.wiring.state_guard import GuardedState, open_state
 from gateway.wiring.stores import clients, with_store_urls
 
@@ -110,8 +112,15 @@ def _transfer(
         namespaces=namespaces,
         audit=audit,
         clock=clock,
-        key=sealing_keys(master).records,
+        identity=transfer_identity(settings, master),
         cache_config=cache_config(settings, master),
         parse_config=parse_config(settings),
-        version=__version__,
+    )
+
+
+def transfer_identity(settings: Settings, master: bytes) -> TransferIdentity:
+    """What this gateway exports as, and whose files it trusts."""
+    keys = sealing_keys(master)
+    return TransferIdentity(
+        __version__, keys.records, keys.receipts, partial(signing_key, settings), trusted_signers(settings)
     )

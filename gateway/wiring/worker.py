@@ -18,6 +18,7 @@ from gateway.adapters.prometheus import PrometheusMeter
 from gateway.adapters.reader_process import Command as ReaderCommand
 from gateway.adapters.redis_cache import RedisCache
 from gateway.adapters.redis_purges import RedisPurges
+from gateway.adapters.redis_run_counters import RedisRunCounters
 from gateway.adapters.redis_throttle import RedisThrottle
 from gateway.adapters.upstream_http import HttpUpstream
 from gateway.core.store_faults import StoreName
@@ -80,6 +81,7 @@ async def run_worker(
             purge_store=RedisPurges(cache),
             namespace_store=held.namespace_store,
             throttle=RedisThrottle(cache),
+            run_counters=RedisRunCounters(state),
             upstream=upstream,
             audit=audit,
             access_log=access_log,

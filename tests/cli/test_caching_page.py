@@ -9,11 +9,12 @@ import pytest
 from gateway.cli import reference
 from gateway.cli.cache import cache
 from gateway.cli.keys import create
+from gateway.core import receipts
 from gateway.core.cache_directives import DIRECTIVES
 from gateway.core.determinism import classify
 from gateway.core.receipts import Receipt
 from gateway.core.rules import RULES, Rule
-from gateway.core.types import DeterminismClass
+from gateway.core.types import DeterminismClass, Imported
 from gateway.settings.names import leaves
 from tests.core.test_explanation import explained
 
@@ -38,8 +39,11 @@ def test_every_directive_is_explained_and_no_other() -> None:
 
 
 def test_every_member_of_a_receipt_is_explained_and_no_other() -> None:
-    receipt = Receipt("m", b"c" * 32, DeterminismClass.EXACT, 0.0, "u", b"a" * 32)
-    assert sorted(cell.strip("`") for cell in table("member")) == sorted(receipt.document())
+    origin = Imported(b"f" * 32, 0.0, "ada")
+    receipt = Receipt("m", b"c" * 32, DeterminismClass.EXACT, 0.0, "u", b"a" * 32, origin)
+    assert sorted(cell.strip("`") for cell in table("member")) == sorted(receipts.told(receipt, "r"))
+    names = [name.strip("`") for cell in table("member of `imported`") for name in cell.split(", ")]
+    assert sorted(names) == sorted(receipts.origin_document(origin))
 
 
 def test_every_member_of_an_explanation_is_explained_and_no_other() -> None:
@@ -58,7 +62,7 @@ def test_settings_decisions_and_commands_that_are_named_exist() -> None:
     names = {leaf.name for leaf in leaves()}
     assert set(re.findall(r"`(cache\.[a-z_]+)`", PAGE)) <= names
     assert [link for link in re.findall(r"\]\(([a-z0-9/.-]+\.md)\)", PAGE) if not (DOCS / link).is_file()] == []
-    commands = re.findall(r"(?:`|esm-gateway )(cache [a-z]+(?: [a-z]+)?)", PAGE)
+    commands = re.findall(r"(?:`|esm-gateway )(cache [a-z-]+(?: [a-z-]+)?)", PAGE)
     assert {"cache explain", "cache namespace freeze", "cache namespaces", "cache purge"} <= {*commands}
     for words in commands:
         found: click.Command | None = cache

@@ -15,11 +15,22 @@ from gateway.adapters.redis_directory import RedisDirectory
 from gateway.adapters.redis_ledger import RedisLedger
 from gateway.adapters.redis_namespaces import RedisNamespaces
 from gateway.adapters.redis_purges import RedisPurges
+from gateway.adapters.redis_run_counters import RedisRunCounters
 from gateway.adapters.redis_throttle import RedisThrottle
 from gateway.core.sealing import derive_key
-from gateway.ports import CacheStore, DecisionStore, Directory, Ledger, NamespaceStore, PurgeStore, Throttle
+from gateway.ports import (
+    CacheStore,
+    DecisionStore,
+    Directory,
+    Ledger,
+    NamespaceStore,
+    PurgeStore,
+    RunCounters,
+    Throttle,
+)
 from tests.fakes.cache import FakeCache
 from tests.fakes.namespaces import FakeNamespaces, FakePurges
+from tests.fakes.run_counters import FakeRunCounters
 from tests.fakes.stores import FakeDecisions, FakeDirectory, FakeLedger
 from tests.fakes.throttle import FakeThrottle
 from tests.fakes.world import FakeClock, FakeMeter
@@ -71,6 +82,14 @@ class Backend:
             return
         async with self.store() as store:
             yield RedisThrottle(store, prefix=self.prefix)
+
+    @asynccontextmanager
+    async def run_counters(self, most: int = 1000) -> AsyncIterator[RunCounters]:
+        if self.address is None:
+            yield FakeRunCounters([], self.clock.now, most)
+            return
+        async with self.store() as store:
+            yield RedisRunCounters(store, prefix=self.prefix, now=self.clock.now, most=most)
 
     @asynccontextmanager
     async def directory(self) -> AsyncIterator[Directory]:

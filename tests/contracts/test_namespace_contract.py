@@ -64,6 +64,18 @@ def test_the_first_entry_is_kept_and_told_to_whoever_comes_later(backend: Backen
     play(backend.namespace_store(), story)
 
 
+def test_several_entries_are_found_in_the_order_in_which_they_are_asked_for(backend: Backend) -> None:
+    async def story(namespace_store: NamespaceStore) -> None:
+        await namespace_store.create(PAPER)
+        for number in (1, 2):
+            await namespace_store.put("paper-2026", cache_key(number), b"%d" % number)
+        keys = [cache_key(number) for number in (2, 3, 1)]
+        assert list(await namespace_store.get_all("paper-2026", keys)) == [b"2", None, b"1"]
+        assert list(await namespace_store.get_all("none", keys)) == [None, None, None]
+
+    play(backend.namespace_store(), story)
+
+
 def test_of_many_first_entries_all_get_the_same(backend: Backend) -> None:
     async def story(namespace_store: NamespaceStore) -> None:
         await namespace_store.create(PAPER)

@@ -18,7 +18,7 @@ from gateway.core.cache_plan import (
 )
 from gateway.core.determinism import classify
 from gateway.core.endpoint import NOT_MODELLED
-from gateway.core.types import DeterminismClass
+from gateway.core.types import DeterminismClass, Imported
 from tests.core.plans import (
     ADA,
     CACHE_STATUS,
@@ -130,3 +130,18 @@ def test_every_reason_for_a_bypass_is_explained_to_scientists() -> None:
     page = (Path(__file__).resolve().parents[2] / "docs" / "caching.md").read_text("utf-8")
     explained = page.split("`detail` in quotes is")[1].split("##")[0]
     assert [reason for reason in (*BYPASS_REASONS, UPSTREAM_NO_STORE) if f"`{reason}`" not in explained] == []
+
+
+@pytest.mark.parametrize(
+    ("origin", "told"),
+    [
+        (Imported(b"f" * 32, 1.0, "ada", b"k" * 32, trusted=True), "imported, signature trusted"),
+        (Imported(b"f" * 32, 1.0, "ada", b"k" * 32, trusted=False), "imported, not verified"),
+        (Imported(b"f" * 32, 1.0, "ada"), "imported, not verified"),
+    ],
+)
+def test_an_answer_that_was_read_from_a_file_is_told_from_one_that_was_computed(origin: Imported, told: str) -> None:
+    plan = in_namespace()
+    said = members(cache_status_hit(plan, 5.0, origin))
+    assert said["detail"] == f'{plan.detail[:-1]}; {told}"'
+    assert members(cache_status_hit(plan, 5.0))["detail"] == plan.detail

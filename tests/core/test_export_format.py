@@ -12,17 +12,17 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.core import export_format
-from gateway.core.export_format import (
+from gateway.core import export_format, export_frames
+from gateway.core.export_format import ExportHeader, ExportRow, ExportTrailer, ExportWriter
+from gateway.core.export_frames import (
     CHECKSUM_FRAME_BYTES,
     MAGIC,
-    ExportHeader,
-    ExportRow,
-    ExportTrailer,
+    SIGNATURE_FRAME_BYTES,
     ExportUnreadable,
-    ExportWriter,
+    FileSeal,
 )
 from gateway.core.namespace_entry import NamespaceEntry
+from gateway.core.signatures import private_key_pem, read_private_key
 from gateway.core.types import Answer, DeterminismClass, Namespace
 
 HEAD = ExportHeader(Namespace("paper-2026", 1000.125, 2000.25, "Figure 3 \N{BUTTERFLY}"), "0.1.0")
@@ -63,7 +63,7 @@ def rows(content: bytes) -> list[ExportHeader | ExportRow | ExportTrailer]:
 def sealed(lines: bytes, magic: bytes = MAGIC) -> bytes:
     """A file that somebody made up, its checksum right."""
     content = magic + zstandard.compress(lines)
-    return content + export_format._skippable(b"sha256 " + sha256(content).hexdigest().encode() + b"\n")
+    return content + export_frames.checksum_frame(sha256(content).hexdigest())
 
 
 def test_what_is_read_is_what_was_written() -> None:
@@ -74,6 +74,28 @@ def test_what_is_read_is_what_was_written() -> None:
         ExportRow(i, entry, CALL) for i, entry in enumerate(told, start=1)
     ]
     assert rows(content) == [HEAD, *lines, ExportTrailer(20, 3)]
+
+
+def test_a_signed_file_says_whose_it_is_and_holds_the_same_and_no_damage_goes_unseen() -> None:
+    signer = read_private_key(private_key_pem(b"s" * 32))
+    writer = ExportWriter(signer)
+    parts = [writer.begin(HEAD)]
+    parts += [writer.add(entry, CALL, f"issued-{i}") for i, entry in enumerate(entries(5))]
+    content = b"".join([*parts, writer.end(1)])
+    for size in (1, 7, 4096):
+        seal = export_format.seal_of(pieces(content, size))
+        assert seal == FileSeal(
+            sha256(content[: -CHECKSUM_FRAME_BYTES - SIGNATURE_FRAME_BYTES]).hexdigest(), signer.public_key
+        )
+    told = [row for row in rows(content) if isinstance(row, ExportRow)]
+    assert [row.entry for row in told] == entries(5)
+    assert [row.issued for row in told] == [f"issued-{i}" for i in range(5)]
+    assert export_format.seal_of(pieces(written(entries(5)))).signer == b""
+    for at in range(0, len(content), 3):
+        with pytest.raises(ExportUnreadable):
+            export_format.seal_of(pieces(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]))
+        with pytest.raises(ExportUnreadable):
+            export_format.seal_of(pieces(content[:at]))
 
 
 def test_an_empty_namespace_is_a_file_too() -> None:
@@ -117,7 +139,7 @@ def test_damage_that_comes_between_two_readings_is_seen_at_the_latest_at_the_end
 
 
 def test_another_version_of_the_form_is_told_from_a_file_that_is_none() -> None:
-    newer = export_format._skippable(b"esm-gateway namespace 2\n")
+    newer = export_frames.skippable(b"esm-gateway namespace 3\n")
     with pytest.raises(ExportUnreadable, match="newer"):
         export_format.verify(pieces(sealed(b"", magic=newer)))
     with pytest.raises(ExportUnreadable, match="not an exported namespace"):
@@ -128,6 +150,7 @@ def changed(**changes: object) -> bytes:
     """A file of one call, one of whose members somebody has changed."""
     content = written([ENTRY])
     lines = [json.loads(line) for line in lines_of(content).splitlines()]
+    lines[1]["issued"] = "abc"
     for name, value in changes.items():
         where = next(line for line in reversed(lines) if name in line)
         where[name] = value
@@ -147,6 +170,8 @@ def lines_of(content: bytes) -> bytes:
         ({"answer": None}, "Call 1"),
         ({"receipt": {}}, "Call 1"),
         ({"sample": "x"}, "Call 1"),
+        ({"issued": "a b"}, "Call 1"),
+        ({"issued": 5}, "Call 1"),
         ({"entries": 2}, "as many calls"),
         ({"entries": 0}, "as many calls"),
         ({"name": "a b"}, "describe"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gateway.core import entry_codec
 from gateway.core.cache_directives import NO_DIRECTIVES, CacheDirectives
 from gateway.core.namespace_entry import NamespaceEntry, decode, encode
-from gateway.core.types import Answer, Call, Determinism, DeterminismClass
+from gateway.core.types import Answer, Call, Determinism, DeterminismClass, Imported
 
 KEY, NONCE = b"k" * 32, bytes(range(12))
 TEXT = st.text(st.characters(blacklist_categories=["Cs"]), max_size=20)
@@ -55,3 +55,25 @@ def test_a_record_of_another_namespace_call_or_gateway_is_none() -> None:
 def test_an_entry_of_the_cache_is_no_record() -> None:
     sealed = entry_codec.encode(KEY, "paper here", ENTRY.answer, NONCE)
     assert decode(KEY, "paper here", sealed) is None
+
+
+def test_an_entry_that_was_computed_has_the_bytes_that_the_release_before_reads() -> None:
+    """Both may run side by side on one store, and what cannot be read in a live namespace is replaced."""
+    assert BLOB.hex() == (
+        "01000102030405060708090a0b6bddf42e368ba4102df83cee01e7247ad78fca0db310adaaca128aca944fb6048f5d408ba5"
+        "07357695bf021f92210aa37be1d5e6ed347d2aff6f58fcbdb243b9c3c30fba746bdf9024b7f1c2274014162ad5e632c55cd9"
+        "9777a1b46572f0f6c93e51a7995a277326"
+    )
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        Imported(b"f" * 32, 1.8e9, "grace"),
+        Imported(b"f" * 32, 1.8e9, "grace", b"k" * 32, trusted=True, issued="abcd-efgh-ijkl-mnop"),
+        Imported(b"f" * 32, 1.8e9, "grace", b"k" * 32, trusted=False),
+    ],
+)
+def test_an_entry_that_was_imported_says_so_for_good(origin: Imported) -> None:
+    entry = replace(ENTRY, answer=replace(ENTRY.answer, imported=origin))
+    assert decode(KEY, "paper here", encode(KEY, "paper here", entry, NONCE)) == entry

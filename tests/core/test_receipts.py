@@ -1,6 +1,7 @@
 """Receipts: all of one is in its identifier, which nobody can make up, change or read without the secret."""
 
 import random
+import re
 import string
 from dataclasses import replace
 from typing import Any
@@ -9,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.core.receipts import MAX_IDENTIFIER_CHARS, Receipt, decode, encode
-from gateway.core.types import DeterminismClass
+from gateway.core.receipts import MAX_BY_BYTES, MAX_IDENTIFIER_CHARS, Receipt, decode, encode, short, told
+from gateway.core.types import DeterminismClass, Imported
 
 KEY = b"k" * 32
 RECEIPT = Receipt("esm3", b"c" * 32, DeterminismClass.PINNED, 1_795_000_000.125, "https://up.example", b"a" * 32)
@@ -111,3 +112,66 @@ def test_a_receipt_reads_as_something_that_can_be_cited() -> None:
         "computed": "2026-11-18T11:06:40.125+00:00",
         "upstream": "https://up.example",
     }
+
+
+ISSUED = "abcd-efgh-ijkl-mnop"
+ORIGINS = [
+    Imported(b"f" * 32, 1.8e9, "grace"),
+    Imported(b"f" * 32, 1.8e9, "grace", b"k" * 32),
+    Imported(b"f" * 32, 1.8e9, "grace", b"k" * 32, trusted=True),
+    Imported(b"f" * 32, 1.8e9, "grace", b"k" * 32, trusted=True, issued=ISSUED),
+    Imported(b"f" * 32, 1.8e9, "", issued=ISSUED),
+    Imported(b"e" * 32, 1.8e9, "grace"),
+    Imported(b"f" * 32, 1.8e9 + 1, "grace"),
+]
+
+
+def test_the_receipt_of_a_computed_answer_is_what_it_was_in_the_release_before() -> None:
+    assert IDENTIFIER == (
+        "GrkFti5o9mxxwpo3DESxnqEY5hH-tGyg_2KAhKYXwR1IOZ-9IsCfYBee0RYOc8XdhDPq33nic7j9Y"
+        "kPqCBTzzK5pPhPdU5mGAApbFzDd0tnWSt45QeccPwJx0C2CMtaZRp_XMCnsmvm9wjrDzwddzK4F"
+    )
+
+
+def test_every_origin_of_an_imported_answer_comes_back_and_makes_another_receipt() -> None:
+    made = {encode(KEY, replace(RECEIPT, imported=origin)): origin for origin in ORIGINS}
+    assert len(made) == len(ORIGINS)
+    for identifier, origin in made.items():
+        assert decode(KEY, identifier) == replace(RECEIPT, imported=origin)
+        assert identifier != IDENTIFIER
+
+
+def test_the_longest_receipt_of_an_imported_answer_can_be_read() -> None:
+    origin = Imported(b"f" * 32, 1.8e9, "g" * 100, b"k" * 32, trusted=True, issued=ISSUED)
+    longest = replace(RECEIPT, model="m" * 255, upstream="u" * 255, imported=origin)
+    identifier = encode(KEY, longest)
+    assert len(identifier) <= MAX_IDENTIFIER_CHARS
+    assert decode(KEY, identifier) == replace(longest, imported=replace(origin, by="g" * MAX_BY_BYTES))
+
+
+def test_a_receipt_tells_what_was_seen_from_what_a_file_says() -> None:
+    computed, imported = (told(replace(RECEIPT, imported=origin), "id") for origin in (None, ORIGINS[3]))
+    assert (computed["origin"], imported["origin"]) == ("computed", "imported")
+    assert "imported" not in computed
+    assert imported["imported"] == {
+        "file_sha256": "66" * 32,
+        "at": "2027-01-15T08:00:00.000+00:00",
+        "by": "grace",
+        "signature": "trusted",
+        "signed_by": "esmgw-ed25519-a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s",
+        "issued_as": ISSUED,
+    }
+    assert computed["citation"] == (
+        "esm3 (class pinned), computed 2026-11-18T11:06:40.125+00:00 by https://up.example; "
+        f"esm-gateway receipt {short('id')}, answer SHA-256 6161616161616161"
+    )
+    assert "as the file with SHA-256 6666666666666666 says, signed by a trusted gateway" in imported["citation"]
+    for origin in ORIGINS[:2]:
+        assert "without a trusted signature" in replace(RECEIPT, imported=origin).citation("id")
+
+
+def test_the_short_form_is_a_digest_of_the_identifier_that_people_can_copy() -> None:
+    shorts = {short(encode(KEY, replace(RECEIPT, computed=float(i)))) for i in range(2000)}
+    assert len(shorts) == 2000
+    assert all(re.fullmatch("([a-z2-7]{4}-){3}[a-z2-7]{4}", each) for each in shorts)
+    assert short(IDENTIFIER) == short(IDENTIFIER)

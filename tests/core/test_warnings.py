@@ -12,7 +12,7 @@ from gateway.core.cache_plan import CachePlan
 from gateway.core.determinism import classify
 from gateway.core.metrics import WARNINGS
 from gateway.core.types import Call, Determinism, DeterminismClass
-from gateway.core.warning_messages import TOPICS, warning_text, warning_topic, with_warning
+from gateway.core.warning_messages import TOPICS, warning_text, warning_topic, with_warning, with_warning_at_end
 
 SAID = 'esm-gateway: "quoted", \\ and ü'
 scalars = st.none() | st.booleans() | st.integers(-9, 9) | st.floats(allow_nan=False, allow_infinity=False) | st.text()
@@ -114,6 +114,37 @@ def test_of_a_repeated_member_the_last_counts_as_it_does_for_the_sdk() -> None:
 )
 def test_what_is_no_answer_with_outputs_is_left_alone(body: bytes) -> None:
     assert with_warning(body, SAID) is None
+
+
+LARGE = b'{"outputs":{"sequence":[' + b"1.25," * 300_000 + b"2]}}"
+
+
+@pytest.mark.parametrize("spaces", [b"", b"\n", b" \r\n\t"])
+def test_a_large_answer_gets_a_text_at_its_end_and_stays_what_it_was(spaces: bytes) -> None:
+    told = with_warning_at_end(LARGE + spaces, SAID)
+    assert told is not None
+    tree = orjson.loads(told)
+    assert tree.pop("warning_messages") == [SAID]
+    assert tree == orjson.loads(LARGE)
+    assert told.startswith(LARGE[:-1])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{}",
+        b"[" + LARGE + b"]",
+        LARGE[:-1] + b',"warning_messages":["theirs"]}',
+        b'{"warning_messages":null,' + LARGE[1:],
+        b'{"\\u0077arning_messages":["theirs"],' + LARGE[1:],
+        b'{"a":[' + b"1," * (2**19 // 2 - 10) + b'1],"warning_messages":["theirs"],' + LARGE[1:],
+        LARGE[:-2],
+    ],
+    ids=range(8),
+)
+def test_what_may_hold_texts_already_or_is_no_object_is_left_alone_at_any_size(body: bytes) -> None:
+    assert with_warning_at_end(body, SAID) is None
 
 
 def a_call(determinism: Determinism, endpoint: str = "generate_tensor") -> Call:

@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import aiohttp
 
@@ -37,6 +38,9 @@ NOTEBOOK: tuple[tuple[tuple[str, dict[str, Any]], str], ...] = (
     (("decode", {"model": MODEL, "inputs": {"sequence": TOKENS["sequence"]}}), ""),
     (("fold", {"model": MODEL, "sequence": "MQIFVKTLTG"}), ""),
     (("encode", {"model": MODEL, "inputs": {"sequence": UBIQUITIN["sequence"]}}), ""),
+    # Two repeats of one draw, whichever of the workers they meet; each run of the notebook has a token of its own.
+    (generation("sequence", temperature=0.9), "sample=next, run={run}"),
+    (generation("sequence", temperature=0.9), "sample=next, run={run}"),
 )
 
 
@@ -48,8 +52,9 @@ class Run:
 
     async def __call__(self) -> tuple[list[bytes], list[Mapping[str, str]]]:
         async with aiohttp.ClientSession() as session:
-            bodies, heads = [], []
-            for call, asked in NOTEBOOK:
+            bodies, heads, run = [], [], uuid4()
+            for call, told in NOTEBOOK:
+                asked = told.format(run=run)
                 words = ", ".join(word for word in (f"namespace={NAMESPACE}" if self.named else "", asked) if word)
                 status, headers, body = await post(self.lab, session, self.key, call, words)
                 assert status == 200, (call[0], status)
@@ -61,8 +66,13 @@ class Run:
     async def receipts(self, heads: list[Mapping[str, str]]) -> list[Mapping[str, Any]]:
         """What they say; their identifiers are each gateway's own."""
         async with aiohttp.ClientSession() as session:
-            told = [await receipt(self.lab, session, self.key, head["X-Gateway-Receipt"]) for head in heads]
-        return [{name: value for name, value in each.items() if name != "receipt"} for each in told]
+            return [await receipt(self.lab, session, self.key, head["X-Gateway-Receipt"]) for head in heads]
+
+    @staticmethod
+    def facts(told: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """What every gateway says of an answer: not its own identifier, nor where it has the answer from."""
+        own = ("receipt", "short", "origin", "citation", "imported")
+        return [{name: value for name, value in each.items() if name not in own} for each in told]
 
     async def status_of(self, call: tuple[str, Mapping[str, Any]]) -> int:
         async with aiohttp.ClientSession() as session:
@@ -102,7 +112,7 @@ def recorded(here: Lab, sandbox: Sandbox) -> list[bytes]:
     here.command("cache", "namespace", "create", NAMESPACE, "--note", "Figure 3")
     asyncio.run(known(run))
     first, _ = asyncio.run(run())
-    assert len({first[6], first[7], first[8]}) == 3  # at a temperature above 0 each sample is another one
+    assert len({first[6], first[7], first[8], first[-2], first[-1]}) == 5  # each sample is another one
     frozen = here.command("cache", "namespace", "freeze", NAMESPACE)
     assert (frozen["state"], frozen["entries"]) == ("frozen", len(NOTEBOOK))
     sandbox.killed()
@@ -136,15 +146,23 @@ def test_a_notebook_is_replayed_without_the_upstream_here_and_where_its_record_w
             digest, cited = carried(here, first, file)
         with there.serving():
             run = Run(there, new_key(there))
-            assert there.command("cache", "namespace", "import", str(file))["sha256"] == digest
+            key = here.command("cache", "signing-key")["public_key"]
+            assert key in there.refusal("cache", "namespace", "import", str(file))
+            assert there.command("cache", "namespace", "import", str(file), "--trust", key)["sha256"] == digest
             asyncio.run(known(run))
             replayed, heads = asyncio.run(run())
             assert replayed == first
             assert all(map(is_hit, heads))
-            assert asyncio.run(run.receipts(heads)) == cited
+            told = asyncio.run(run.receipts(heads))
+            assert run.facts(told) == run.facts(cited)
+            assert {each["origin"] for each in cited} == {"computed"}
+            origins = [(each["origin"], each["imported"]["signed_by"], each["imported"]["signature"]) for each in told]
+            assert set(origins) == {("imported", key, "trusted")}
+            assert [each["imported"]["issued_as"] for each in told] == [each["short"] for each in cited]
+            assert all('; imported, signature trusted"' in head["Cache-Status"] for head in heads)
             assert asyncio.run(run.status_of(generation("sasa", temperature=0.9))) == 404
             there.command("cache", "namespace", "export", NAMESPACE, str(copy))
-            assert copy.read_bytes() == file.read_bytes()
+            assert there.command("cache", "namespace", "import", str(copy), "--as", "again")["entries"] == len(NOTEBOOK)
             file.write_bytes(file.read_bytes()[:-100])
             assert "damaged or cut off" in there.refusal("cache", "namespace", "import", str(file), "--as", "cut")
     finally:

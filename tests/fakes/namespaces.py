@@ -112,6 +112,10 @@ class FakeNamespaces(Recorder):
         with self.effect("get", name, cache_key):
             return self._entries(name).get(cache_key, (0, None))[1]
 
+    async def get_all(self, name: str, cache_keys: Sequence[str]) -> Sequence[bytes | None]:
+        with self.effect("get", name, *cache_keys):
+            return [self._entries(name).get(cache_key, (0, None))[1] for cache_key in cache_keys]
+
     async def put(self, name: str, cache_key: str, blob: bytes) -> bytes | None:
         with self.effect("put", name, cache_key):
             record = self.records.get(name)

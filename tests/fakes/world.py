@@ -16,6 +16,7 @@ from gateway.core.metrics import METRICS, Metric
 from gateway.ports import UpstreamLoss, UpstreamReply, UpstreamRequest
 from tests.fakes.cache import FakeCache
 from tests.fakes.namespaces import FakeNamespaces, FakePurges
+from tests.fakes.run_counters import FakeRunCounters
 from tests.fakes.stores import (
     FakeAudit,
     FakeDecisions,
@@ -135,6 +136,7 @@ class FakeWorld:
         self.ledger = FakeLedger(self.journal, self.clock.now)
         self.cache = FakeCache(self.journal, self.clock.now)
         self.throttle = FakeThrottle(self.journal, self.clock.now)
+        self.run_counters = FakeRunCounters(self.journal, self.clock.now)
         self.purge_store = FakePurges(self.journal, self.clock.now)
         self.namespace_store = FakeNamespaces(self.journal)
         self.upstream = FakeUpstream(self.journal)

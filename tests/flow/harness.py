@@ -124,6 +124,7 @@ class Harness:
             purge_store=m.purge_store,
             namespace_store=m.namespace_store,
             throttle=m.throttle,
+            run_counters=m.run_counters,
             upstream=m.upstream,
             audit=m.audit,
             access_log=m.access,

@@ -1,19 +1,23 @@
 """A namespace leaves one gateway as a file and comes into another: equal bytes and receipts, all of it or nothing."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 import orjson
 import pytest
+import zstandard
 
 from gateway import __version__
 from gateway.core import export_format, receipts
 from gateway.core.export_format import ExportHeader, ExportRow, ExportWriter
 from gateway.core.sealing import derive_key
+from gateway.core.signatures import Signer, private_key_pem, read_private_key
 from gateway.core.types import Namespace
 from gateway.flow.admin_arguments import InvalidArgument
+from gateway.flow.import_trust import TransferIdentity
 from gateway.flow.namespace_transfer import NamespaceTransfer
 from gateway.flow.namespaces import NamespaceAdmin, NamespaceState
 from gateway.ports import AuditUnavailable, UpstreamLoss
@@ -37,7 +41,13 @@ OTHER = b"o" * 32
 class Lab(Harness):
     """A gateway with its namespaces."""
 
-    def __init__(self, master: bytes = MASTER, settings: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        master: bytes = MASTER,
+        settings: Mapping[str, Any] | None = None,
+        trusted: Collection[bytes] = (),
+        signing: bytes | None = None,
+    ) -> None:
         super().__init__(settings)
         m, self.master = self.memory, master
         self.namespaces = NamespaceAdmin(m.namespace_store, m.decisions, m.audit, m.clock)
@@ -46,10 +56,15 @@ class Lab(Harness):
             namespaces=self.namespaces,
             audit=m.audit,
             clock=m.clock,
-            key=sealing_keys(master).records,
+            identity=TransferIdentity(
+                __version__,
+                sealing_keys(master).records,
+                sealing_keys(master).receipts,
+                lambda: signer_of(signing or master),
+                trusted,
+            ),
             cache_config=cache_config(self.settings, master),
             parse_config=parse_config(self.settings),
-            version=__version__,
         )
         self.approval()
 
@@ -74,8 +89,13 @@ class Lab(Harness):
         self.carried = await self.transfer.export(name, written.append, "ada", flagged=flagged)
         return b"".join(written)
 
-    async def loaded(self, content: bytes, name: str | None = None) -> "Lab":
-        self.carried = await self.transfer.load(lambda: chunks(content), name, "grace")
+    async def loaded(
+        self, content: bytes, name: str | None = None, *, trust: Collection[bytes] = (), unverified: bool = True
+    ) -> "Lab":
+        """By default any file will do: who signed it has tests of its own (test_provenance.py)."""
+        self.carried = await self.transfer.load(
+            lambda: chunks(content), name, "grace", trust=trust, unverified=unverified
+        )
         return self
 
     def receipt(self, answer: Any) -> Mapping[str, Any]:
@@ -84,8 +104,25 @@ class Lab(Harness):
         return found.document()
 
 
+def signer_of(name: bytes) -> Signer:
+    """The signing key of a lab; of one without a name for it, that of its master secret."""
+    return read_private_key(private_key_pem(sha256(name).digest()))
+
+
 def chunks(content: bytes, size: int = 777) -> list[bytes]:
     return [content[at : at + size] for at in range(0, len(content), size)]
+
+
+def lines_of(content: bytes) -> list[bytes]:
+    """The lines of a file, as a reader without a gateway sees them."""
+    frame = content.index(zstandard.FRAME_HEADER)
+    return zstandard.ZstdDecompressor().decompressobj().decompress(content[frame:]).splitlines()
+
+
+def plain_rows(content: bytes) -> list[Any]:
+    """What a file holds, without the identifiers of receipts, which are each gateway's own."""
+    rows = export_format.read(chunks(content))
+    return [replace(row, issued="") if isinstance(row, ExportRow) else row for row in rows]
 
 
 def rewritten(
@@ -118,7 +155,9 @@ def test_a_notebook_is_replayed_with_the_upstream_off_here_and_where_it_was_impo
         there.memory.upstream.answer = lambda _: UpstreamLoss("refused", sent=False, timed_out=False)
         replayed = await there.replay()
         assert [answer.body for answer in replayed] == here.first
-        assert [there.receipt(answer) for answer in replayed] == [here.receipt(answer) for answer in again]
+        told = [dict(there.receipt(answer)) for answer in replayed]
+        assert all(each.pop("imported")["by"] == "grace" for each in told)
+        assert told == [here.receipt(answer) for answer in again]
         assert there.memory.upstream.requests == []
 
     play(story)
@@ -134,11 +173,16 @@ def test_an_answer_that_is_not_in_the_file_is_not_found_rather_than_computed() -
     play(story)
 
 
-def test_the_export_of_an_import_is_the_same_file_also_under_another_secret() -> None:
+def test_the_export_of_an_import_has_the_same_calls_and_answers_and_says_that_they_were_imported() -> None:
     async def story() -> None:
         content = await (await Lab().recorded()).exported()
         there = await Lab(OTHER).loaded(content)
-        assert await there.exported() == content
+        again = await there.exported()
+        assert plain_rows(again) == plain_rows(content)
+        digest = export_format.verify(chunks(content))
+        lines = [orjson.loads(line) for line in lines_of(again)[1:-1]]
+        assert {line["imported"]["file_sha256"] for line in lines} == {digest}
+        assert not any("imported" in orjson.loads(line) for line in lines_of(content)[1:-1])
         assert (await there.namespaces.info("paper")).state is NamespaceState.FROZEN
 
     play(story)

@@ -17,6 +17,7 @@ from gateway.flow.context import RequestContext
 from gateway.flow.policy import PolicyEnforcer
 from gateway.flow.respond import Responder
 from gateway.flow.runtime import BackgroundTasks
+from gateway.flow.sample_runs import SampleRuns
 from gateway.flow.single_flight import FlightSource
 from tests.flow.harness import Parts, a_call, a_principal, an_answer, background_tasks
 from tests.policies.built import built
@@ -30,7 +31,8 @@ RATE = {"RateLimit": '"user-requests";r=1;t=1'}
 def a_responder(parts: Parts, tasks: BackgroundTasks) -> Responder:
     runtime = parts.runtime(tasks)
     policy = PolicyEnforcer(parts.audit, built(), runtime)
-    return Responder(policy, CallerWarnings(parts.throttle, runtime), parts.access, runtime)
+    runs = SampleRuns(parts.run_counters, b"s" * 32, runtime)
+    return Responder(policy, CallerWarnings(parts.throttle, runtime), runs, parts.access, runtime)
 
 
 def a_context(parts: Parts, *, flagged: bool = False, audited: bool = True) -> RequestContext:

@@ -1,5 +1,7 @@
 """`/gateway/v1/*` over a real socket: what there is, for whom, and what is left in the log and the numbers."""
 
+from pathlib import Path
+
 import aiohttp
 import pytest
 
@@ -38,6 +40,22 @@ def test_a_receipt_is_found_by_the_identifier_that_an_answer_had() -> None:
     run(play)
 
 
+def test_a_signed_statement_of_a_receipt_is_checked_where_it_was_made(tmp_path: Path) -> None:
+    async def play(harness: Harness, session: aiohttp.ClientSession, url: str) -> None:
+        async with session.post(f"{url}/api/v1/generate_tensor", json=BODY, headers=AUTH) as response:
+            identifier = response.headers["X-Gateway-Receipt"]
+        async with session.get(f"{url}{RECEIPTS}{identifier}?signed", headers=AUTH) as response:
+            told = await response.json()
+        async with session.get(f"{url}/gateway/v1/statements/{told['statement']}", headers=AUTH) as response:
+            found = await response.json()
+        assert (found["genuine"], found["signer"], found["receipt"]["receipt"]) == (True, "own", identifier)
+        async with session.get(f"{url}/gateway/v1/signing-key", headers=AUTH) as response:
+            assert await response.json() == {"public_key": told["public_key"], "trusted": []}
+        assert harness.memory.meter.counts[(REQUESTS.name, "receipts", "answered")] == 3
+
+    run(play, settings={"data_dir": str(tmp_path)})
+
+
 @pytest.mark.parametrize(
     "method, path, headers, status, slug",
     [
@@ -50,6 +68,14 @@ def test_a_receipt_is_found_by_the_identifier_that_an_answer_had() -> None:
         ("GET", RECEIPTS + "abc/%20", AUTH, 404, "unknown-receipt"),
         ("GET", RECEIPTS, AUTH, 404, "unknown-path"),
         ("POST", RECEIPTS + "abc", AUTH, 405, "wrong-method"),
+        ("GET", RECEIPTS + "abc?signed", AUTH, 404, "unknown-receipt"),
+        ("GET", RECEIPTS + "abc?signed=no", AUTH, 422, "call-invalid"),
+        ("GET", "/gateway/v1/statements", AUTH, 404, "unknown-path"),
+        ("GET", "/gateway/v1/statements/", AUTH, 404, "unknown-path"),
+        ("GET", "/gateway/v1/statements/abc", {}, 401, "key-refused"),
+        ("POST", "/gateway/v1/statements/abc", AUTH, 405, "wrong-method"),
+        ("GET", "/gateway/v1/signing-key", {}, 401, "key-refused"),
+        ("GET", "/gateway/v1/signing-key/more", AUTH, 404, "unknown-path"),
         ("GET", "/gateway/v1/", AUTH, 404, "unknown-path"),
         ("GET", "/gateway/v2/explain", AUTH, 404, "unknown-path"),
     ],

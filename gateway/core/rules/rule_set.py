@@ -36,12 +36,18 @@ WIRE = (
         "always",
         "gateway/core/strict_json.py; gateway/endpoints/generate_tensor.py: parameters",
     ),
-    _wire("null_is_absent", "null means absent.", "parameters and tracks", "gateway/core/endpoint.py: Body"),
+    _wire(
+        "null_is_absent",
+        "null means absent.",
+        "parameters and tracks, on every endpoint; but where null is a choice (`msa_max_depth`)",
+        "gateway/core/endpoint.py: Body; gateway/core/canonical_form.py",
+    ),
     _wire(
         "defaults",
         "A default that is written out means the same as one left out.",
-        "the dated set of defaults in the settings; default steps never exceed the positions",
-        "gateway/endpoints/generate_tensor.py: parameters",
+        "the dated set of defaults in the settings; default steps never exceed the positions; on the other endpoints "
+        "the defaults that every release of the SDK documents",
+        "gateway/endpoints/generate_tensor.py: parameters; gateway/core/canonical_form.py",
     ),
     _wire(
         "invalid_ids_set",
