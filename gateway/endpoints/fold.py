@@ -8,6 +8,7 @@ alignment is unpacked (at most `request.max_unpacked_bytes`), checked like a pla
 from gateway.core.endpoint import Endpoint, NormalizedBody, ParseConfig
 from gateway.endpoints import _folding
 from gateway.endpoints._alignments import Msa, depths
+from gateway.endpoints._answers.fold import ANSWER
 from gateway.endpoints._folding import Folding, as_given, work
 from gateway.endpoints._letters import ENDS, Letters, bounded
 
@@ -27,4 +28,4 @@ def normalize(asked: Fold, rules: ParseConfig) -> NormalizedBody:
     return NormalizedBody(body=as_given(asked), units=n * work(asked, depth), length=n)
 
 
-ENDPOINT = Endpoint("fold", Fold, normalize, price=f"tokens (residues + 2) x {_folding.PRICE}")
+ENDPOINT = Endpoint("fold", Fold, normalize, price=f"tokens (residues + 2) x {_folding.PRICE}", answer=ANSWER)

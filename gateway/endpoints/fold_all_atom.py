@@ -15,6 +15,7 @@ from gateway.core.endpoint import Body, Endpoint, NormalizedBody, ParseConfig
 from gateway.core.problems import CALL_INVALID, FieldError, Problem
 from gateway.endpoints import _folding
 from gateway.endpoints._alignments import Msa, depths
+from gateway.endpoints._answers.fold_all_atom import ANSWER
 from gateway.endpoints._folding import Folding, as_given, work
 from gateway.endpoints._letters import Letters, Name, Place, bounded
 
@@ -138,4 +139,5 @@ ENDPOINT = Endpoint(
     normalize,
     price="residues, bases, SMILES letters and components of all chains, each chain as often as it has ids, "
     f"x {_folding.PRICE}",
+    answer=ANSWER,
 )

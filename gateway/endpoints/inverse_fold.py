@@ -11,6 +11,7 @@ from gateway.core.endpoint import Body, Endpoint, NormalizedBody, ParseConfig
 from gateway.core.problems import CALL_INVALID, FieldError, Problem
 from gateway.core.sampler_checks import Draw, draw_faults
 from gateway.core.tracks import SEQUENCE
+from gateway.endpoints._answers.inverse_fold import ANSWER
 from gateway.endpoints._letters import ENDS, Atoms, Letters, bounded, read_coordinates
 
 
@@ -59,5 +60,6 @@ ENDPOINT = Endpoint(
     InverseFold,
     normalize,
     price="tokens (residues + 2)",
+    answer=ANSWER,
     not_cached="the sequence is sampled at a temperature",
 )

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from gateway.core import model_shapes
 from gateway.core.endpoint import Body, Endpoint, NormalizedBody, ParseConfig
+from gateway.endpoints._answers.logits import ANSWER
 from gateway.endpoints._letters import Name
 from gateway.endpoints._tokens import TokensBody, refuse_unfit
 from gateway.endpoints._tokens import normalize as normalize_tokens
@@ -74,4 +75,5 @@ ENDPOINT = Endpoint(
     Logits,
     normalize,
     price="tokens (residues + 2) x (1 + 0.2 for each model of `logits_config.sae_config`)",
+    answer=ANSWER,
 )

@@ -15,7 +15,7 @@ from gateway.flow.context import RequestContext
 from gateway.flow.dispatch import Dispatcher
 from gateway.flow.reserve import Reserver
 from gateway.flow.runtime import Runtime
-from gateway.flow.single_flight import COMPUTED, FlightResult, FlightSource, SingleFlight
+from gateway.flow.single_flight import COMPUTED, DISTRIBUTED, FlightResult, FlightSource, SingleFlight
 from gateway.flow.turns import Turns
 from gateway.flow.upstream_queue import UpstreamQueue
 
@@ -75,6 +75,10 @@ class Computation:
         )
         if source != COMPUTED:
             context.upstream_s = self._clock.monotonic() - started  # the upstream worked, for another caller
+        if source == DISTRIBUTED:
+            # It came from the store, where another release may have left it.
+            judged = await self._stores.judged(plan, call, answer)
+            return await self._alone(flight) if judged is None else (judged, source, stored)
         return answer, source, stored
 
     async def _alone(self, flight: "Flight") -> tuple[Answer, FlightSource, bool]:

@@ -1,9 +1,10 @@
 """Export and import of frozen namespaces as files.
 
 A file is treated as untrusted. Its checksum is verified before anything else is read. Then every call in it is parsed
-by its endpoint, under the rules of this gateway, and must be the call that its receipt names; only when all of them
-have passed is the first one stored, under this gateway's own cache key. An imported answer keeps its time, its upstream
-and its bytes, and the receipts issued for it here say the same.
+by its endpoint, under the rules of this gateway, and must be the call that its receipt names; every answer must be one
+that would be kept if the upstream had given it (`core/answer_model.py`). Only when all of them have passed is the first
+one stored, under this gateway's own cache key. An imported answer keeps its time, its upstream and its bytes, but for
+texts where none belong, and the receipts issued for it here say the same.
 
 Files are read and written in pieces; no more than one entry is in memory.
 """
@@ -13,7 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway import endpoints
-from gateway.core import cache_plan, entry_codec, export_format, namespace_entry, sampler_checks
+from gateway.core import answer_faults, cache_plan, entry_codec, export_format, namespace_entry, sampler_checks
+from gateway.core.answer_model import JudgeConfig, Question, judge
 from gateway.core.audit import Event
 from gateway.core.cache_directives import CacheDirectives
 from gateway.core.cache_plan import CacheConfig
@@ -21,7 +23,7 @@ from gateway.core.endpoint import ParseConfig
 from gateway.core.export_format import ExportHeader, ExportRow, ExportTrailer, ExportUnreadable
 from gateway.core.namespace_entry import NamespaceEntry
 from gateway.core.problems import Problem
-from gateway.core.types import Call, Namespace
+from gateway.core.types import Answer, Call, Namespace
 from gateway.flow.admin_arguments import InvalidArgument, check_names, check_text
 from gateway.flow.namespaces import NamespaceAdmin, NamespaceState
 from gateway.ports import AuditLog, Clock, NamespaceStore, NotStored
@@ -140,7 +142,7 @@ class NamespaceTransfer:
         if entry.model not in self._parse_config.models and entry.model != fixed:
             unknown.add(entry.model[:100])
             return
-        self._call(line)
+        self._answer(line, self._call(line))
 
     def _call(self, line: ExportRow) -> Call:
         """The call of a line, parsed again; it must be what the line says it is."""
@@ -156,6 +158,14 @@ class NamespaceTransfer:
         if (call.target, call.model, call.flagged, call.canonical_digest) != claimed:
             raise ExportUnreadable(f"Call {line.number} in it is not the call that its receipt names.")
         return call
+
+    def _answer(self, line: ExportRow, call: Call) -> Answer:
+        """The answer of a line as it may be passed on; only a fit one is recorded."""
+        answer, config = line.entry.answer, JudgeConfig(self._cache_config.check_echo, warn=False)
+        judgement = judge(endpoints.named(call.endpoint).answer, Question.of(call), answer.body, config)
+        if judgement.verdict != "fit":
+            raise ExportUnreadable(f"Answer {line.number} in it is refused: {answer_faults.in_words(judgement.names)}.")
+        return judgement.applied(answer)
 
     async def _fill(self, namespace: Namespace, file: Open) -> None:
         """Store every call, then close the namespace; an incomplete one is dropped again."""
@@ -173,7 +183,8 @@ class NamespaceTransfer:
             raise
 
     async def _put(self, name: str, line: ExportRow) -> None:
-        entry, call = replace(line.entry, answer=entry_codec.compress(line.entry.answer)), self._call(line)
+        call = self._call(line)
+        entry = replace(line.entry, answer=entry_codec.compress(self._answer(line, call)))
         asked = CacheDirectives(pool=entry.pool, sample=entry.sample)
         cache_key = cache_plan.namespace_plan(call, self._cache_config, name, False, asked).cache_key
         assert cache_key is not None

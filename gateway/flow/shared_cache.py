@@ -7,10 +7,10 @@ from gateway.core import echo_template, entry_codec
 from gateway.core.cache_plan import CachePlan
 from gateway.core.metrics import CACHE_BAD_ENTRIES, STORE_ERRORS
 from gateway.core.types import Answer, Call
-from gateway.flow.answer_stores import NONCE_BYTES, Stored
 from gateway.flow.beside import beside
 from gateway.flow.runtime import Runtime
 from gateway.flow.sealed_entries import sealed, unsealed
+from gateway.flow.stored import NONCE_BYTES, Stored
 from gateway.ports import CacheStore, StoreUnavailable
 
 
