@@ -15,7 +15,7 @@ import orjson
 
 from gateway.core import answer_faults
 from gateway.core.answer_faults import BROKEN, UNSAFE
-from gateway.core.answer_text import WARNINGS, Findings, Members, Opened, UnsafeAnswer, open_object, written
+from gateway.core.answer_text import WARNINGS, TextFindings, Members, Opened, UnsafeAnswer, open_object, written
 from gateway.core.types import Answer, Call
 from gateway.core.whole_answer import is_object, is_whole, members_of
 
@@ -89,7 +89,7 @@ def judge(model: AnswerModel, question: Question, body: bytes, config: JudgeConf
     """What an answer is worth. A large one takes a few passes over its bytes: for the reader process."""
     if not is_whole(question.endpoint, body):
         return Judgement(BROKEN)
-    found, kinds = Findings(), {**model.members, WARNINGS: "warnings"}
+    found, kinds = TextFindings(), {**model.members, WARNINGS: "warnings"}
     try:
         lifted = _is_lifted(body)
         opened = open_object(body, {"data": kinds} if lifted else kinds, found)
@@ -107,7 +107,7 @@ def judge(model: AnswerModel, question: Question, body: bytes, config: JudgeConf
     return Judgement("doubtful" if faults else "fit", faults, tuple(found.repairs), anew)
 
 
-def _faults(model: AnswerModel, question: Question, answer: Opened, found: Findings, config: JudgeConfig) -> list[str]:
+def _faults(model: AnswerModel, question: Question, answer: Opened, found: TextFindings, config: JudgeConfig) -> list[str]:
     """Each once, in the order of the table."""
     asked: Mapping[str, Any] = orjson.loads(question.body)
     named = set(model.faults(asked, answer, question, config))

@@ -51,7 +51,7 @@ class UnsafeAnswer(Exception):
 
 
 @dataclass(slots=True)
-class Findings:
+class TextFindings:
     """What was met on the way: how often something was taken out, and whether numbers were texts."""
 
     repairs: dict[str, int] = field(default_factory=dict)
@@ -62,7 +62,7 @@ class Findings:
             self.repairs[name] = self.repairs.get(name, 0) + times
 
 
-def open_object(raw: Text, kinds: Members, found: Findings, default: Kind | None = None) -> Opened:
+def open_object(raw: Text, kinds: Members, found: TextFindings, default: Kind | None = None) -> Opened:
     """The members of an object that may pass. Raises UnsafeAnswer; ValueError for what is no object."""
     members = members_of(raw)
     if members is None:
@@ -90,7 +90,7 @@ def written(opened: Opened) -> bytes:
     return b"{" + b",".join(parts) + b"}"
 
 
-def _kept(name: str, part: Text, kind: "Kind | Members | None", found: Findings) -> Any:
+def _kept(name: str, part: Text, kind: "Kind | Members | None", found: TextFindings) -> Any:
     """The part as it passes; None if nothing of it does. One without quotation marks may be a view."""
     if kind == "warnings":
         return _warnings(part, found)
@@ -109,7 +109,7 @@ def _kept(name: str, part: Text, kind: "Kind | Members | None", found: Findings)
     return _unambiguous(part, found)
 
 
-def _tensor(part: bytes, found: Findings) -> Any:
+def _tensor(part: bytes, found: TextFindings) -> Any:
     if part.startswith(b"{"):
         return open_object(part, {}, found, default="tensor")
     if _texts_in(orjson.loads(part)):
@@ -117,7 +117,7 @@ def _tensor(part: bytes, found: Findings) -> Any:
     return _unambiguous(part, found)
 
 
-def _unambiguous(part: bytes, found: Findings) -> bytes:
+def _unambiguous(part: bytes, found: TextFindings) -> bytes:
     """The same text, unless two parsers may read two things in it, or a terminal would obey it."""
     tree, controls = orjson.loads(part), 0
     if b"\\" in part or not part.isascii():
@@ -132,7 +132,7 @@ def _unambiguous(part: bytes, found: Findings) -> bytes:
     return anew if repeats or controls or b"\\" in part else part
 
 
-def _without_texts(part: bytes, found: Findings) -> bytes | None:
+def _without_texts(part: bytes, found: TextFindings) -> bytes | None:
     tree = orjson.loads(part)
     if isinstance(tree, str):
         found.repaired("strings")
@@ -144,7 +144,7 @@ def _without_texts(part: bytes, found: Findings) -> bytes | None:
     return orjson.dumps(_stripped(tree))
 
 
-def _warnings(part: Text, found: Findings) -> Text | None:
+def _warnings(part: Text, found: TextFindings) -> Text | None:
     """The texts of a list; whatever else it is, the SDK would fail on it or print what nobody has read."""
     given = orjson.loads(part)
     if given is None:

@@ -81,9 +81,10 @@ class Endpoint(Generic[M]):
     """One path of the upstream. `normalize` raises a 422 problem for what the body's model cannot express.
 
     `price` says what is multiplied by the model's weight, for docs/endpoints.md. `answer` is what it answers.
-    `not_cached` is why the answers are stored in namespaces only; empty: they are cached. With a `query_model`, the query parameters are the member `query`
-    of the body's model. A `fixed_model` is the model's name where the upstream takes none: its weight is 1, and it is
-    not in the settings. `defaults` are what left-out members become; every other one is left out upstream, too.
+    `not_cached` is why the answers are stored in namespaces only; empty: they are cached. With a `query_model`, the
+    query parameters are the member `query` of the body's model. A `fixed_model` is the model's name where the upstream
+    takes none: its weight is 1, and it is not in the settings. `defaults` are what left-out members become; every other
+    one is left out upstream, too.
     """
 
     name: str

@@ -46,7 +46,7 @@ class AnswerStores:
         if not plan.storable or answer.doubtful or len(answer.body) > self._max_bytes:
             return Stored(shareable(call, answer), stored=False)
         result = await self._store(plan).put(plan, call, answer, owner)
-        if result.answer.created == answer.created:
+        if not result.earlier:
             return result
         earlier = await self.judged(plan, call, result.answer)
         return Stored(shareable(call, answer), stored=False) if earlier is None else replace(result, answer=earlier)

@@ -50,7 +50,8 @@ class NamespaceAnswers:
         except StoreUnavailable:
             self._meter.count(STORE_ERRORS, "state", "namespace")
             return Stored(answer, stored=False)
-        return Stored(existing or answer, stored=existing is not None or first is None)
+        earlier = existing is not None
+        return Stored(existing or answer, stored=earlier or first is None, earlier=earlier)
 
     async def _open(self, name: str, cache_key: str, blob: bytes) -> Answer | None:
         pieces, entry = await unsealed(self._key, f"{name} {cache_key}", blob), None

@@ -50,7 +50,8 @@ class SharedCache:
         except StoreUnavailable:
             self._meter.count(STORE_ERRORS, "cache", "put")
             return Stored(shared, stored=False)
-        return Stored(existing or shared, stored=existing is not None or first is None)
+        earlier = existing is not None
+        return Stored(existing or shared, stored=earlier or first is None, earlier=earlier)
 
     async def open(self, cache_key: str, blob: bytes) -> Answer | None:
         """The answer in a stored entry, or None for one that is not ours; that one is deleted."""

@@ -1,6 +1,6 @@
 """What storing an answer comes to."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.core.types import Answer
 
@@ -9,7 +9,9 @@ NONCE_BYTES = 12
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What became of a computed answer: what equal calls may share, and whether that is stored."""
+    """What became of a computed answer: what equal calls may share, whether that is stored, and whether it is an
+    earlier answer that was there already."""
 
     answer: Answer
     stored: bool
+    earlier: bool = field(default=False, compare=False)

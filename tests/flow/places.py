@@ -17,9 +17,9 @@ from gateway.flow.upstream_queue import QueueConfig, UpstreamQueue
 from gateway.flow.waiting_limit import WaitingLimit
 from gateway.ports import UpstreamReply
 from tests.fakes.reader import FakeReader
-from tests.flow.harness import Parts, a_call
+from tests.flow.harness import FIT, Parts, a_call
 
-GOOD = UpstreamReply(200, "application/json", None, b'{"outputs":{}}')
+GOOD = UpstreamReply(200, "application/json", None, FIT)
 
 
 def status(code: int, retry_after_s: float | None = None, body: bytes = b"{}") -> UpstreamReply:
@@ -52,7 +52,8 @@ class Desk:
             list(self.keys.values()), self.breaker, settings, self.limit, runtime, self.said.append
         )
         reader = ReaderQueue(FakeReader(ParseConfig({})), p.meter)
-        self.dispatcher = Dispatcher(p.upstream, CrashMemory(), AnswerCheck(reader), UpstreamConfig(retries), runtime)
+        answers = AnswerCheck(reader, p.meter)
+        self.dispatcher = Dispatcher(p.upstream, CrashMemory(), answers, UpstreamConfig(retries), runtime)
         p.upstream.answer = lambda _: GOOD
         self.start = p.clock.monotonic()
 

@@ -11,22 +11,27 @@ import pytest
 from gateway.core import entry_codec, receipts
 from gateway.core.cache_directives import NO_DIRECTIVES, CacheDirectives
 from gateway.core.cache_plan import CachePlan
+from gateway.core.endpoint import ParseConfig
 from gateway.core.types import Answer
-from gateway.flow.answer_stores import AnswerStores, Stored
+from gateway.flow.answer_check import AnswerCheck
+from gateway.flow.answer_stores import AnswerStores
 from gateway.flow.cache_stats import CacheStats
 from gateway.flow.local_cache import LocalCache
 from gateway.flow.lookup import Lookup
 from gateway.flow.namespace_answers import NamespaceAnswers
 from gateway.flow.render import Renderer
+from gateway.flow.reader_queue import ReaderQueue
 from gateway.flow.shared_cache import SharedCache
-from tests.flow.harness import Parts, a_call, an_answer
+from gateway.flow.stored import Stored
+from tests.fakes.reader import FakeReader
+from tests.flow.harness import FIT, Parts, a_call, an_answer
 
 KEY = b"k" * 32
 RECEIPTS = b"c" * 32
 CALL = a_call()
 PLAN = CachePlan("address", "exact", NO_DIRECTIVES, 100.0, first_write_wins=False)
 PINNED = replace(PLAN, first_write_wins=True)
-ONE, TWO = an_answer(b'{"n":1}'), an_answer(b'{"n":2}')
+ONE, TWO = (an_answer(FIT[:-1] + b',"n":%d}' % n) for n in (1, 2))
 
 
 class Worker:
@@ -36,7 +41,9 @@ class Worker:
         runtime = parts.runtime()
         local_cache = local_cache or LocalCache(parts.meter, 0, 2**20)
         namespaces = NamespaceAnswers(parts.namespace_store, b"r" * 32, runtime)
-        self.stores = AnswerStores(SharedCache(parts.cache, KEY, max_bytes, runtime), namespaces, max_bytes)
+        answers = AnswerCheck(ReaderQueue(FakeReader(ParseConfig({})), parts.meter), parts.meter)
+        cache = SharedCache(parts.cache, KEY, max_bytes, runtime)
+        self.stores = AnswerStores(cache, namespaces, answers, max_bytes)
         self.renderer, stats = Renderer(local_cache, RECEIPTS), CacheStats(parts.cache, runtime)
         no_spot_checks: Any = None
         self.lookup = Lookup(self.stores, local_cache, self.renderer, stats, no_spot_checks, runtime)

@@ -275,7 +275,7 @@ def test_an_answer_that_we_ourselves_cannot_read_is_charged_and_never_counts_aga
         raise Problem(problem_type)
 
     desk = Desk(failures=2)
-    monkeypatch.setattr(desk.dispatcher._answers, "accepts", unread)
+    monkeypatch.setattr(desk.dispatcher._answers, "judge", unread)
     for n in range(5):
         assert said(desk.compute(name=str(n))) == ("upstream-answer-bad", 502, True)
     assert desk.gauge("esmgw_breaker_state") == 0
