@@ -91,7 +91,9 @@ def _fold(asked: Mapping[str, Any], data: Mapping[str, Any], n: int) -> Any:
 
 def _fold_all_atom(asked: Mapping[str, Any], data: Mapping[str, Any], n: int) -> Any:
     found = data["complex"]
-    return "" if len(found["sequence"]) == n == len(found["token_to_atoms"]) and found["atom_positions"][0] else "complex"
+    return (
+        "" if len(found["sequence"]) == n == len(found["token_to_atoms"]) and found["atom_positions"][0] else "complex"
+    )
 
 
 def _inverse_fold(asked: Mapping[str, Any], data: Mapping[str, Any], n: int) -> Any:

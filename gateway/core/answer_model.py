@@ -15,7 +15,7 @@ import orjson
 
 from gateway.core import answer_faults
 from gateway.core.answer_faults import BROKEN, UNSAFE
-from gateway.core.answer_text import WARNINGS, TextFindings, Members, Opened, UnsafeAnswer, open_object, written
+from gateway.core.answer_text import WARNINGS, Members, Opened, TextFindings, UnsafeAnswer, open_object, written
 from gateway.core.types import Answer, Call
 from gateway.core.whole_answer import is_object, is_whole, members_of
 
@@ -107,7 +107,9 @@ def judge(model: AnswerModel, question: Question, body: bytes, config: JudgeConf
     return Judgement("doubtful" if faults else "fit", faults, tuple(found.repairs), anew)
 
 
-def _faults(model: AnswerModel, question: Question, answer: Opened, found: TextFindings, config: JudgeConfig) -> list[str]:
+def _faults(
+    model: AnswerModel, question: Question, answer: Opened, found: TextFindings, config: JudgeConfig
+) -> list[str]:
     """Each once, in the order of the table."""
     asked: Mapping[str, Any] = orjson.loads(question.body)
     named = set(model.faults(asked, answer, question, config))

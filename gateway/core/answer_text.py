@@ -74,7 +74,7 @@ def open_object(raw: Text, kinds: Members, found: TextFindings, default: Kind | 
         inside = count(part, b'"')
         marks += 2 + inside
         kind = "tensor" if name in TENSORS else kinds.get(name, default)
-        kept = _kept(name, part if not inside and len(part) > LARGE else bytes(part), kind, found)
+        kept = _kept(name, part if len(part) > LARGE else bytes(part), inside, kind, found)
         if kept is not None:
             opened[name] = kept
     # A repeated member is among the members once and in the text twice, with two quotation marks at least.
@@ -90,8 +90,8 @@ def written(opened: Opened) -> bytes:
     return b"{" + b",".join(parts) + b"}"
 
 
-def _kept(name: str, part: Text, kind: "Kind | Members | None", found: TextFindings) -> Any:
-    """The part as it passes; None if nothing of it does. One without quotation marks may be a view."""
+def _kept(name: str, part: Text, inside: int, kind: "Kind | Members | None", found: TextFindings) -> Any:
+    """The part, with `inside` quotation marks, as it passes; None if nothing of it does."""
     if kind == "warnings":
         return _warnings(part, found)
     if kind is None and _CONTROLS.search(name):
@@ -99,7 +99,7 @@ def _kept(name: str, part: Text, kind: "Kind | Members | None", found: TextFindi
         return None
     if isinstance(kind, Mapping) and part[:1] == b"{":
         return open_object(part, kind, found)
-    if isinstance(part, memoryview) or b'"' not in part:
+    if not inside:
         return part
     if kind == "tensor":
         return _tensor(part, found)
@@ -109,16 +109,17 @@ def _kept(name: str, part: Text, kind: "Kind | Members | None", found: TextFindi
     return _unambiguous(part, found)
 
 
-def _tensor(part: bytes, found: TextFindings) -> Any:
-    if part.startswith(b"{"):
+def _tensor(part: Text, found: TextFindings) -> Any:
+    if part[:1] == b"{":
         return open_object(part, {}, found, default="tensor")
     if _texts_in(orjson.loads(part)):
         raise UnsafeAnswer
     return _unambiguous(part, found)
 
 
-def _unambiguous(part: bytes, found: TextFindings) -> bytes:
+def _unambiguous(part: Text, found: TextFindings) -> bytes:
     """The same text, unless two parsers may read two things in it, or a terminal would obey it."""
+    part = bytes(part)
     tree, controls = orjson.loads(part), 0
     if b"\\" in part or not part.isascii():
         tree, controls = _without_controls(tree)
@@ -132,7 +133,7 @@ def _unambiguous(part: bytes, found: TextFindings) -> bytes:
     return anew if repeats or controls or b"\\" in part else part
 
 
-def _without_texts(part: bytes, found: TextFindings) -> bytes | None:
+def _without_texts(part: Text, found: TextFindings) -> bytes | None:
     tree = orjson.loads(part)
     if isinstance(tree, str):
         found.repaired("strings")

@@ -23,7 +23,20 @@ def test_the_extent_of_an_array_is_that_of_its_last_axis(shape: list[int], space
 
 @pytest.mark.parametrize(
     "part",
-    [None, {}, b"null", b"[]", b"[[]]", b"[[1],[]]", b'["1"]', b"[null]", b"[[1,2],[3]]", b"5", b"[true]", b'[{"a":1}]'],
+    [
+        None,
+        {},
+        b"null",
+        b"[]",
+        b"[[]]",
+        b"[[1],[]]",
+        b'["1"]',
+        b"[null]",
+        b"[[1,2],[3]]",
+        b"5",
+        b"[true]",
+        b'[{"a":1}]',
+    ],
 )
 def test_what_is_no_even_array_of_numbers_has_no_extent(part: Any) -> None:
     assert answer_parts.extent(part) is None

@@ -27,7 +27,9 @@ def passed(raw: bytes) -> tuple[Any, dict[str, int], bool]:
 
 
 @pytest.mark.parametrize("name", sorted(TENSORS))
-@pytest.mark.parametrize("value", [b'"x"', b'["x"]', b'[[[1.5,"x"]]]', b'{"a":"x"}', b'{"a":{"b":[1,{"c":"x"}]}}', b'""'])
+@pytest.mark.parametrize(
+    "value", [b'"x"', b'["x"]', b'[[[1.5,"x"]]]', b'{"a":"x"}', b'{"a":{"b":[1,{"c":"x"}]}}', b'""']
+)
 def test_a_text_in_a_tensor_is_unsafe_at_any_depth(name: str, value: bytes) -> None:
     for raw in (b'{"%s":%s}', b'{"inner":{"%s":%s}}', b'{"numbers":[1],"%s" : %s ,"texts":"y"}'):
         with pytest.raises(UnsafeAnswer):
@@ -75,8 +77,10 @@ def test_a_text_among_numbers_is_odd_and_passes(value: bytes) -> None:
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | st.floats(-1e9, 1e9) | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(st.sampled_from(["a", "texts", "logits", "inner", "numbers", "\x1b"]), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(["a", "texts", "logits", "inner", "numbers", "\x1b"]), inner, max_size=4)
+    ),
     max_leaves=12,
 )
 

@@ -131,7 +131,9 @@ def test_what_is_too_big_for_text_stands_at_the_end_of_the_canonical_form() -> N
 
 def test_an_array_in_a_body_is_forwarded_as_numbers_and_counts_in_the_canonical_form() -> None:
     def call(array: Any) -> Call:
-        return parse(BODY, Endpoint("toy", Toy, lambda *_: NormalizedBody(body={"c": array}, units=1, length=1), "one", ANYTHING))
+        return parse(
+            BODY, Endpoint("toy", Toy, lambda *_: NormalizedBody(body={"c": array}, units=1, length=1), "one", ANYTHING)
+        )
 
     array = np.array([[0.5, np.nan], [1.0, 2.0]])
     assert orjson.loads(call(array).body) == {"c": [[0.5, None], [1.0, 2.0]]}

@@ -19,8 +19,8 @@ from gateway.flow.cache_stats import CacheStats
 from gateway.flow.local_cache import LocalCache
 from gateway.flow.lookup import Lookup
 from gateway.flow.namespace_answers import NamespaceAnswers
-from gateway.flow.render import Renderer
 from gateway.flow.reader_queue import ReaderQueue
+from gateway.flow.render import Renderer
 from gateway.flow.shared_cache import SharedCache
 from gateway.flow.stored import Stored
 from tests.fakes.reader import FakeReader
