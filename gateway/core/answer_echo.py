@@ -40,12 +40,17 @@ def says_nothing(name: str, part: Any) -> bool:
         return atoms is not None and bool(np.isnan(atoms).all())
     track, found = TRACKS[name], tokens(TRACKS[name], part)
     empty = {track.mask, track.pad, track.bos, track.eos}
-    return found is not None and all(empty.issuperset([row] if isinstance(row, int) else row) for row in found)
+    return found is not None and numbers(track, found) <= empty
 
 
 def tokens(track: Track, part: Any) -> Sequence[Any] | None:
     """The ids of a track, or its rows of ids."""
     return answer_parts.ids(part) if track.depth is None else answer_parts.rows(part)
+
+
+def numbers(track: Track, found: Sequence[Any]) -> set[int]:
+    """The ids that are in a track, each once."""
+    return set(found) if track.depth is None else set().union(*found)
 
 
 def as_meant(track: Track, token: Any) -> Any:

@@ -101,10 +101,20 @@ def judge(model: AnswerModel, question: Question, body: bytes, config: JudgeConf
         return Judgement(BROKEN)
     if faults is None:
         return Judgement(BROKEN)
+    if found.repairs:
+        return _of_what_is_left(model, question, written(opened), found, config)
     if faults and config.warn:
         answer[WARNINGS] = _with_text(answer.get(WARNINGS), answer_faults.warning(faults))
-    anew = written(opened) if found.repairs or (faults and config.warn) else None
-    return Judgement("doubtful" if faults else "fit", faults, tuple(found.repairs), anew)
+    return Judgement("doubtful" if faults else "fit", faults, (), written(opened) if faults and config.warn else None)
+
+
+def _of_what_is_left(
+    model: AnswerModel, question: Question, left: bytes, found: TextFindings, config: JudgeConfig
+) -> Judgement:
+    """What was taken out may have changed where the SDK looks: what is passed on is judged itself."""
+    judgement = judge(model, question, left, config)
+    body = judgement.body or (left if judgement.passes else None)
+    return replace(judgement, repairs=tuple({**found.repairs, **dict.fromkeys(judgement.repairs)}), body=body)
 
 
 def _faults(

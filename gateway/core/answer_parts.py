@@ -16,6 +16,7 @@ from gateway.core.whole_answer import slices
 T = TypeVar("T")
 Ids = list[int]
 _IDS, _ROWS = msgspec.json.Decoder(list[int]), msgspec.json.Decoder(list[list[int]])
+_NUMBERS, _NUMBER_ROWS = msgspec.json.Decoder(list[float]), msgspec.json.Decoder(list[list[float]])
 _TEXT, _TEXTS = msgspec.json.Decoder(str), msgspec.json.Decoder(list[str])
 _ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
 _BLANKS = b" \t\r\n"
@@ -45,13 +46,18 @@ def is_null(part: Any) -> bool:
 
 
 def ids(part: Any) -> Ids | None:
-    """A list of whole numbers."""
-    return _read(_IDS, part)
+    """A list of whole numbers, 5.0 being one."""
+    found = _read(_IDS, part)
+    return found if found is not None else _whole(_read(_NUMBERS, part))
 
 
 def rows(part: Any) -> list[Ids] | None:
     """A list of lists of whole numbers."""
-    return _read(_ROWS, part)
+    found = _read(_ROWS, part)
+    if found is not None:
+        return found
+    spelled = [_whole(row) for row in _read(_NUMBER_ROWS, part) or ()]
+    return [row for row in spelled if row is not None] if spelled and None not in spelled else None
 
 
 def text(part: Any) -> str | None:
@@ -98,6 +104,12 @@ def extent(part: Any) -> Extent | None:
     # In any tree there is one comma less than there are leaves.
     leaves = commas + 1
     return Extent(rows, leaves // rows) if rows and leaves % rows == 0 else None
+
+
+def _whole(numbers: list[float] | None) -> Ids | None:
+    if numbers is None or not all(map(float.is_integer, numbers)):
+        return None
+    return list(map(int, numbers))
 
 
 def _read(decoder: "msgspec.json.Decoder[T]", part: Any) -> T | None:

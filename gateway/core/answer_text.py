@@ -35,7 +35,7 @@ WARNINGS: Final = "warning_messages"
 TENSORS: Final = frozenset(
     {
         *("logits", "embeddings", "hidden_states", "sae_outputs"),
-        *("embedding", "mean_embedding", "mean_embeddings", "hidden_state", "mean_hidden_state", "mean_hidden_states"),
+        *("mean_embedding", "mean_embeddings", "mean_hidden_state", "mean_hidden_states"),
         *("output_embedding_sequence", "output_embedding_pair_pooled"),
     }
 )

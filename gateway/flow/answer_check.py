@@ -15,8 +15,7 @@ from gateway.ports import Meter
 
 Source = Literal["upstream", "cache", "namespace"]
 AT_ONCE_UP_TO, MARKS_AT_ONCE = 2**16, 2000
-"""Bytes of call and answer together, and quotation marks in the answer: looked at within a few milliseconds, whatever is
-in them."""
+"""Bytes of call and answer together, and quotation marks in the answer: looked at within a few milliseconds."""
 
 
 class AnswerCheck:

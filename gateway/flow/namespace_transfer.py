@@ -103,20 +103,21 @@ class NamespaceTransfer:
             for _, cache_key in page:
                 blob = await self._namespace_store.get(name, cache_key)
                 entry = None if blob is None else namespace_entry.decode(self._key, f"{name} {cache_key}", blob)
-                if entry is None:
+                if entry is None or not self._passes(entry):
                     raise InvalidArgument(
-                        f"Entry {cache_key} is missing, broken or forged, so the namespace is incomplete. The rest can "
-                        f"be exported after `cache purge --namespace {name} --key {cache_key}`."
+                        f"Entry {cache_key} is missing, broken, forged or unsafe, so the namespace is incomplete. "
+                        f"The rest can be exported after `cache purge --namespace {name} --key {cache_key}`."
                     )
                 yield entry
             after = page[-1][0]
 
     def _digest(self, entry: NamespaceEntry) -> bytes:
-        """The digest of the call as this gateway parses it, whatever models it has now."""
-        anything = ParseConfig(
-            {entry.model: 1.0}, max_tokens=2**31, skipped_checks=sampler_checks.NAMES, max_unpacked_bytes=2**31
-        )
-        return _parsed(entry, anything).canonical_digest
+        return _as_recorded(entry).canonical_digest
+
+    def _passes(self, entry: NamespaceEntry) -> bool:
+        """Whether the answer is one that a caller would get, doubtful or not."""
+        call, config = _as_recorded(entry), JudgeConfig(self._cache_config.check_echo, warn=False)
+        return judge(endpoints.named(call.endpoint).answer, Question.of(call), entry.answer.body, config).passes
 
     def _checked(self, file: Open) -> tuple[ExportHeader, ExportTrailer]:
         """The first and the last line of a file whose calls are all valid here; nothing is stored."""
@@ -194,6 +195,14 @@ class NamespaceTransfer:
 
     async def _record(self, kind: str, **facts: Any) -> None:
         await self._audit.append(Event(kind, self._clock.now(), facts))
+
+
+def _as_recorded(entry: NamespaceEntry) -> Call:
+    """The call as this gateway parses it, whatever models it has now."""
+    anything = ParseConfig(
+        {entry.model: 1.0}, max_tokens=2**31, skipped_checks=sampler_checks.NAMES, max_unpacked_bytes=2**31
+    )
+    return _parsed(entry, anything)
 
 
 def _parsed(entry: NamespaceEntry, rules: ParseConfig) -> Call:

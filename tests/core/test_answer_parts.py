@@ -62,7 +62,30 @@ def test_something_is_not_missing(part: Any) -> None:
 
 @pytest.mark.parametrize(
     ("part", "found"),
-    [(b"[1,2]", [1, 2]), (b"[1,2.5]", None), (b'["1"]', None), (b"[null]", None), (b"{}", None), (None, None)],
+    [
+        (b"[1,2]", [1, 2]),
+        (b"[1.0,2]", [1, 2]),
+        (b"[]", []),
+        (b"[1,2.5]", None),
+        (b'["1"]', None),
+        (b"[null]", None),
+        (b"{}", None),
+        (None, None),
+    ],
 )
 def test_ids_are_whole_numbers(part: Any, found: Any) -> None:
     assert answer_parts.ids(part) == found
+
+
+@pytest.mark.parametrize(
+    ("part", "found"),
+    [
+        (b"[[1],[2,3]]", [[1], [2, 3]]),
+        (b"[[1.0],[2]]", [[1], [2]]),
+        (b"[[1.5]]", None),
+        (b"[1]", None),
+        (b"null", None),
+    ],
+)
+def test_rows_are_lists_of_ids(part: bytes, found: Any) -> None:
+    assert answer_parts.rows(part) == found

@@ -230,6 +230,7 @@ SAME: Mapping[str, Callable[[Tree], Any]] = {
     "annotations as zeros": outputs(residue_annotation=[[0] * 16] * 5),
     "other digits": outputs(coordinates=[[[1.235, -2, 0.5], [2, 3.0, 4.0], [3.0, 4.0, 5]]] * 5),
     "more atoms, unknown": outputs(coordinates=[[*ATOMS[0], *[[None] * 3] * 34]] * 5),
+    "tokens spelled as fractions": outputs(sequence=[0, 7.0, 5.0, 7, 2], secondary_structure=[0, 3.0, 4, 0, 0]),
     "structure discarded": outputs(structure=None),
     "absent track written out as masks": outputs(sasa=[0] * 5),
     "null left out": lambda tree: without(tree, "function"),

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from gateway.core import answer_parts
-from gateway.core.answer_echo import as_meant, tokens
+from gateway.core.answer_echo import as_meant, numbers, tokens
 from gateway.core.answer_faults import HOLLOW
 from gateway.core.tracks import INPUTS, NOT_DECODED, STRUCTURE, Track, discarded_by_coordinates
 
@@ -26,11 +26,11 @@ def generated_faults(track: Track, asked: Mapping[str, Any], part: Any, n: int, 
     mask = mask_of(track)
     if mask in drawn:
         yield "masked"
-    if not all(_is_ordinary(track, token) for token in drawn if token != mask):
+    # Rows mix ordinary ids with padding, so of them only those that do not exist are odd.
+    odd = set() if track.depth is not None else set(drawn).difference(track.ordinary, (mask,))
+    if odd or not all_exist(track, found):
         yield "ids"
-    if not all(exists(track, token) for token in found):
-        yield "ids"
-    if check_echo and any(as_meant(track, found[i]) != as_meant(track, given[i]) for i in kept):
+    if check_echo and any(found[i] != given[i] and not _mean_the_same(track, found[i], given[i]) for i in kept):
         yield "changed"
 
 
@@ -53,11 +53,14 @@ def mask_of(track: Track) -> Any:
     return track.mask if track.depth is None else [track.mask] * track.depth
 
 
-def exists(track: Track, token: Any) -> bool:
-    """Whether the track has this token, or every id of this row."""
-    if isinstance(token, list):
-        return all(track.lowest <= number <= track.highest for number in token)
-    return bool(track.lowest <= token <= track.highest)
+def all_exist(track: Track, found: Sequence[Any]) -> bool:
+    """Whether the track has all these ids."""
+    seen = numbers(track, found)
+    return not seen or (track.lowest <= min(seen) and max(seen) <= track.highest)
+
+
+def _mean_the_same(track: Track, one: Any, other: Any) -> bool:
+    return bool(as_meant(track, one) == as_meant(track, other))
 
 
 def _places(
@@ -74,9 +77,3 @@ def _places(
     # A structure of -1 is read as the mask and yet not counted as one.
     kept = [i for i in range(n) if given[i] != mask and given[i] != -1]
     return filled, kept
-
-
-def _is_ordinary(track: Track, token: Any) -> bool:
-    if isinstance(token, list):
-        return True  # rows mix ordinary ids with padding; that each exists is looked at for all of them
-    return token in track.ordinary

@@ -8,7 +8,7 @@ from gateway.core.answer_model import AnswerModel, JudgeConfig, Question
 from gateway.core.answer_text import Opened
 from gateway.core.tracks import SEQUENCE, TRACKS
 from gateway.endpoints._answers._letters import ids_of, item_faults
-from gateway.endpoints._answers._tokens import TRACK_MEMBERS, exists, read_track
+from gateway.endpoints._answers._tokens import TRACK_MEMBERS, all_exist, read_track
 
 _GIVEN_AS_TOKENS = ("sequence", "secondary_structure", "sasa")
 
@@ -26,7 +26,7 @@ def faults(asked: Any, answer: Opened, question: Question, config: JudgeConfig) 
         found = read_track(TRACKS[name], outputs.get(name), n)
         if isinstance(found, str):
             yield found
-        elif not all(exists(TRACKS[name], token) for token in found):
+        elif not all_exist(TRACKS[name], found):
             yield "ids"
         elif name == SEQUENCE.name and config.check_echo and not _are(ids_of(inputs[name]), found[1:-1]):
             yield "echo"

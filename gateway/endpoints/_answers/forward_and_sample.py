@@ -8,7 +8,7 @@ from gateway.core.answer_faults import HOLLOW
 from gateway.core.answer_model import AnswerModel, JudgeConfig, Question
 from gateway.core.answer_text import Opened
 from gateway.core.tracks import GENERATED, SASA, SEQUENCE, TRACKS
-from gateway.endpoints._answers._tokens import exists, mask_of, read_track
+from gateway.endpoints._answers._tokens import all_exist, mask_of, read_track
 
 _NUMBERS = ("tokens", "logprobs", "entropy", "topk_logprobs", "topk_tokens")
 
@@ -35,7 +35,7 @@ def _track_faults(name: str, part: Any, n: int) -> Iterator[str]:
     if isinstance(found, str):
         yield found
         return
-    if not all(exists(track, token) for token in found):
+    if not all_exist(track, found):
         yield "ids"
     if track == SEQUENCE and mask_of(track) in found[1:-1]:
         yield "masked"
