@@ -5,6 +5,7 @@ as zeros; coordinates come back in other digits; structure is discarded where co
 annotations are padding wherever they stand, and -1 is read as the mask of structure.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -13,8 +14,9 @@ import orjson
 from numpy.typing import NDArray
 
 from gateway.core import answer_parts
-from gateway.core.tracks import INPUTS, RESIDUE_ANNOTATION, STRUCTURE, TRACKS, Track, discarded_by_coordinates
+from gateway.core.tracks import INPUTS, RESIDUE_ANNOTATION, STRUCTURE, TRACKS, Track, discarded_by_coordinates, length
 
+_ZEROS: Final = re.compile(rb"[\[\]0, \t\r\n]*")
 TOLERANCE: Final = 0.01
 """Ångström by which a coordinate may differ, beside a thousandth of itself: files write three decimals."""
 
@@ -26,21 +28,24 @@ def is_echoed(inputs: Mapping[str, Any], outputs: Mapping[str, Any], generated: 
         if name == generated or discarded:
             continue
         given, part = inputs.get(name), outputs.get(name)
-        if not (says_nothing(name, part) if given is None else _is_same(name, given, part)):
+        if not (says_nothing(name, part, length(inputs)) if given is None else _is_same(name, given, part)):
             return False
     return True
 
 
-def says_nothing(name: str, part: Any) -> bool:
-    """Whether a track is absent, or written out with nothing in it: masks, padding, unknown coordinates."""
+def says_nothing(name: str, part: Any, n: int) -> bool:
+    """Whether a track of n tokens is absent, or written out with nothing in it: masks, padding, unknown coordinates."""
     if answer_parts.is_null(part):
         return True
     if name == "coordinates":
         atoms = _atoms(part)
-        return atoms is not None and bool(np.isnan(atoms).all())
-    track, found = TRACKS[name], tokens(TRACKS[name], part)
+        return atoms is not None and len(atoms) == n and bool(np.isnan(atoms).all())
+    track = TRACKS[name]
+    if track.mask == 0 and track.depth is not None and isinstance(part, bytes) and _ZEROS.fullmatch(part):
+        return part.count(b"[") == n + 1  # as almost always: annotations
+    found = tokens(track, part)
     empty = {track.mask, track.pad, track.bos, track.eos}
-    return found is not None and numbers(track, found) <= empty
+    return found is not None and len(found) == n and numbers(track, found) <= empty
 
 
 def tokens(track: Track, part: Any) -> Sequence[Any] | None:

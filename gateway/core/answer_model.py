@@ -15,9 +15,9 @@ import orjson
 
 from gateway.core import answer_faults
 from gateway.core.answer_faults import BROKEN, UNSAFE
-from gateway.core.answer_text import WARNINGS, Members, Opened, TextFindings, UnsafeAnswer, open_object, written
+from gateway.core.answer_text import WARNINGS, Members, Opened, TextFindings, UnsafeAnswer, open_members, written
 from gateway.core.types import Answer, Call
-from gateway.core.whole_answer import is_object, is_whole, members_of
+from gateway.core.whole_answer import whole_members
 
 Verdict = Literal["fit", "doubtful", "unsafe", "broken"]
 
@@ -79,22 +79,27 @@ Faults = Callable[[Any, Opened, Question, JudgeConfig], Iterable[str]]
 
 @dataclass(frozen=True, slots=True)
 class AnswerModel:
-    """`members` are those that are known, in the object that the SDK reads."""
+    """`members` are those that are known, in the object that the SDK reads. An answer is broken without an object
+    `needs` among them."""
 
     members: Members
     faults: Faults
+    needs: str = ""
 
 
 def judge(model: AnswerModel, question: Question, body: bytes, config: JudgeConfig) -> Judgement:
     """What an answer is worth. A large one takes a few passes over its bytes: for the reader process."""
-    if not is_whole(question.endpoint, body):
+    members = whole_members(body)
+    if members is None:
         return Judgement(BROKEN)
     found, kinds = TextFindings(), {**model.members, WARNINGS: "warnings"}
     try:
-        lifted = _is_lifted(body)
-        opened = open_object(body, {"data": kinds} if lifted else kinds, found)
+        # Older front ends wrap the answer in "data"; the SDK reads both.
+        lifted = "outputs" not in members and "data" in members
+        opened = open_members(body, members, {"data": kinds} if lifted else kinds, found)
         answer = opened["data"] if lifted else opened
-        faults = tuple(_faults(model, question, answer, found, config)) if isinstance(answer, dict) else None
+        readable = isinstance(answer, dict) and (not model.needs or isinstance(answer.get(model.needs), dict))
+        faults = tuple(_faults(model, question, answer, found, config)) if readable else None
     except UnsafeAnswer:
         return Judgement(UNSAFE)
     except (ValueError, RecursionError):
@@ -126,17 +131,6 @@ def _faults(
     if found.has_text:
         named.add("text")
     return [name for name in answer_faults.FAULTS if name in named]
-
-
-def _is_lifted(body: bytes) -> bool:
-    """Whether the SDK reads the member `data` instead: older front ends wrap the answer in it."""
-    members = members_of(body)
-    if members is None:
-        raise ValueError
-    lifted = "outputs" not in members and "data" in members
-    if lifted and not is_object(members["data"]):
-        raise ValueError
-    return lifted
 
 
 def _with_text(part: bytes | None, text: str) -> bytes:

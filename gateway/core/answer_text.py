@@ -67,6 +67,13 @@ def open_object(raw: Text, kinds: Members, found: TextFindings, default: Kind | 
     members = members_of(raw)
     if members is None:
         raise ValueError
+    return open_members(raw, members, kinds, found, default)
+
+
+def open_members(
+    raw: Text, members: Mapping[str, Any], kinds: Members, found: TextFindings, default: Kind | None = None
+) -> Opened:
+    """The same, of an object that was cut into its members already."""
     opened: Opened = {}
     marks = 0
     for name, value in members.items():

@@ -23,20 +23,16 @@ _HUGE = (b"0" * 309, b"e000", b"e+000")
 _LONGEST = 400
 
 
-def is_whole(endpoint: str, body: Text) -> bool:
-    """Whether these bytes are one whole JSON object, and for generate_tensor one that holds outputs."""
+def whole_members(body: Text) -> dict[str, msgspec.Raw] | None:
+    """The members of one whole JSON object, unread; None for anything else."""
     members = members_of(body)
     if members is None or not _is_utf8(body) or (_may_be_huge(body) and not _is_json(body)):
-        return False
-    if endpoint != "generate_tensor":
-        return True
-    # Older front ends wrap the answer in "data"; the SDK reads both.
-    inner = members if "outputs" in members else members_of(members.get("data", b""))
-    return inner is not None and is_object(inner.get("outputs", b""))
+        return None
+    return members
 
 
 def members_of(body: Text) -> dict[str, msgspec.Raw] | None:
-    """The members of a JSON object, unread; None for anything else."""
+    """The members of a JSON object, of texts that may be no UTF-8 and numbers that may be too large."""
     try:
         return _MEMBERS.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -255,3 +255,34 @@ def test_coordinates_of_the_ends_may_be_left_unknown() -> None:
     tree = answered(asked)
     tree["outputs"]["coordinates"] = [NULLS, *COORDINATES, NULLS]
     assert judged(asked, tree).verdict == "fit"
+
+
+@pytest.mark.parametrize(
+    ("body", "verdict"),
+    [
+        (b'{"outputs":{}}', "doubtful"),
+        (b'{"outputs": {"sequence":[1]},"data":5}', "doubtful"),
+        (b'{"data":{"outputs":{}}}', "doubtful"),
+        (b'{"data":{"outputs":[]}}', "broken"),
+        (b'{"data":[]}', "broken"),
+        (b'{"data":"x"}', "broken"),
+        (b'{"outputs":[]}', "broken"),
+        (b'{"outputs":"x"}', "broken"),
+        (b'{"outputs":null}', "broken"),
+        (b'{"outputs":null,"data":{"outputs":{}}}', "broken"),
+        (b'{"error":"x"}', "broken"),
+        (b"{}", "broken"),
+        (b"[]", "broken"),
+        (b"", "broken"),
+    ],
+)
+def test_an_answer_in_tokens_holds_outputs_or_is_broken(body: bytes, verdict: str) -> None:
+    assert judged(call(*ASKED["generate_tensor sequence"]), body).verdict == verdict
+
+
+def test_where_the_sdk_looks_is_judged_as_it_is_after_repairs() -> None:
+    """Without the odd `outputs` the SDK looks into `data`, where there is nothing."""
+    asked = call(*ASKED["fold"])
+    spoiled = {**answered(asked), "outputs": "x", "data": {"plddt": None}}
+    judgement = judged(asked, spoiled)
+    assert (judgement.verdict, judgement.faults, judgement.repairs) == ("doubtful", ("hollow",), ("strings",))

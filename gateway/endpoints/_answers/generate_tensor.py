@@ -19,4 +19,4 @@ def faults(asked: Any, answer: Opened, question: Question, config: JudgeConfig) 
         yield "echo"
 
 
-ANSWER = AnswerModel({"outputs": TRACK_MEMBERS}, faults)
+ANSWER = AnswerModel({"outputs": TRACK_MEMBERS}, faults, needs="outputs")
