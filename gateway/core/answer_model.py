@@ -19,6 +19,8 @@ from gateway.core.answer_text import WARNINGS, Members, Opened, TextFindings, Un
 from gateway.core.types import Answer, Call
 from gateway.core.whole_answer import whole_members
 
+MOST_PASSES = 4
+"""Two are enough for every answer that is known."""
 Verdict = Literal["fit", "doubtful", "unsafe", "broken"]
 
 
@@ -89,37 +91,43 @@ class AnswerModel:
 
 def judge(model: AnswerModel, question: Question, body: bytes, config: JudgeConfig) -> Judgement:
     """What an answer is worth. A large one takes a few passes over its bytes: for the reader process."""
+    repairs: dict[str, None] = {}
+    left = body
+    for _ in range(MOST_PASSES):
+        judgement, anew = _judged(model, question, left, config)
+        repairs.update(dict.fromkeys(judgement.repairs))
+        if anew is None:
+            passed = judgement.body or (left if judgement.passes and left is not body else None)
+            return replace(judgement, repairs=tuple(repairs), body=passed)
+        # What was taken out may have changed where the SDK looks, so what is left is judged itself.
+        left = anew
+    return Judgement(BROKEN)
+
+
+def _judged(model: AnswerModel, question: Question, body: bytes, config: JudgeConfig) -> tuple[Judgement, bytes | None]:
+    """A judgement; or what was taken out, and what is left to be judged."""
     members = whole_members(body)
     if members is None:
-        return Judgement(BROKEN)
+        return Judgement(BROKEN), None
     found, kinds = TextFindings(), {**model.members, WARNINGS: "warnings"}
     try:
         # Older front ends wrap the answer in "data"; the SDK reads both.
         lifted = "outputs" not in members and "data" in members
         opened = open_members(body, members, {"data": kinds} if lifted else kinds, found)
         answer = opened["data"] if lifted else opened
-        readable = isinstance(answer, dict) and (not model.needs or isinstance(answer.get(model.needs), dict))
-        faults = tuple(_faults(model, question, answer, found, config)) if readable else None
+        if not isinstance(answer, dict) or (model.needs and not isinstance(answer.get(model.needs), dict)):
+            return Judgement(BROKEN), None
+        if found.rewritten:
+            return Judgement("fit", repairs=tuple(found.repairs)), written(opened)
+        faults = tuple(_faults(model, question, answer, found, config))
     except UnsafeAnswer:
-        return Judgement(UNSAFE)
+        return Judgement(UNSAFE), None
     except (ValueError, RecursionError):
-        return Judgement(BROKEN)
-    if faults is None:
-        return Judgement(BROKEN)
-    if found.repairs:
-        return _of_what_is_left(model, question, written(opened), found, config)
+        return Judgement(BROKEN), None
     if faults and config.warn:
         answer[WARNINGS] = _with_text(answer.get(WARNINGS), answer_faults.warning(faults))
-    return Judgement("doubtful" if faults else "fit", faults, (), written(opened) if faults and config.warn else None)
-
-
-def _of_what_is_left(
-    model: AnswerModel, question: Question, left: bytes, found: TextFindings, config: JudgeConfig
-) -> Judgement:
-    """What was taken out may have changed where the SDK looks: what is passed on is judged itself."""
-    judgement = judge(model, question, left, config)
-    body = judgement.body or (left if judgement.passes else None)
-    return replace(judgement, repairs=tuple({**found.repairs, **dict.fromkeys(judgement.repairs)}), body=body)
+        return Judgement("doubtful", faults, (), written(opened)), None
+    return Judgement("doubtful" if faults else "fit", faults), None
 
 
 def _faults(

@@ -52,14 +52,16 @@ class UnsafeAnswer(Exception):
 
 @dataclass(slots=True)
 class TextFindings:
-    """What was met on the way: how often something was taken out, and whether numbers were texts."""
+    """What was met on the way: how often something was taken out, whether anything is written in another way, and
+    whether numbers were texts."""
 
     repairs: dict[str, int] = field(default_factory=dict)
+    rewritten: bool = False
     has_text: bool = False
 
     def repaired(self, name: str, times: int = 1) -> None:
         if times:
-            self.repairs[name] = self.repairs.get(name, 0) + times
+            self.repairs[name], self.rewritten = self.repairs.get(name, 0) + times, True
 
 
 def open_object(raw: Text, kinds: Members, found: TextFindings, default: Kind | None = None) -> Opened:
@@ -79,7 +81,7 @@ def open_members(
     for name, value in members.items():
         part = memoryview(value)
         inside = count(part, b'"')
-        marks += 2 + inside
+        marks += orjson.dumps(name).count(b'"') + inside
         kind = "tensor" if name in TENSORS else kinds.get(name, default)
         kept = _kept(name, part if len(part) > LARGE else bytes(part), inside, kind, found)
         if kept is not None:
@@ -128,16 +130,18 @@ def _unambiguous(part: Text, found: TextFindings) -> bytes:
     """The same text, unless two parsers may read two things in it, or a terminal would obey it."""
     part = bytes(part)
     tree, controls = orjson.loads(part), 0
-    if b"\\" in part or not part.isascii():
+    escaped = b"\\" in part
+    if escaped or b"\x7f" in part or not part.isascii():
         tree, controls = _without_controls(tree)
     if part.count(b'"') == quotes(tree) and not controls:
         return part
     anew = orjson.dumps(tree)
-    # Each mark that is missing now was a repeated name's, or its value's.
+    # Each mark that is missing now was a repeated name's, or its value's; escapes are written in one way.
     repeats = anew.count(b'"') < part.count(b'"')
     found.repaired("controls", controls)
     found.repaired("repeated", repeats)
-    return anew if repeats or controls or b"\\" in part else part
+    found.rewritten = found.rewritten or (escaped and anew != part)
+    return anew if repeats or controls or escaped else part
 
 
 def _without_texts(part: Text, found: TextFindings) -> bytes | None:

@@ -286,3 +286,25 @@ def test_where_the_sdk_looks_is_judged_as_it_is_after_repairs() -> None:
     spoiled = {**answered(asked), "outputs": "x", "data": {"plddt": None}}
     judgement = judged(asked, spoiled)
     assert (judgement.verdict, judgement.faults, judgement.repairs) == ("doubtful", ("hollow",), ("strings",))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        b'"a\\"b":1',
+        b'"a\\u0022b":[1]',
+        b'"note":{"a":1,"a":"\\u0022\\u0022\\u0022"}',
+        b'"deep":' + b"[" * 900 + b"]" * 900,
+        b'"deep":' + b"[" * 900 + b'"x"' + b"]" * 900,
+        b'"coordinates":[                      ]',
+        b'"plddt":"' + b"x" * 100_000 + b'"',
+    ],
+)
+def test_an_odd_spelling_ends_in_a_judgement_and_what_passes_passes_again_unchanged(more: bytes) -> None:
+    asked = call(*ASKED["fold"])
+    body = orjson.dumps(answered(asked))[:-1] + b"," + more + b"}"
+    judgement = judged(asked, body)
+    if judgement.verdict == "fit":
+        assert judged(asked, judgement.body or body) == Judgement("fit")
+    else:
+        assert judgement.verdict in ("doubtful", "broken")

@@ -61,7 +61,7 @@ def coordinate_faults(part: Any, residues: int, breaks: int = 0) -> Iterator[str
         yield HOLLOW
         return
     found = answer_parts.items(part)
-    if found is None or bytes(found[0])[:1] != b"[":
+    if not found or bytes(found[0])[:1] != b"[":
         yield "form"
     elif not residues - breaks <= len(found) <= residues:
         yield "length"
