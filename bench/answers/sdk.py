@@ -21,12 +21,17 @@ def read(content: bytes) -> Any:
 def unpickled(content: bytes) -> list[str]:
     """Every text that this or another release may unpickle."""
     data = read(content)
+    if not isinstance(data, dict):
+        return []  # the SDK fails on it
     return [text for name in UNPICKLED if name in data for text in texts(data[name])]
 
 
 def printed(content: bytes) -> list[str]:
     """What it writes to the terminal."""
-    warnings = read(content).get("warning_messages")
+    data = read(content)
+    warnings = data.get("warning_messages") if isinstance(data, dict) else None
+    if isinstance(warnings, bool | int | float):
+        return []  # the SDK fails on it and prints nothing
     return [] if warnings is None else [str(message) for message in warnings]
 
 

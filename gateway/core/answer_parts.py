@@ -22,7 +22,11 @@ _ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
 _BLANKS = b" \t\r\n"
 _NOTHING = frozenset({b"null", b"[]", b"{}", b'""'})
 _OPEN = ord("[")
-_NOT_NUMBERS, _DIGIT = re.compile(rb"[^0-9eE+\-.,\[\] \t\r\n]"), re.compile(rb"[0-9]")
+_NOT_NUMBERS, _NOT_NUMBERS_OR_NULL = (
+    re.compile(rb"[^0-9eE+\-.,\[\] \t\r\n]"),
+    re.compile(rb"[^0-9eE+\-.,\[\] \t\r\nnul]"),
+)
+_DIGIT = re.compile(rb"[0-9]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +88,15 @@ def is_text(part: Any) -> bool:
     return isinstance(part, bytes | memoryview)
 
 
-def extent(part: Any) -> Extent | None:
-    """The size of an array of numbers and nothing else, all rows of one length."""
+def extent(part: Any, *, nulls: bool = False) -> Extent | None:
+    """The size of an array of numbers and nothing else (or null in places), all rows of one length."""
     if not is_text(part):
         return None
+    alien = _NOT_NUMBERS_OR_NULL if nulls else _NOT_NUMBERS
     rows = commas = 0
     last = b""
     for piece in slices(part):
-        if _NOT_NUMBERS.search(piece):
+        if alien.search(piece):
             return None
         plain = last + piece.translate(None, _BLANKS)
         # A row of numbers opens, and no other bracket follows. The last byte is looked at with what comes after it.

@@ -62,7 +62,7 @@ ASKED: Mapping[str, tuple[str, Tree]] = {
         "generate_tensor", {**GENERATION, "track": "structure", "inputs": {"sequence": TOKENS["sequence"]}}
     ),
     "generate sequence": ("generate", {**GENERATION, "track": "sequence", "inputs": LETTERS}),
-    "generate structure": ("generate", {**GENERATION, "track": "structure", "inputs": {"sequence": "ACDE|F"}}),
+    "generate structure": ("generate", {**GENERATION, "track": "structure", "inputs": {"sequence": "ACDEFG"}}),
     "generate ss8": ("generate", {**GENERATION, "track": "secondary_structure", "inputs": {"sequence": "ACDEF"}}),
     "generate sasa": ("generate", {**GENERATION, "track": "sasa", "inputs": LETTERS}),
     "generate function": ("generate", {**GENERATION, "track": "function", "inputs": {"sequence": "ACDEF"}}),
@@ -92,7 +92,7 @@ ASKED: Mapping[str, tuple[str, Tree]] = {
             "embedding_config": {"sequence": True, "per_residue": True},
         },
     ),
-    "fold": ("fold", {"model": ESM3, "sequence": "ACDE|FG"}),
+    "fold": ("fold", {"model": ESM3, "sequence": "ACDEFGH"}),
     "inverse_fold": ("inverse_fold", {"model": ESM3, "coordinates": COORDINATES}),
 }  # fmt: skip
 
@@ -217,8 +217,8 @@ def test_an_alignment_has_rows_of_one_width_beneath_its_query(answer: Tree, faul
     [
         ("generate sequence", at("outputs", "sequence"), "AC_E|A", "masked"),
         ("generate sequence", at("outputs", "sequence"), "WCAE|A", "changed"),
-        ("generate sequence", at("outputs", "sequence"), "ACAE|\x1b", "ids"),
-        ("generate structure", at("outputs", "sequence"), "WCDE|F", "echo"),
+        ("generate sequence", at("outputs", "sequence"), "ACAE|é", "ids"),
+        ("generate structure", at("outputs", "sequence"), "WCDEFG", "echo"),
         ("generate structure", at("outputs", "coordinates"), [[[None] * 3] * 37] * 6, "hollow"),
         ("encode", at("outputs", "sequence"), [0, 9, 23, 32, 9, 31, 32, 2], "echo"),
         ("encode", at("outputs", "sequence"), [0, 5, 23, 99, 9, 31, 32, 2], "ids"),
@@ -308,3 +308,13 @@ def test_an_odd_spelling_ends_in_a_judgement_and_what_passes_passes_again_unchan
         assert judged(asked, judgement.body or body) == Judgement("fit")
     else:
         assert judgement.verdict in ("doubtful", "broken")
+
+
+@pytest.mark.parametrize("breaks", [0, 1])
+def test_between_chains_there_may_be_a_row_of_coordinates_or_none(breaks: int) -> None:
+    asked = call("fold", {"model": ESM3, "sequence": "ACDE|FGH"})
+    rows = 8 - breaks
+    tree = {"coordinates": [[[1.0, 2.0, 3.0]] * 37] * rows, "plddt": [0.5] * rows, "ptm": 0.5}
+    assert judged(asked, tree).verdict == "fit"
+    tree["coordinates"] = [[[1.0, 2.0, 3.0]] * 37] * 6
+    assert judged(asked, tree).faults == ("length",)

@@ -16,6 +16,7 @@ PROTEIN: Final[Members] = {
     "coordinates": "numbers",
     **CONFIDENCE,
 }
+XYZ: Final = 3
 LETTERS: Final = {"sequence": SEQUENCE_LETTERS, "secondary_structure": SS8_LETTERS + SEQUENCE_LETTERS[-1]}
 
 
@@ -33,6 +34,17 @@ def letter_faults(name: str, part: Any, residues: int) -> Iterator[str]:
         yield "masked"
     elif not set(found) <= set(LETTERS[name]):
         yield "ids"
+
+
+def given_faults(part: Any, residues: int) -> Iterator[str]:
+    """Of a sequence that was given and must be there again, in whatever letters."""
+    found = answer_parts.text(part)
+    if answer_parts.is_missing(part):
+        yield HOLLOW
+    elif found is None:
+        yield "form"
+    elif len(found) != residues:
+        yield "length"
 
 
 def keeps_letters(given: str | None, part: Any) -> bool:
@@ -60,8 +72,8 @@ def coordinate_faults(part: Any, residues: int, breaks: int = 0) -> Iterator[str
     if answer_parts.is_missing(part):
         yield HOLLOW
         return
-    found = answer_parts.items(part)
-    if not found or bytes(found[0])[:1] != b"[":
+    found, size = answer_parts.items(part), answer_parts.extent(part, nulls=True)
+    if not found or size is None or size.width != XYZ or size.rows % len(found):
         yield "form"
     elif not residues - breaks <= len(found) <= residues:
         yield "length"

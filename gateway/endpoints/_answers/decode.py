@@ -24,10 +24,8 @@ def faults(asked: Any, answer: Opened, question: Question, config: JudgeConfig) 
     breaks = 0 if sequence is None else sequence.count(SEQUENCE.chain_break)
     if sequence is not None:
         yield from _sequence_faults(sequence[1:-1], outputs.get("sequence"), config)
-    if structure is not None and _is_whole(structure):
+    if (structure is not None and _is_whole(structure)) or not answer_parts.is_null(outputs.get("coordinates")):
         yield from coordinate_faults(outputs.get("coordinates"), residues, breaks)
-    else:
-        yield from optional_faults(outputs.get("coordinates"), residues, breaks)
     yield from optional_faults(outputs.get("plddt"), residues, breaks)
 
 

@@ -7,7 +7,7 @@ from gateway.core.answer_faults import HOLLOW
 from gateway.core.answer_model import AnswerModel, JudgeConfig, Question
 from gateway.core.answer_text import Opened
 from gateway.core.tracks import SEQUENCE, TRACKS
-from gateway.endpoints._answers._letters import ids_of, item_faults
+from gateway.endpoints._answers._letters import coordinate_faults, ids_of
 from gateway.endpoints._answers._tokens import TRACK_MEMBERS, all_exist, read_track
 
 _GIVEN_AS_TOKENS = ("sequence", "secondary_structure", "sasa")
@@ -31,7 +31,7 @@ def faults(asked: Any, answer: Opened, question: Question, config: JudgeConfig) 
         elif name == SEQUENCE.name and config.check_echo and not _are(ids_of(inputs[name]), found[1:-1]):
             yield "echo"
     if inputs.get("coordinates") is not None:
-        yield from item_faults(outputs.get("coordinates"), n)
+        yield from coordinate_faults(outputs.get("coordinates"), n)
 
 
 def _are(expected: Any, found: Any) -> bool:

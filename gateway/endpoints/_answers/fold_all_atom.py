@@ -7,13 +7,13 @@ from gateway.core import answer_parts
 from gateway.core.answer_faults import HOLLOW
 from gateway.core.answer_model import AnswerModel, JudgeConfig, Question
 from gateway.core.answer_text import Opened
+from gateway.endpoints._answers._letters import XYZ
 from gateway.endpoints._answers.fold import FOLDING
 
 _COMPLEX = {
     **dict.fromkeys(("id", "sequence", "atom_elements", "atom_names", "metadata"), "texts"),
     **dict.fromkeys(("atom_positions", "atom_hetero", "token_to_atoms", "chain_id", "plddt"), "numbers"),
 }
-_XYZ = 3
 
 
 def faults(asked: Any, answer: Opened, _: Question, __: JudgeConfig) -> Iterator[str]:
@@ -27,7 +27,7 @@ def faults(asked: Any, answer: Opened, _: Question, __: JudgeConfig) -> Iterator
         return
     names, ranges = answer_parts.texts(found["sequence"]), answer_parts.items(found["token_to_atoms"])
     atoms = answer_parts.extent(found["atom_positions"])
-    if names is None or ranges is None or atoms is None or atoms.width != _XYZ:
+    if names is None or ranges is None or atoms is None or atoms.width != XYZ:
         yield "form"
     elif len(names) != len(ranges) or len(names) < _least(asked) or atoms.rows < len(names):
         yield "length"

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Any
 
-from gateway.core import answer_parts
 from gateway.core.answer_faults import HOLLOW
 from gateway.core.answer_model import AnswerModel, JudgeConfig, Question
 from gateway.core.answer_text import Opened
@@ -11,6 +10,7 @@ from gateway.core.tracks import CHAIN_BREAK_LETTER
 from gateway.endpoints._answers._letters import (
     PROTEIN,
     coordinate_faults,
+    given_faults,
     item_faults,
     keeps_letters,
     letter_faults,
@@ -35,8 +35,9 @@ def faults(asked: Any, answer: Opened, question: Question, config: JudgeConfig) 
         yield from optional_faults(outputs.get("plddt"), residues, breaks)
     elif track == "sasa":
         yield from item_faults(outputs.get("sasa"), residues)
-    elif sequence is not None and answer_parts.is_null(outputs.get("sequence")):
-        yield HOLLOW
+    elif sequence is not None:
+        # There may be no function at all, but not the rest of the protein.
+        yield from given_faults(outputs.get("sequence"), residues)
     if config.check_echo and not keeps_letters(sequence, outputs.get("sequence")):
         yield "changed" if track == "sequence" else "echo"
 

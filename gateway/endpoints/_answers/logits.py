@@ -11,7 +11,7 @@ from gateway.core import answer_parts
 from gateway.core.answer_faults import HOLLOW
 from gateway.core.answer_model import AnswerModel, JudgeConfig, Question
 from gateway.core.answer_text import Opened
-from gateway.core.tracks import GENERATED
+from gateway.core.tracks import GENERATED, TRACKS
 
 # Asked for, answered as.
 _PER_TOKEN = {"return_embeddings": "embeddings", "return_hidden_states": "hidden_states"}
@@ -25,7 +25,7 @@ def faults(asked: Any, answer: Opened, question: Question, _: JudgeConfig) -> It
     heads = answer.get("logits") if isinstance(answer.get("logits"), dict) else {}
     for name in GENERATED:
         if options.get(name):
-            yield from _size_faults(heads.get(name), n)
+            yield from _size_faults(heads.get(name), n * (TRACKS[name].depth or 1))
     if options.get("residue_annotations"):
         yield from _size_faults(heads.get("residue_annotations", heads.get("residue_annotation")), n)
     for option, name in _PER_TOKEN.items():
