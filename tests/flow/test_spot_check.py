@@ -30,7 +30,7 @@ def otherwise(request: UpstreamRequest) -> UpstreamReply:
     """The model has changed: other tokens."""
     inputs = orjson.loads(request.body)["inputs"]
     return UpstreamReply(
-        200, "application/json", None, orjson.dumps({"outputs": {**inputs, "sequence": [0, 7, 7, 7, 2]}})
+        200, "application/json", None, orjson.dumps({"outputs": {**inputs, "sequence": [0, 7, 5, 7, 2]}})
     )
 
 
@@ -356,7 +356,8 @@ def test_where_rules_let_spellings_share_the_caller_s_own_spelling_is_what_is_as
 
     def minding(request: UpstreamRequest) -> UpstreamReply:
         body = orjson.loads(request.body)
-        sequence = [0, *[4 + body["num_steps"]] * 3, 2]
+        drawn = 4 + body["num_steps"]
+        sequence = [0, drawn, 5, drawn, 2]
         outputs = {**body["inputs"], "sequence": sequence}
         return UpstreamReply(200, "application/json", None, orjson.dumps({"outputs": outputs}))
 
