@@ -376,3 +376,16 @@ def test_a_first_answer_that_is_hollow_does_not_stand_in_the_way_of_a_good_one()
         assert harness.sent() == 2
 
     run(act, NO_MEMORY)
+
+
+def test_a_spot_check_that_gets_a_hollow_answer_says_nothing_about_the_entry() -> None:
+    async def act(harness: Harness) -> None:
+        await harness.ask()
+        answers(harness, b'{"outputs":{}}')
+        await harness.ask()
+        await harness.settled()
+        assert harness.memory.meter.counts[("esmgw_cache_spot_checks_total", "failed")] == 1
+        assert len(harness.memory.cache.entries) == 1
+        assert status_of(await harness.ask()).startswith("hit")
+
+    run(act, {"cache": {"spot_check_fraction": 1.0, "spot_check_interval_s": 0.0}})

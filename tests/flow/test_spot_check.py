@@ -388,18 +388,3 @@ def test_rules_that_hold_are_measured_as_the_same_around_each_caller_s_own_input
         assert (results(harness), divergence(harness)) == ({"same": 3}, {})
 
     run(play, level="sampler")
-
-
-def test_a_hollow_answer_says_nothing_about_the_entry() -> None:
-    async def play(harness: Harness) -> None:
-        good = harness.memory.upstream.answer
-        await harness.ask()
-        harness.memory.upstream.answer = lambda _: UpstreamReply(200, "application/json", None, b'{"outputs":{}}')
-        await harness.ask()
-        await harness.settled()
-        assert (results(harness), divergence(harness)) == ({"failed": 1}, {})
-        assert len(harness.memory.cache.entries) == 1
-        harness.memory.upstream.answer = good
-        assert "; hit" in (await harness.ask()).headers["Cache-Status"]
-
-    run(play)
