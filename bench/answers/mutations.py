@@ -64,7 +64,8 @@ def of_another_length(tree: Tree, chance: random.Random) -> bytes:
     where, name = chance.choice(_places(tree, containers=True) or _places(tree))
     value = where[name]
     if isinstance(value, (list, str)) and value:
-        where[name] = value[:-1] if chance.random() < 0.5 else value + value[-1:]
+        longer = [*value, value[-1]] if isinstance(value, list) else value + value[-1]
+        where[name] = value[:-1] if chance.random() < 0.5 else longer
     return dumped(tree, chance)
 
 
@@ -90,7 +91,7 @@ def with_more(tree: Tree, chance: random.Random) -> bytes:
 def repeated(tree: Tree, chance: random.Random) -> bytes:
     """A member of its own, twice: the other time with another value."""
     name = chance.choice(list(tree))
-    value = chance.choice([None, PAYLOAD, {}, [1], {"sequence": PAYLOAD}, {"outputs": {}}])
+    value: Any = chance.choice([None, PAYLOAD, {}, [1], {"sequence": PAYLOAD}, {"outputs": {}}])
     return _with_members(dumped(tree, chance), [json.dumps(name).encode() + b":" + json.dumps(value).encode()], chance)
 
 
@@ -134,7 +135,7 @@ def _answer(tree: Tree) -> Tree:
 
 def _wrapped(value: Any, chance: random.Random) -> Any:
     for _ in range(chance.choice([0, 0, 0, 1, 2, 5])):
-        value = chance.choice([lambda v: [v], lambda v: [1.5, v], lambda v: {"sequence": v}])(value)
+        value = chance.choice([[value], [1.5, value], {"sequence": value}])
     return value
 
 

@@ -6,9 +6,10 @@ from typing import Any, Final
 from gateway.core import answer_parts
 from gateway.core.answer_echo import as_meant, numbers, tokens
 from gateway.core.answer_faults import HOLLOW
+from gateway.core.answer_text import Members
 from gateway.core.tracks import INPUTS, NOT_DECODED, STRUCTURE, Track, discarded_by_coordinates
 
-TRACK_MEMBERS: Final = dict.fromkeys(INPUTS, "numbers")
+TRACK_MEMBERS: Final[Members] = dict.fromkeys(INPUTS, "numbers")
 
 
 def generated_faults(track: Track, asked: Mapping[str, Any], part: Any, n: int, *, check_echo: bool) -> Iterator[str]:

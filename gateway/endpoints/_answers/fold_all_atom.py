@@ -6,11 +6,11 @@ from typing import Any
 from gateway.core import answer_parts
 from gateway.core.answer_faults import HOLLOW
 from gateway.core.answer_model import AnswerModel, JudgeConfig, Question
-from gateway.core.answer_text import Opened
+from gateway.core.answer_text import Members, Opened
 from gateway.endpoints._answers._letters import XYZ
 from gateway.endpoints._answers.fold import FOLDING
 
-_COMPLEX = {
+_COMPLEX: Members = {
     **dict.fromkeys(("id", "sequence", "atom_elements", "atom_names", "metadata"), "texts"),
     **dict.fromkeys(("atom_positions", "atom_hetero", "token_to_atoms", "chain_id", "plddt"), "numbers"),
 }

@@ -22,7 +22,8 @@ _MEMBERS = (*_PER_TOKEN.values(), *_MEANS.values(), "logits", "sae_outputs")
 def faults(asked: Any, answer: Opened, question: Question, _: JudgeConfig) -> Iterator[str]:
     """Hollow where something that was asked for is not there."""
     options, n = asked.get("logits_config") or {}, question.length
-    heads = answer.get("logits") if isinstance(answer.get("logits"), dict) else {}
+    part = answer.get("logits")
+    heads: Mapping[str, Any] = part if isinstance(part, dict) else {}
     for name in GENERATED:
         if options.get(name):
             yield from _size_faults(heads.get(name), n * (TRACKS[name].depth or 1))
