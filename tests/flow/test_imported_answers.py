@@ -59,7 +59,7 @@ def test_an_imported_answer_loses_the_texts_that_do_not_belong_there() -> None:
     async def story() -> None:
         content = await (await Lab().recorded()).exported()
         noisy = answering_otherwise(lambda tree: {**tree, "note": "KLUv", "warning_messages": ["\x1b[2Jx"]})
-        other = await Lab(OTHER).loaded(rewritten(content, noisy))
+        other = await Lab().loaded(rewritten(content, noisy))
         first = (await other.replay())[0]
         assert first.status == 200
         tree = orjson.loads(first.body)
