@@ -11,7 +11,8 @@ from gateway.core import namespace_entry
 from gateway.core.export_format import ExportRow
 from gateway.flow.admin_arguments import InvalidArgument
 from gateway.wiring.cache_config import sealing_keys
-from tests.flow.test_namespace_transfer import MASTER, OTHER, Lab, play, rewritten
+from tests.flow.harness import MASTER
+from tests.flow.test_namespace_transfer import OTHER, Lab, play, rewritten
 
 
 def answering_otherwise(change: Callable[[dict[str, Any]], Any]) -> Callable[[list[ExportRow]], list[ExportRow]]:

@@ -94,7 +94,7 @@ def test_an_exact_answer_that_differs_is_counted_and_dropped_everywhere() -> Non
         assert "purge_store.touch" in harness.memory.effects()
         new = await harness.ask()
         assert new.headers["Cache-Status"].startswith("esm-gateway; fwd=miss; stored")
-        assert b"[0,7,7,7,2]" in new.body
+        assert b"[0,7,5,7,2]" in new.body
 
     run(play)
 
