@@ -221,6 +221,21 @@ def test_a_forged_entry_cannot_pin_itself_in_the_way_of_a_true_answer() -> None:
     run(parts, act)
 
 
+def test_an_earlier_answer_that_is_none_does_not_stand_for_a_pinned_call() -> None:
+    parts = Parts()
+    hollow = entry_codec.encode(KEY, "address", an_answer(b'{"outputs":{}}'), b"n" * 12)
+    parts.cache.entries["address"] = (hollow, 4e9)
+
+    async def act() -> None:
+        worker = a_worker(parts)
+        first = await worker.store(PINNED, ONE)
+        assert (first.answer.body, first.stored) == (ONE.body, False)
+        assert parts.cache.entries == {}
+        assert await worker.store(PINNED, TWO) == Stored(TWO, True)
+
+    run(parts, act)
+
+
 def test_a_forged_entry_that_cannot_be_taken_away_is_a_miss_all_the_same() -> None:
     parts = Parts()
     parts.cache.entries["address"] = (b"forged", 4e9)
