@@ -7,12 +7,12 @@ from typing import Any
 import orjson
 import pytest
 
-from gateway.core import namespace_entry
+from gateway.core import export_format, namespace_entry
 from gateway.core.export_format import ExportRow
 from gateway.flow.admin_arguments import InvalidArgument
 from gateway.wiring.cache_config import sealing_keys
 from tests.flow.harness import MASTER
-from tests.flow.test_namespace_transfer import OTHER, Lab, play, rewritten
+from tests.flow.test_namespace_transfer import OTHER, Lab, chunks, play, rewritten
 
 
 def answering_otherwise(change: Callable[[dict[str, Any]], Any]) -> Callable[[list[ExportRow]], list[ExportRow]]:
@@ -66,6 +66,8 @@ def test_an_imported_answer_loses_the_texts_that_do_not_belong_there() -> None:
         tree = orjson.loads(first.body)
         assert "note" not in tree
         assert tree["warning_messages"] == ["[2Jx"]
+        written = export_format.read(chunks(await other.exported()))
+        assert not any(b"note" in row.entry.answer.body for row in written if isinstance(row, ExportRow))
 
     play(story)
 
