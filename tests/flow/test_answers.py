@@ -205,14 +205,15 @@ def test_a_doubtful_record_is_replayed_with_a_warning_and_a_frozen_one_to_the_by
         await harness.ask(cache_control=NAMED)
         spoil_record(harness, outputs(sequence=[0, 7, 6, 7, 2]))
         harness.flow.pipeline._lookup._local_cache.clear()
-        live = await harness.ask(cache_control=NAMED)
-        assert len(warnings(live)) == 1
+        for _ in range(2):
+            live = await harness.ask(cache_control=NAMED)
+            assert len(warnings(live)) == 1
         await harness.namespace("paper", frozen=True)
         frozen = await harness.ask(cache_control=NAMED)
         assert orjson.loads(frozen.body)["outputs"]["sequence"] == [0, 7, 6, 7, 2]
         assert warnings(frozen) == []
         assert harness.sent() == 1
-        assert counted(harness, "generate_tensor", "namespace", "changed") == 2
+        assert counted(harness, "generate_tensor", "namespace", "changed") == 3
 
     run(act, namespace=True)
 
