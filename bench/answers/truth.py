@@ -43,7 +43,11 @@ def _generate_tensor(asked: Mapping[str, Any], data: Mapping[str, Any], n: int) 
             return "ids"
         if not drawn and found[i] != given[i]:
             return "changed"
+    # Structure is discarded where coordinates take its place.
+    atoms = asked["inputs"]["coordinates"] is not None and asked["condition_on_coordinates_only"]
     for name, sent in asked["inputs"].items():
+        if name == "structure" and atoms:
+            continue
         if name not in (track, "coordinates", "residue_annotation") and sent is not None and outputs[name] != sent:
             return "echo"
     if asked["inputs"]["coordinates"] is not None and len(outputs["coordinates"]) != n:

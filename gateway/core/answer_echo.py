@@ -62,7 +62,7 @@ def as_meant(track: Track, token: Any) -> Any:
     """A token in the one spelling that all with its meaning share."""
     if track is RESIDUE_ANNOTATION:
         return sorted(number for number in token if number)
-    return track.mask if token == -1 else token
+    return track.mask if track is STRUCTURE and token == -1 else token
 
 
 def _is_same(name: str, given: Any, part: Any) -> bool:

@@ -156,6 +156,7 @@ HOLLOW: Mapping[str, tuple[str, Callable[[Tree], Any]]] = {
     "fractions": ("form", outputs(sequence=[0, 7, 5, 7.5, 2])),
     "unmasked changed": ("changed", outputs(sequence=[0, 7, 6, 7, 2])),
     "an end changed": ("changed", outputs(sequence=[1, 7, 5, 7, 2])),
+    "a number that is a mask of structure alone": ("changed", outputs(sequence=[0, 7, -1, 7, 2])),
     "another track made up": ("echo", outputs(structure=[4098, 1, 2, 3, 4097])),
     "annotations of another length": ("echo", outputs(residue_annotation=[[0] * 16] * 4)),
     "coordinates made up": ("echo", outputs(coordinates=[[[1.0, 2.0, 3.0]] * 37] * 5)),
