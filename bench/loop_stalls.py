@@ -65,7 +65,7 @@ def kinds() -> Mapping[str, Large | None]:
     return {
         "nothing": None,
         "answer of 36 MB, one text": Large(
-            "logits", logits(1), {"endpoint": "logits", "pad_bytes": 36 * MEGABYTE, "latency_s": 0}
+            "logits", logits(1), {"endpoint": "logits", "body": '{"logits":[1],"note":"' + "x" * 36 * MEGABYTE + '"}'}
         ),
         "answer of 36 MB, numbers": Large("logits", logits(2), {"endpoint": "logits", "body": numbers}),
         "answer of 14 MB, stored": Large(

@@ -27,7 +27,7 @@ class Marked:
 
     number: int
     body: Body = field(repr=False)
-    digest: str
+    digest: int
     requests: Sequence[bytes] = field(repr=False)
 
     @property

@@ -17,7 +17,7 @@ from gateway.sandbox.question import digest
 __all__ = ["Judge", "digest", "fault_of"]
 
 
-def fault_of(body: Body, answer: Mapping[str, Any], expected: Collection[str]) -> str | None:
+def fault_of(body: Body, answer: Mapping[str, Any], expected: Collection[int]) -> str | None:
     """What is wrong with this answer to this body; None: nothing. `expected`: digests that it may carry."""
     if answer.get("question") not in expected:
         return "it answers another question"
@@ -62,7 +62,7 @@ class Judge:
         self._first: dict[Any, bytes] = {}
         self._draws: set[bytes] = set()
 
-    def judge(self, body: Body, cls: Any, expected: Collection[str], status: int, text: bytes) -> None:
+    def judge(self, body: Body, cls: Any, expected: Collection[int], status: int, text: bytes) -> None:
         """`cls` None: sampled, so that every answer should be another."""
         if status != 200:
             self.refused[str(status)] = self.refused.get(str(status), 0) + 1

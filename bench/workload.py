@@ -58,7 +58,7 @@ class Workload:
             return None
         return (asked.question, asked.variant) if level == "wire" else asked.question
 
-    def expected(self, asked: Asked, level: str) -> Sequence[str]:
+    def expected(self, asked: Asked, level: str) -> Sequence[int]:
         """The digests that an answer may carry: at level `sampler` that of any variant."""
         digests = self._digests[asked.question]
         return digests if level == "sampler" else digests[asked.variant : asked.variant + 1]

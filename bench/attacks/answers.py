@@ -48,6 +48,11 @@ def padded(size: int) -> Sequence[Mapping[str, Any]]:
     return ({"endpoint": "logits", "pad_bytes": size},)
 
 
+def text(size: int) -> Sequence[Mapping[str, Any]]:
+    body = '{"logits":null,"embeddings":[[1.5]],"hidden_states":null,"note":"' + "x" * size + '"}'
+    return ({"endpoint": "logits", "body": body},)
+
+
 def small_items(size: int) -> Sequence[Mapping[str, Any]]:
     items = '{"logits":null,"embeddings":[' + ",".join(["[]"] * (size // 3)) + '],"hidden_states":null}'
     return ({"endpoint": "logits", "body": items},)
@@ -68,7 +73,7 @@ def few(burst: int = 1) -> Send:
 
 
 ATTACKS: Final = (
-    Attack("answers/text-36", "an answer of 36 MB of text", asking("logits", calls.logits(1)), padded(LARGE)),
+    Attack("answers/text-36", "an answer of 36 MB of text", asking("logits", calls.logits(1)), text(LARGE)),
     Attack("answers/numbers-36", "an answer of 36 MB of numbers", asking("logits", wide(POSITIONS_36_MB))),
     Attack("answers/numbers-60", "an answer of 60 MB of numbers", asking("logits", wide(POSITIONS_60_MB))),
     Attack("answers/items-30", "an answer of 30 MB of []", asking("logits", calls.logits(1)), small_items(30_000_000)),

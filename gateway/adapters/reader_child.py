@@ -5,7 +5,6 @@ within a function that never returns to Python; the worker starts another. It en
 """
 
 import gc
-import mmap
 import os
 import resource
 import signal
@@ -17,11 +16,12 @@ import orjson
 
 from gateway import endpoints
 from gateway.adapters.reader_frames import frame, put, read_frame, take
+from gateway.core import judge_codec
+from gateway.core.answer_model import judge
 from gateway.core.call_codec import call_document, problem_document
 from gateway.core.endpoint import ParseConfig
 from gateway.core.explanation import ExplainedCall, told_of_body
 from gateway.core.problems import Problem
-from gateway.core.whole_answer import is_whole
 
 NICE = 5
 MEMORY_BYTES = 2**30
@@ -84,16 +84,13 @@ class BodyReader:
         return {"call": call_document(explained.call), "members": list(members)}, (explained.call.body, *texts)
 
     def _answer(self, job: Mapping[str, Any]) -> Reply:
-        if not job["size"]:
-            return {"whole": False}, ()
-        with mmap.mmap(self._region, job["size"], prot=mmap.PROT_READ) as mapped, memoryview(mapped) as view:
-            whole = is_whole(job["endpoint"], view)
-        os.ftruncate(self._region, 0)
-        return {"whole": whole}, ()
+        asked, body = take(self._region, [job["call_bytes"], job["size"] - job["call_bytes"]])
+        question, config = judge_codec.question_of(job, asked)
+        return judge_codec.judgement_document(judge(_endpoint(job).answer, question, body, config))
 
 
 def _endpoint(job: Mapping[str, Any]) -> endpoints.AnyEndpoint:
-    return next(each for each in endpoints.ENDPOINTS if each.name == job["endpoint"])
+    return endpoints.named(job["endpoint"])
 
 
 def _limit_memory() -> None:

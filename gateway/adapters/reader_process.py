@@ -15,6 +15,8 @@ import orjson
 
 from gateway.adapters.reader_child import CPU_S, CPU_S_PER_MIB
 from gateway.adapters.reader_frames import LENGTH, frame, open_region, put, take
+from gateway.core import judge_codec
+from gateway.core.answer_model import JudgeConfig, Judgement, Question
 from gateway.core.call_codec import call_of, problem_of
 from gateway.core.metrics import READER_JOBS
 from gateway.core.problems import BODY_TOO_COMPLEX, READER_UNAVAILABLE, Problem
@@ -58,9 +60,10 @@ class ReaderProcess:
         members = zip(document["members"], map(orjson.Fragment, texts), strict=True)
         return call_of(document["call"], body), dict(members)
 
-    async def is_whole(self, endpoint: str, body: bytes) -> bool:
-        document, _ = await self._read({"kind": "answer", "endpoint": endpoint}, body)
-        return bool(document["whole"])
+    async def judged(self, question: Question, body: bytes, config: JudgeConfig) -> Judgement:
+        job = {"kind": "answer", **judge_codec.job_of(question, config), "call_bytes": len(question.body)}
+        document, parts = await self._read(job, question.body, body)
+        return judge_codec.judgement_of(document, parts)
 
     async def close(self) -> None:
         """End the process; whoever still waits is told that nobody reads."""
@@ -69,15 +72,15 @@ class ReaderProcess:
         await asyncio.gather(*self._working, return_exceptions=True)
         await self._end()
 
-    async def _read(self, job: Mapping[str, Any], raw: bytes) -> tuple[Mapping[str, Any], list[bytes]]:
+    async def _read(self, job: Mapping[str, Any], *raw: bytes) -> tuple[Mapping[str, Any], list[bytes]]:
         """In a task of its own: a caller who hangs up must not leave half a job in the pipe."""
-        task = asyncio.ensure_future(self._in_turn({**job, "size": len(raw)}, raw))
+        task = asyncio.ensure_future(self._in_turn({**job, "size": sum(map(len, raw))}, raw))
         self._working.add(task)
         task.add_done_callback(self._working.discard)
         task.add_done_callback(lambda done: None if done.cancelled() else done.exception())
         return await asyncio.shield(task)
 
-    async def _in_turn(self, job: Mapping[str, Any], raw: bytes) -> tuple[Mapping[str, Any], list[bytes]]:
+    async def _in_turn(self, job: Mapping[str, Any], raw: Sequence[bytes]) -> tuple[Mapping[str, Any], list[bytes]]:
         async with self._lock:
             for last in (False, True):
                 try:
@@ -101,12 +104,12 @@ class ReaderProcess:
             raise problem_of(document["problem"])
         return document, parts
 
-    async def _exchange(self, job: Mapping[str, Any], raw: bytes) -> tuple[Mapping[str, Any], list[bytes]]:
+    async def _exchange(self, job: Mapping[str, Any], raw: Sequence[bytes]) -> tuple[Mapping[str, Any], list[bytes]]:
         if self._child is None or self._child.has_ended():
             await self._end()
             self._child = await Child.start(self._command, self._settings_line)
         child = self._child
-        seconds = START_S + PATIENCE * (CPU_S + CPU_S_PER_MIB * len(raw) / 2**20)
+        seconds = START_S + PATIENCE * (CPU_S + CPU_S_PER_MIB * job["size"] / 2**20)
         try:
             async with asyncio.timeout(seconds):
                 return await child.exchange(job, raw)
@@ -158,10 +161,10 @@ class Child:
     def has_ended(self) -> bool:
         return self.process.returncode is not None
 
-    async def exchange(self, job: Mapping[str, Any], raw: bytes) -> tuple[Mapping[str, Any], list[bytes]]:
+    async def exchange(self, job: Mapping[str, Any], raw: Sequence[bytes]) -> tuple[Mapping[str, Any], list[bytes]]:
         """Raises EOFError where the process ends."""
         loop = asyncio.get_running_loop()
-        await beside(len(raw), put, self._asked, [raw])
+        await beside(job["size"], put, self._asked, raw)
         try:
             await loop.sock_sendall(self._control, frame(job))
             (length,) = LENGTH.unpack(await self._receive(LENGTH.size))

@@ -34,6 +34,7 @@ class CacheConfig:
     """What the settings say about the cache. `secret` is derived for this purpose alone, `rule_set` names the rules.
 
     An entry stays in the store `stale_if_error_s` longer than it is fresh, for use while the upstream is down.
+    `check_echo`: whether an answer that changes what was sent is not kept.
     """
 
     secret: bytes
@@ -44,6 +45,7 @@ class CacheConfig:
     ttl_s: float = 2_592_000.0
     stale_if_error_s: float = 0.0
     rule_set: str = "wire-2"
+    check_echo: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gateway.core import body_bounds, canonical_form, strict_json
+from gateway.core.answer_model import AnswerModel
 from gateway.core.canonical_form import FORM, Implied
 from gateway.core.object_sizes import shrunk
 from gateway.core.packed_json import TakesLongError
@@ -83,17 +84,19 @@ class NormalizedBody:
 class Endpoint(Generic[M]):
     """One path of the upstream. `normalize` raises a 422 problem for what the body's model cannot express.
 
-    `price` says what is multiplied by the model's weight, for docs/endpoints.md. `not_cached` is why the answers are
-    stored in namespaces only; empty: they are cached. With a `query_model`, the query parameters are the member `query`
-    of the body's model. A `fixed_model` is the model's name where the upstream takes none: its weight is 1, and it is
-    not in the settings. `defaults` are what left-out members become; every other one is left out upstream, too.
-    `form` is the version of its canonical form (core/canonical_form.py), `implied` what is left out of it.
+    `price` says what is multiplied by the model's weight, for docs/endpoints.md. `answer` is what it answers.
+    `not_cached` is why the answers are stored in namespaces only; empty: they are cached. With a `query_model`, the
+    query parameters are the member `query` of the body's model. A `fixed_model` is the model's name where the upstream
+    takes none: its weight is 1, and it is not in the settings. `defaults` are what left-out members become; every other
+    one is left out upstream, too. `form` is the version of its canonical form (core/canonical_form.py), `implied` what
+    is left out of it.
     """
 
     name: str
     model: type[M]
     normalize: Callable[[M, ParseConfig], NormalizedBody]
     price: str
+    answer: AnswerModel
     not_cached: str = "whether equal calls get equal answers has not been established"
     query_model: type[BaseModel] | None = None
     fixed_model: str | None = None

@@ -136,7 +136,16 @@ UPSTREAM_REQUESTS = Metric(
     "esmgw_upstream_requests_total",
     "counter",
     ("endpoint", "outcome"),
-    "Upstream attempts: ok, cooling_down, disabled, failed, timeout, lost, refused, bad_answer, too_large or not_sent.",
+    "Upstream attempts: ok, cooling_down, disabled, failed, timeout, lost, refused, bad_answer, hollow (passed on, "
+    "without what was asked for), too_large or not_sent.",
+)
+ANSWER_FAULTS = Metric(
+    "esmgw_answer_faults_total",
+    "counter",
+    ("endpoint", "source", "fault"),
+    "What was found in answers; source is upstream, cache or namespace. Refused: unsafe or broken. Passed on with a "
+    "warning and not cached: hollow, text, form, length, masked, ids, changed or echo. Taken out: strings, controls or "
+    "repeated.",
 )
 UPSTREAM_KEYS = Metric(
     "esmgw_upstream_keys",

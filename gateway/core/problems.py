@@ -114,6 +114,10 @@ ANSWER_TOO_LARGE = ProblemType("answer-too-large", 422, "The answer is larger th
 UPSTREAM_ANSWER_BAD = ProblemType("upstream-answer-bad", 502,
     "The upstream's response was incomplete or not JSON.",
     "Retry; tell the operator if it persists.", upstream_down=True)
+ANSWER_UNSAFE = ProblemType("answer-unsafe", 422,
+    "The answer holds text where the SDK would run it as code, so it is not passed on.",
+    "Tell the operator: neither the upstream nor a recording may answer so. It was computed and charged once; the same "
+    "call would be charged again.")
 UPSTREAM_TIMEOUT = ProblemType("upstream-timeout", 504, "The upstream did not respond in time.",
     "Retry later, with fewer steps or a shorter protein.", upstream_down=True)
 INTERNAL = ProblemType("internal", 500, "The gateway failed; the fault is logged under this request's id.",

@@ -4,11 +4,12 @@ A call is retried only where the upstream certainly did no work for it: a retry 
 Where the upstream may have worked, the charge is final.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from gateway.core.problems import (
     ANSWER_TOO_LARGE,
+    ANSWER_UNSAFE,
     UPSTREAM_BUSY,
     UPSTREAM_FAILED,
     UPSTREAM_REFUSED,
@@ -25,6 +26,7 @@ OutcomeName = Literal[
     "lost",
     "refused",
     "bad_answer",
+    "hollow",
     "too_large",
     "not_sent",
 ]
@@ -75,7 +77,10 @@ LOST = UpstreamOutcome("lost", retry=False, may_have_worked=True, counts_as_fail
 TIMED_OUT = UpstreamOutcome(
     "timeout", retry=False, may_have_worked=True, counts_as_failure=True, problem_type=UPSTREAM_TIMEOUT
 )
-BAD_ANSWER = UpstreamOutcome("bad_answer", retry=False, may_have_worked=True, counts_as_failure=True)
+# What is wrong with an answer says something about the upstream once several different calls show it.
+BAD_ANSWER = UpstreamOutcome("bad_answer", retry=False, may_have_worked=True, counts_as_failure=False)
+UNSAFE_ANSWER = replace(BAD_ANSWER, problem_type=ANSWER_UNSAFE)
+HOLLOW_ANSWER = replace(BAD_ANSWER, name="hollow")
 # Complete, but nobody here could read it: the reader process ended or could not be started.
 UNREAD = UpstreamOutcome("bad_answer", retry=False, may_have_worked=True, counts_as_failure=False)
 TOO_LARGE = UpstreamOutcome(
@@ -95,6 +100,13 @@ _BY_STATUS = {
     504: TIMED_OUT,
 }
 _BY_REASON = {"too_large": TOO_LARGE, "own_limit": NOT_SENT}
+
+
+def of_answer(verdict: str, *, hollow: bool, several: bool) -> UpstreamOutcome:
+    """The outcome of a complete success by what its answer is worth; `several` different calls had such answers."""
+    by_verdict = {"broken": BAD_ANSWER, "unsafe": UNSAFE_ANSWER}
+    outcome = by_verdict.get(verdict, HOLLOW_ANSWER if hollow else OK)
+    return replace(outcome, counts_as_failure=True) if several and outcome is not OK else outcome
 
 
 def of_status(status: int) -> UpstreamOutcome:

@@ -29,7 +29,7 @@ def read_fast(raw: bytes) -> Any | None:
     """The value, or None if only the slow parser can tell whether the text is acceptable."""
     try:
         tree = orjson.loads(raw)
-        return None if b"\\" in raw or raw.count(b'"') != _quotes(tree) else tree
+        return None if b"\\" in raw or raw.count(b'"') != quotes(tree) else tree
     except (orjson.JSONDecodeError, RecursionError):
         return None
 
@@ -72,11 +72,13 @@ def _step(step: str | int) -> str:
     return text if plain else "?"
 
 
-def _quotes(tree: Any) -> int:
+def quotes(tree: Any) -> int:
+    """How many quotation marks the text of this value has at least: as many, if no name in it was repeated, nothing
+    was escaped, and no array that begins with a number holds a text."""
     if isinstance(tree, str):
         return 2
     if isinstance(tree, dict):
-        return sum(2 + _quotes(value) for value in tree.values())
+        return sum(2 + quotes(value) for value in tree.values())
     if isinstance(tree, list) and tree:
         leaf = tree
         while isinstance(leaf, list) and leaf:
@@ -84,7 +86,7 @@ def _quotes(tree: Any) -> int:
         if isinstance(leaf, str) and set(map(type, tree)) == {str}:
             return 2 * len(tree)
         # An array that starts with a number is assumed to have no strings; if it has, the counts differ: slow parser.
-        return sum(map(_quotes, tree)) if isinstance(leaf, (str, dict)) else 0
+        return sum(map(quotes, tree)) if isinstance(leaf, (str, dict)) else 0
     return 0
 
 

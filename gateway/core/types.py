@@ -102,6 +102,8 @@ class Answer:
 
     At `cache.level = "sampler"`: an `is_template` body lacks the caller's inputs and is never sent as it is; an answer
     with `only_for` is for calls with that canonical digest alone.
+
+    A `doubtful` one is hollow or implausible (`core/answer_model.py`): it is passed on and never kept.
     """
 
     body: bytes = field(repr=False)
@@ -116,6 +118,7 @@ class Answer:
     only_for: bytes = field(default=b"", repr=False)
     no_store: bool = False
     imported: Imported | None = None
+    doubtful: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,16 @@ is looked for in the text.
 """
 
 import codecs
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 import orjson
 
-_SLICE = 2**20
+Text = bytes | memoryview
+LARGE = 2**20
+"""Nothing larger is copied as a whole."""
+_SLICE = LARGE
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 # What matters of a number, of one length: digits are `0`, and an exponent has an `e`.
 _SHAPES = bytes(ord("0") if chr(c).isdigit() else c | 32 if chr(c) in "eE" else c for c in range(128)) + bytes(128)
@@ -19,20 +23,16 @@ _HUGE = (b"0" * 309, b"e000", b"e+000")
 _LONGEST = 400
 
 
-def is_whole(endpoint: str, body: bytes | memoryview) -> bool:
-    """Whether these bytes are one whole JSON object, and for generate_tensor one that holds outputs."""
+def whole_members(body: Text) -> dict[str, msgspec.Raw] | None:
+    """The members of one whole JSON object, unread; None for anything else."""
     members = members_of(body)
     if members is None or not _is_utf8(body) or (_may_be_huge(body) and not _is_json(body)):
-        return False
-    if endpoint != "generate_tensor":
-        return True
-    # Older front ends wrap the answer in "data"; the SDK reads both.
-    inner = members if "outputs" in members else members_of(members.get("data", b""))
-    return inner is not None and is_object(inner.get("outputs", b""))
+        return None
+    return members
 
 
-def members_of(body: bytes | memoryview) -> dict[str, msgspec.Raw] | None:
-    """The members of a JSON object, unread; None for anything else."""
+def members_of(body: Text) -> dict[str, msgspec.Raw] | None:
+    """The members of a JSON object, of texts that may be no UTF-8 and numbers that may be too large."""
     try:
         return _MEMBERS.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -43,7 +43,19 @@ def is_object(value: Any) -> bool:
     return bytes(memoryview(value)[:1]) == b"{"
 
 
-def _is_utf8(body: bytes | memoryview) -> bool:
+def count(body: Text, mark: bytes) -> int:
+    """How often this byte is in the text."""
+    return sum(part.count(mark) for part in slices(body))
+
+
+def slices(body: Text) -> Iterator[bytes]:
+    """The text in pieces."""
+    view = memoryview(body)
+    for at in range(0, len(view), _SLICE):
+        yield bytes(view[at : at + _SLICE])
+
+
+def _is_utf8(body: Text) -> bool:
     decoder, view = codecs.getincrementaldecoder("utf-8")(), memoryview(body)
     try:
         for at in range(0, len(view), _SLICE):
@@ -53,7 +65,7 @@ def _is_utf8(body: bytes | memoryview) -> bool:
     return True
 
 
-def _may_be_huge(body: bytes | memoryview) -> bool:
+def _may_be_huge(body: Text) -> bool:
     """Whether a number may be too large for float64: rare, and left to a parser that reads it."""
     view = memoryview(body)
     for at in range(0, len(view), _SLICE):
@@ -63,7 +75,7 @@ def _may_be_huge(body: bytes | memoryview) -> bool:
     return False
 
 
-def _is_json(body: bytes | memoryview) -> bool:
+def _is_json(body: Text) -> bool:
     try:
         orjson.loads(memoryview(body))
     except orjson.JSONDecodeError:

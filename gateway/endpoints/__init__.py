@@ -19,6 +19,11 @@ ENDPOINTS: tuple[AnyEndpoint, ...] = tuple(
 BY_PATH = {endpoint.path: endpoint for endpoint in ENDPOINTS}
 
 
+def named(name: str) -> AnyEndpoint:
+    """The endpoint of this name, which is one of them."""
+    return BY_PATH[f"/api/v1/{name}"]
+
+
 def find(path: str) -> AnyEndpoint | None:
     """The endpoint that answers at this path."""
     return BY_PATH.get(path)

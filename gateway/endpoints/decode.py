@@ -14,6 +14,7 @@ from gateway.core.endpoint import Endpoint, NormalizedBody, ParseConfig
 from gateway.core.problems import FieldError
 from gateway.core.strict_json import MAX_ERRORS
 from gateway.core.tracks import SASA
+from gateway.endpoints._answers.decode import ANSWER
 from gateway.endpoints._tokens import TokensBody
 from gateway.endpoints._tokens import normalize as normalize_tokens
 from gateway.endpoints.generate_tensor import Inputs, refuse
@@ -44,4 +45,4 @@ def normalize(asked: Decode, rules: ParseConfig) -> NormalizedBody:
     return normalize_tokens(asked, rules)
 
 
-ENDPOINT = Endpoint("decode", Decode, normalize, price="tokens (residues + 2)")
+ENDPOINT = Endpoint("decode", Decode, normalize, price="tokens (residues + 2)", answer=ANSWER)

@@ -4,6 +4,7 @@ One pass over the residues, so the price is the number of tokens.
 """
 
 from gateway.core.endpoint import Body, Endpoint, NormalizedBody, ParseConfig
+from gateway.endpoints._answers.encode import ANSWER
 from gateway.endpoints._letters import ENDS, Protein, read_protein
 
 
@@ -25,4 +26,4 @@ def normalize(asked: Encode, rules: ParseConfig) -> NormalizedBody:
     )
 
 
-ENDPOINT = Endpoint("encode", Encode, normalize, price="tokens (residues + 2)")
+ENDPOINT = Endpoint("encode", Encode, normalize, price="tokens (residues + 2)", answer=ANSWER)

@@ -9,6 +9,7 @@ from gateway.core import canonical_form
 from gateway.core.endpoint import Endpoint, NormalizedBody, ParseConfig
 from gateway.endpoints import _folding
 from gateway.endpoints._alignments import Msa, read_alignments
+from gateway.endpoints._answers.fold import ANSWER
 from gateway.endpoints._folding import DRAWN, Folding, as_given, work
 from gateway.endpoints._letters import ENDS, Letters, bounded
 
@@ -36,5 +37,10 @@ def normalize(asked: Fold, rules: ParseConfig) -> NormalizedBody:
 
 
 ENDPOINT = Endpoint(
-    "fold", Fold, normalize, price=f"tokens (residues + 2) x {_folding.PRICE}", implied=_folding.IMPLIED
+    "fold",
+    Fold,
+    normalize,
+    price=f"tokens (residues + 2) x {_folding.PRICE}",
+    answer=ANSWER,
+    implied=_folding.IMPLIED,
 )

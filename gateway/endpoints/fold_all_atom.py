@@ -17,6 +17,7 @@ from gateway.core.endpoint import Body, Endpoint, NormalizedBody, ParseConfig
 from gateway.core.problems import CALL_INVALID, FieldError, Problem
 from gateway.endpoints import _folding
 from gateway.endpoints._alignments import Msa, ReadAlignments, read_alignments
+from gateway.endpoints._answers.fold_all_atom import ANSWER
 from gateway.endpoints._folding import DRAWN, Folding, as_given, work
 from gateway.endpoints._letters import Letters, Name, Place, bounded
 
@@ -157,4 +158,5 @@ ENDPOINT = Endpoint(
     price="residues, bases, SMILES letters and components of all chains, each chain as often as it has ids, "
     f"x {_folding.PRICE}",
     implied=_folding.IMPLIED,
+    answer=ANSWER,
 )

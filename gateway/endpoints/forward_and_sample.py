@@ -16,6 +16,7 @@ from gateway.core.model_shapes import Wanted
 from gateway.core.problems import FieldError
 from gateway.core.sampler_checks import Draw, draw_faults
 from gateway.core.types import DeterminismClass
+from gateway.endpoints._answers.forward_and_sample import ANSWER
 from gateway.endpoints._tokens import TokensBody, refuse_unfit
 from gateway.endpoints._tokens import normalize as normalize_tokens
 from gateway.endpoints.generate_tensor import refuse
@@ -91,6 +92,7 @@ ENDPOINT = Endpoint(
     ForwardAndSample,
     normalize,
     price="tokens (residues + 2)",
+    answer=ANSWER,
     not_cached="each track is sampled at a temperature of its own",
     # A track with an empty object is sampled, a track with null is not.
     implied=Implied(

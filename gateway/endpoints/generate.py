@@ -12,6 +12,7 @@ from gateway.core.canonical_form import FLAG, Implied
 from gateway.core.endpoint import Endpoint, NormalizedBody, ParseConfig
 from gateway.core.sampler_checks import Draw, draw_faults
 from gateway.core.tracks import MASK_LETTER, Track
+from gateway.endpoints._answers.generate import ANSWER
 from gateway.endpoints._letters import ENDS, Protein, read_protein
 from gateway.endpoints.generate_tensor import ALWAYS, DEFAULTS, NEWEST, Generation, parameters, refuse
 
@@ -68,6 +69,7 @@ ENDPOINT = Endpoint(
     Generate,
     normalize,
     price="tokens (residues + 2) x steps; steps are at most `num_steps`, and at most one for each masked residue",
+    answer=ANSWER,
     not_cached="which calls get equal answers is known for tokens only: use generate_tensor",
     defaults={**ALWAYS, **DEFAULTS[NEWEST]},
     # esm 3.2.1 has the option and does not send it. Dated defaults stay in the form, each with the value it has here.

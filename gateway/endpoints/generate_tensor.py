@@ -16,6 +16,7 @@ from gateway.core import coordinates, determinism, tracks
 from gateway.core.endpoint import Body, Endpoint, NormalizedBody, ParseConfig
 from gateway.core.problems import CALL_INVALID, FieldError, Problem
 from gateway.core.sampler_checks import Draw, draw_faults
+from gateway.endpoints._answers.generate_tensor import ANSWER
 
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "2025-02-14": {"num_steps": 20, "temperature": 0.5, "temperature_annealing": True, "strategy": "random"},
@@ -174,6 +175,7 @@ ENDPOINT = Endpoint(
     GenerateTensor,
     normalize,
     price="tokens x steps; steps are at most `num_steps`, and at most one for each masked position",
+    answer=ANSWER,
     not_cached="",
     defaults={**ALWAYS, **DEFAULTS[NEWEST]},
     form=1,

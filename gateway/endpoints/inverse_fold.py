@@ -13,6 +13,7 @@ from gateway.core.problems import CALL_INVALID, FieldError, Problem
 from gateway.core.sampler_checks import Draw, draw_faults
 from gateway.core.tracks import SEQUENCE
 from gateway.core.types import DeterminismClass
+from gateway.endpoints._answers.inverse_fold import ANSWER
 from gateway.endpoints._letters import ENDS, Atoms, Letters, bounded, read_coordinates
 
 
@@ -63,6 +64,7 @@ ENDPOINT = Endpoint(
     InverseFold,
     normalize,
     price="tokens (residues + 2)",
+    answer=ANSWER,
     not_cached="the sequence is sampled at a temperature",
     # Of the temperature no default is known: it is 1 in esm 3.2.1 and 0.1 in esm 3.4.1.
     implied=Implied({FLAG: False, "inverse_folding_config": {"invalid_ids": []}}),

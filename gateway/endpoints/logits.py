@@ -14,6 +14,7 @@ from pydantic import Field
 from gateway.core import model_shapes
 from gateway.core.canonical_form import FLAG, Implied
 from gateway.core.endpoint import Body, Endpoint, NormalizedBody, ParseConfig
+from gateway.endpoints._answers.logits import ANSWER
 from gateway.endpoints._letters import Name
 from gateway.endpoints._tokens import TokensBody, refuse_unfit
 from gateway.endpoints._tokens import normalize as normalize_tokens
@@ -90,4 +91,5 @@ ENDPOINT = Endpoint(
     normalize,
     price="tokens (residues + 2) x (1 + 0.2 for each model of `logits_config.sae_config`)",
     implied=Implied({FLAG: False, "logits_config": DEFAULTS}),
+    answer=ANSWER,
 )

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
 from gateway.core.endpoint import Body, Endpoint, NormalizedBody, ParseConfig
+from gateway.endpoints._answers.msa import ANSWER
 from gateway.endpoints._letters import ENDS, bounded, only
 
 
@@ -48,6 +49,7 @@ ENDPOINT = Endpoint(
     Msa,
     normalize,
     price="tokens (residues + 2), twice with `use_env`",
+    answer=ANSWER,
     query_model=Query,
     fixed_model="msa",
 )

@@ -17,7 +17,7 @@ from gateway.flow.flight_result import FlightResult
 from gateway.flow.permission import Permission, PermissionEnded
 from gateway.flow.reserve import Reserver
 from gateway.flow.runtime import Runtime
-from gateway.flow.single_flight import COMPUTED, FlightSource, SingleFlight
+from gateway.flow.single_flight import COMPUTED, DISTRIBUTED, FlightSource, SingleFlight
 from gateway.flow.turns import Turns
 from gateway.flow.upstream_queue import UpstreamQueue
 
@@ -83,6 +83,10 @@ class Computation:
         if source != COMPUTED:
             context.upstream_s = self._clock.monotonic() - started  # the upstream worked, for another caller
             await permission.confirm_after_waiting()
+        if source == DISTRIBUTED:
+            # It came from the store, where another release may have left it.
+            judged = await self._stores.judged(plan, call, answer)
+            return await self._alone(flight) if judged is None else (judged, source, stored)
         return answer, source, stored
 
     async def _alone(self, flight: "Flight") -> tuple[Answer, FlightSource, bool]:

@@ -7,10 +7,13 @@ carry nothing about one.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gateway.core import retry
+from gateway.core import answer_faults, retry
+from gateway.core.answer_faults import BROKEN, HOLLOW, UNSAFE
+from gateway.core.answer_model import Judgement
 from gateway.core.crash_memory import CrashMemory
+from gateway.core.faulty_calls import FaultyCalls
 from gateway.core.metrics import CRASHES_REMEMBERED, LATENCY, UPSTREAM_REQUESTS
-from gateway.core.problems import UPSTREAM_ANSWER_BAD, UPSTREAM_CRASHED, Problem
+from gateway.core.problems import ANSWER_UNSAFE, UPSTREAM_ANSWER_BAD, UPSTREAM_CRASHED, Problem
 from gateway.core.retry import UpstreamOutcome
 from gateway.core.retry_after import retry_after, try_again
 from gateway.core.types import Answer, Call
@@ -40,7 +43,8 @@ class UpstreamConfig:
 class Computed:
     """An answer or a problem; `may_have_worked`: the upstream may have done the work, so the charge stands.
 
-    `reason` is what the upstream said, for the log. Where the call was not sent, the problem is one of this worker.
+    `reason` is what the upstream said, or what is wrong with its answer, for the log. Where the call was not sent, the
+    problem is one of this worker.
     """
 
     answer: Answer | None
@@ -65,6 +69,7 @@ class Dispatcher:
         self._upstream, self._crashes, self._answers, self._config = upstream, crashes, answers, config
         self._large = large
         self._clock, self._meter = runtime.clock, runtime.meter
+        self._faulty = FaultyCalls()
 
     async def compute(self, call: Call, turns: Turns) -> Computed:
         """Ask the upstream, again while a failure says that no work was done and there is time for it.
@@ -149,17 +154,26 @@ class Dispatcher:
             return outcome, _refused(outcome, reply, reason)
         is_json = reply.status == 200 and reply.media_type == "application/json"
         try:
-            is_whole = is_json and await self._answers.accepts(call, reply.body)
+            judgement = await self._answers.judge(call, reply.body, "upstream") if is_json else Judgement(BROKEN)
         except Problem:
             detail = "The upstream answered, and the gateway could not read the answer."
             return retry.UNREAD, Computed(None, Problem(UPSTREAM_ANSWER_BAD, detail), may_have_worked=True)
-        if not is_whole:
-            return retry.BAD_ANSWER, Computed(None, Problem(UPSTREAM_ANSWER_BAD), may_have_worked=True)
         no_store = reply.no_store and self._config.obeys_no_store
-        answer = Answer(
-            reply.body, self._clock.now(), call.determinism.cls, took_s, self._config.upstream, no_store=no_store
-        )
-        return outcome, Computed(answer, None, may_have_worked=True)
+        cls, upstream = call.determinism.cls, self._config.upstream
+        answer = Answer(reply.body, self._clock.now(), cls, took_s, upstream, no_store=no_store)
+        return self._judged(call, answer, judgement)
+
+    def _judged(self, call: Call, answer: Answer, judgement: Judgement) -> tuple[UpstreamOutcome, Computed]:
+        """A doubtful answer is passed on. One that is missing what was asked for says what a refused one says."""
+        hollow = HOLLOW in judgement.faults
+        at_fault = hollow or not judgement.passes
+        several = at_fault and self._faulty.add(self._clock.monotonic(), call.canonical_digest)
+        outcome = retry.of_answer(judgement.verdict, hollow=hollow, several=several)
+        reason = answer_faults.in_words(judgement.names)
+        if judgement.passes:
+            return outcome, Computed(judgement.applied(answer), None, may_have_worked=True, reason=reason)
+        problem_type = ANSWER_UNSAFE if judgement.verdict == UNSAFE else UPSTREAM_ANSWER_BAD
+        return outcome, Computed(None, Problem(problem_type), may_have_worked=True, reason=reason)
 
 
 _LOST: Mapping[str, str] = {

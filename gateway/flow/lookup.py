@@ -48,7 +48,8 @@ class Lookup:
         answer = await self._stores.get(plan, call)
         if answer is None:
             return None
-        return await self._renderer.render(plan, call, answer, remember=generation == self._local_cache.generation)
+        remember = generation == self._local_cache.generation and not answer.doubtful
+        return await self._renderer.render(plan, call, answer, remember=remember)
 
     async def render(self, plan: CachePlan, call: Call, answer: Answer, *, remember: bool) -> Answer:
         """A computed answer for this caller; put into the local cache with `remember`."""

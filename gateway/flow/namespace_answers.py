@@ -9,10 +9,10 @@ from gateway.core.metrics import CACHE_BAD_ENTRIES, STORE_ERRORS
 from gateway.core.namespace_entry import NamespaceEntry
 from gateway.core.problems import STATE_UNAVAILABLE, Problem
 from gateway.core.types import Answer, Call
-from gateway.flow.answer_stores import NONCE_BYTES, Stored
 from gateway.flow.beside import beside
 from gateway.flow.runtime import Runtime
 from gateway.flow.sealed_entries import sealed, unsealed
+from gateway.flow.stored import NONCE_BYTES, Stored
 from gateway.ports import NamespaceStore, NotStored, StoreUnavailable
 
 

@@ -3,9 +3,10 @@
 An exported file is signed by this gateway. A file to import must be signed by a gateway that the administrator trusts;
 any other needs an explicit word. Its content is treated as untrusted either way. Its checksum is verified before
 anything else is read. Then every call in it is parsed by its endpoint, under the rules of this gateway, and must be the
-call that its receipt names; only when all of them have passed is the first one stored, under this gateway's own cache
-key. An imported answer keeps its time, its upstream and its bytes; the receipts issued for it here say that a file says
-so, which one, who imported it, and what vouches for it.
+call that its receipt names; every answer must be one that would be kept if the upstream had given it
+(`core/answer_model.py`). Only when all of them have passed is the first one stored, under this gateway's own cache key.
+An imported answer keeps its time, its upstream and its bytes, but for texts where none belong; the receipts issued for
+it here say that a file says so, which one, who imported it, and what vouches for it.
 
 Files are read and written in pieces; no more than one entry is in memory.
 """
@@ -15,7 +16,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway import endpoints
-from gateway.core import cache_plan, entry_codec, export_format, namespace_entry, receipts, sampler_checks
+from gateway.core import (
+    answer_faults,
+    cache_plan,
+    entry_codec,
+    export_format,
+    namespace_entry,
+    receipts,
+    sampler_checks,
+)
+from gateway.core.answer_model import JudgeConfig, Question, judge
 from gateway.core.audit import Event
 from gateway.core.cache_directives import CacheDirectives
 from gateway.core.cache_plan import CacheConfig, CachePlan
@@ -26,7 +36,7 @@ from gateway.core.namespace_entry import NamespaceEntry
 from gateway.core.problems import Problem
 from gateway.core.receipts import Receipt
 from gateway.core.signatures import public_text
-from gateway.core.types import Call, Imported, Namespace
+from gateway.core.types import Answer, Call, Imported, Namespace
 from gateway.flow.admin_arguments import InvalidArgument, check_names, check_text
 from gateway.flow.import_trust import TransferIdentity, is_trusted
 from gateway.flow.namespaces import NamespaceAdmin, NamespaceState
@@ -136,10 +146,10 @@ class NamespaceTransfer:
             for _, cache_key in page:
                 blob = await self._namespace_store.get(name, cache_key)
                 entry = None if blob is None else self._opened(f"{name} {cache_key}", blob)
-                if entry is None:
+                if entry is None or not self._passes(entry):
                     raise InvalidArgument(
-                        f"Entry {cache_key} is missing, broken or forged, so the namespace is incomplete. The rest can "
-                        f"be exported after `cache purge --namespace {name} --key {cache_key}`."
+                        f"Entry {cache_key} is missing, broken, forged or unsafe, so the namespace is incomplete. "
+                        f"The rest can be exported after `cache purge --namespace {name} --key {cache_key}`."
                     )
                 yield cache_key, entry
             after = page[-1][0]
@@ -155,17 +165,18 @@ class NamespaceTransfer:
         return namespace_entry.decode(self._identity.records, address, blob)
 
     def _digest(self, name: str, cache_key: str, entry: NamespaceEntry) -> bytes:
-        """The digest of the call as this gateway parses it, whatever models it has now; the former one where the entry
-        is from before the present canonical form."""
-        anything = ParseConfig(
-            {entry.model: 1.0}, max_tokens=2**31, skipped_checks=sampler_checks.NAMES, max_unpacked_bytes=2**31
-        )
-        call = _parsed(entry, anything)
+        """The digest of the call; the former one where the entry is from before the present canonical form."""
+        call = _as_recorded(entry)
         return call.former_digest if self._plan(call, name, entry).former_key == cache_key else call.canonical_digest
 
     def _plan(self, call: Call, name: str, entry: NamespaceEntry) -> CachePlan:
         asked = CacheDirectives(pool=entry.pool, sample=entry.sample)
         return cache_plan.namespace_plan(call, self._cache_config, name, False, asked)
+
+    def _passes(self, entry: NamespaceEntry) -> bool:
+        """Whether the answer is one that a caller would get, doubtful or not."""
+        call, config = _as_recorded(entry), JudgeConfig(self._cache_config.check_echo, warn=False)
+        return judge(endpoints.named(call.endpoint).answer, Question.of(call), entry.answer.body, config).passes
 
     def _checked(self, file: Open) -> tuple[ExportHeader, ExportTrailer]:
         """The first and the last line of a file whose calls are all valid here; nothing is stored."""
@@ -191,7 +202,7 @@ class NamespaceTransfer:
         if entry.model not in self._parse_config.models and entry.model != fixed:
             unknown.add(entry.model[:100])
             return
-        self._call(line)
+        self._answer(line, self._call(line))
 
     def _call(self, line: ExportRow) -> Call:
         """The call of a line, parsed again; it must be what the line says it is."""
@@ -210,6 +221,14 @@ class NamespaceTransfer:
             raise ExportUnreadable(f"Call {line.number} in it is not the call that its receipt names.")
         return call
 
+    def _answer(self, line: ExportRow, call: Call) -> Answer:
+        """The answer of a line as it may be passed on; only a fit one is recorded."""
+        answer, config = line.entry.answer, JudgeConfig(self._cache_config.check_echo, warn=False)
+        judgement = judge(endpoints.named(call.endpoint).answer, Question.of(call), answer.body, config)
+        if judgement.verdict != "fit":
+            raise ExportUnreadable(f"Answer {line.number} in it is refused: {answer_faults.in_words(judgement.names)}.")
+        return judgement.applied(answer)
+
     async def _fill(self, namespace: Namespace, file: Open, origin: Imported) -> None:
         """Store every call, then close the namespace; an incomplete one is dropped again."""
         try:
@@ -227,8 +246,9 @@ class NamespaceTransfer:
 
     async def _put(self, name: str, line: ExportRow, origin: Imported) -> None:
         origin = replace(origin, issued=receipts.short(line.issued) if line.issued else "")
-        answer = replace(entry_codec.compress(line.entry.answer), imported=origin)
-        entry, call = replace(line.entry, answer=answer), self._call(line)
+        call = self._call(line)
+        answer = replace(entry_codec.compress(self._answer(line, call)), imported=origin)
+        entry = replace(line.entry, answer=answer)
         plan = self._plan(call, name, entry)
         assert plan.cache_key is not None
         # Two spellings of one call may have been recorded before the present canonical form. The first becomes the
@@ -250,6 +270,14 @@ def _facts(namespace: Namespace, end: ExportTrailer, origin: Imported) -> dict[s
     facts = {"namespace": namespace.name, "sha256": origin.file.hex(), "entries": end.entries}
     signed_by = {"signed_by": public_text(origin.signer)} if origin.signer else {}
     return {**facts, "signature": origin.signature, **signed_by}
+
+
+def _as_recorded(entry: NamespaceEntry) -> Call:
+    """The call as this gateway parses it, whatever models it has now."""
+    anything = ParseConfig(
+        {entry.model: 1.0}, max_tokens=2**31, skipped_checks=sampler_checks.NAMES, max_unpacked_bytes=2**31
+    )
+    return _parsed(entry, anything)
 
 
 def _parsed(entry: NamespaceEntry, rules: ParseConfig) -> Call:

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.core.answer_model import JudgeConfig, Judgement, Question
 from gateway.core.fair_queue import FairQueue
 from gateway.core.metrics import READER_WAITING
 from gateway.core.types import Call
@@ -48,10 +49,10 @@ class ReaderQueue:
         async with self._turn(user, len(raw)):
             return await self._reader.explained(endpoint, query, raw, in_full=in_full)
 
-    async def is_whole(self, endpoint: str, body: bytes) -> bool:
-        """Whether an answer is one whole JSON object."""
-        async with self._turn(NOBODY, len(body)):
-            return await self._reader.is_whole(endpoint, body)
+    async def judged(self, question: Question, body: bytes, config: JudgeConfig) -> Judgement:
+        """What an answer is worth; the problems of `Reader.judged`."""
+        async with self._turn(NOBODY, len(body) + len(question.body)):
+            return await self._reader.judged(question, body, config)
 
     @asynccontextmanager
     async def _turn(self, user: str, cost: int) -> AsyncIterator[None]:

@@ -7,10 +7,10 @@ from gateway.core import echo_template, entry_codec
 from gateway.core.cache_plan import CachePlan
 from gateway.core.metrics import CACHE_BAD_ENTRIES, STORE_ERRORS
 from gateway.core.types import Answer, Call
-from gateway.flow.answer_stores import NONCE_BYTES, Stored
 from gateway.flow.beside import beside
 from gateway.flow.runtime import Runtime
 from gateway.flow.sealed_entries import sealed, unsealed
+from gateway.flow.stored import NONCE_BYTES, Stored
 from gateway.ports import CacheStore, StoreUnavailable
 
 
@@ -50,7 +50,8 @@ class SharedCache:
         except StoreUnavailable:
             self._meter.count(STORE_ERRORS, "cache", "put")
             return Stored(shared, stored=False)
-        return Stored(existing or shared, stored=existing is not None or first is None)
+        earlier = existing is not None
+        return Stored(existing or shared, stored=earlier or first is None, earlier=earlier)
 
     async def open(self, cache_key: str, blob: bytes) -> Answer | None:
         """The answer in a stored entry, or None for one that is not ours; that one is deleted."""

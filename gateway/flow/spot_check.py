@@ -168,7 +168,8 @@ class SpotChecker:
             may_have_worked = computed.may_have_worked
         finally:
             self._budget.settle(held, may_have_worked)
-        return computed.answer
+        # A hollow answer says nothing about the one that is stored.
+        return None if computed.answer is None or computed.answer.doubtful else computed.answer
 
     async def _diverged(self, cache_key: str, call: Call) -> None:
         """Count it. A wrong `exact` entry is deleted everywhere; of any other class the first answer stays."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from gateway.core.answer_model import JudgeConfig, Judgement, Question
 from gateway.core.types import Call
 
 
@@ -20,7 +21,7 @@ class Reader(Protocol):
         """The call, and the members of its explanation that follow from the body; the same problems."""
         ...
 
-    async def is_whole(self, endpoint: str, body: bytes) -> bool:
-        """Whether an answer is one whole JSON object (`core/whole_answer.py`). Raises the problems of `call` where that
-        takes too much time or memory, or where there is no process: these are this side's limits."""
+    async def judged(self, question: Question, body: bytes, config: JudgeConfig) -> Judgement:
+        """What an answer is worth (`core/answer_model.py`). Raises the problems of `call` where to tell takes too much
+        time or memory, or where there is no process: these are this side's limits."""
         ...

@@ -44,7 +44,9 @@ def _encoded(fault: Fault, answer: dict[str, Any]) -> bytes:
     if fault.warning_messages is not None:
         answer = {**answer, "warning_messages": fault.warning_messages}
     if fault.pad_bytes:
-        answer = {**answer, "padding": "x" * fault.pad_bytes}
+        # Numbers: a gateway may leave out texts that it does not know.
+        zeros = b"0," * (fault.pad_bytes // 2) + b"0"
+        answer = {**answer, "padding": orjson.Fragment(b"[" + zeros + b"]")}
     if fault.wrap_data:
         answer = {"data": answer}
     return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)

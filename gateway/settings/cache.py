@@ -34,6 +34,11 @@ class CacheSettings(SettingsTable):
         "obey",
         description="Cache-Control: no-store on an upstream's answer: obey keeps it out of the shared cache.",
     )
+    check_echo: bool = Field(
+        True,
+        description="Whether an answer that changes what was sent (other tracks, unmasked positions) is doubtful, and "
+        "so not cached; compared by value. Switch it off if your upstream is known to do so.",
+    )
     max_entry_bytes: Count = Field(16777216, description="Larger answers are not cached.")
     namespace_max_bytes: Count = Field(268435456, description="Maximum size of one namespace, in the state store.")
     share: Literal["organisation", "team", "user"] = Field(

@@ -47,6 +47,7 @@ def cache_config(settings: Settings, master: bytes) -> CacheConfig:
         ttl_s=cache.ttl_s,
         stale_if_error_s=cache.stale_if_error_s,
         rule_set=parse_config(settings).rule_set.name,
+        check_echo=cache.check_echo,
     )
 
 

@@ -13,6 +13,7 @@ import pytest
 from gateway import endpoints
 from gateway.adapters.reader_process import ReaderProcess
 from gateway.cli.serve import reader_command
+from gateway.core.answer_model import JudgeConfig, Question, judge
 from gateway.core.endpoint import ParseConfig
 from gateway.core.explanation import ExplainedCall, told_of_body
 from gateway.core.problems import BODY_TOO_COMPLEX, CALL_INVALID, READER_UNAVAILABLE, Problem
@@ -21,6 +22,7 @@ from gateway.wiring.cache_config import parse_config
 from gateway.wiring.reader import reader_process
 from tests.endpoints.hostile import MADE_OF, coordinates, tensor
 from tests.fakes.world import FakeMeter
+from tests.flow.harness import FIT, a_call
 
 SETTINGS = Settings.model_validate({"models": {"m": 2.0}, "upstream": {"url": "http://user:secret@upstream"}})
 RULES: ParseConfig = parse_config(SETTINGS)
@@ -94,19 +96,28 @@ def test_an_explanation_comes_back_as_texts_that_say_the_same(in_full: bool) -> 
     played(act)
 
 
+LOGITS = Question("logits", "/api/v1/logits", b"{}", 8)
+TENSOR = Question("generate_tensor", "/api/v1/generate_tensor", a_call().body, 5)
+
+
 @pytest.mark.parametrize(
-    ("endpoint", "body", "whole"),
+    ("question", "body"),
     [
-        ("logits", b'{"logits":{"sequence":[' + b"0.12345," * 500_000 + b"1]}}", True),
-        ("logits", b'{"logits":{"sequence":[' + b"0.12345," * 500_000 + b"1]}", False),
-        ("generate_tensor", b'{"outputs":{"sequence":[1]}}', True),
-        ("generate_tensor", b'{"outputs":[1]}', False),
-        ("generate_tensor", b"", False),
+        (LOGITS, b'{"logits":{"sequence":[' + b"0.12345," * 500_000 + b"1]}}"),
+        (LOGITS, b'{"logits":{"sequence":[' + b"0.12345," * 500_000 + b"1]}"),
+        (LOGITS, b'{"logits":{"sequence":[' + b"0.12345," * 500_000 + b'"x"]}}'),
+        (LOGITS, b'{"logits":{"sequence":[' + b"0.12345," * 500_000 + b'1]},"note":"x"}'),
+        (TENSOR, FIT),
+        (TENSOR, b'{"outputs":{"sequence":[1]}}'),
+        (TENSOR, b'{"outputs":[1]}'),
+        (TENSOR, b""),
     ],
 )
-def test_an_answer_is_whole_or_not(endpoint: str, body: bytes, whole: bool) -> None:
+@pytest.mark.parametrize("config", [JudgeConfig(), JudgeConfig(check_echo=False, warn=False)])
+def test_an_answer_is_worth_there_what_it_is_worth_here(question: Question, body: bytes, config: JudgeConfig) -> None:
     async def act(reader: ReaderProcess) -> None:
-        assert await reader.is_whole(endpoint, body) is whole
+        here = judge(endpoints.named(question.endpoint).answer, question, body, config)
+        assert await reader.judged(question, body, config) == here
 
     played(act)
 
@@ -116,9 +127,9 @@ def test_an_answer_takes_no_more_memory_than_itself_in_the_process() -> None:
     body = b'{"logits":[' + b"1.25," * 12_000_000 + b"1]}"
 
     async def act(reader: ReaderProcess) -> None:
-        assert await reader.is_whole("logits", body)
+        assert (await reader.judged(LOGITS, body, JudgeConfig())).verdict == "fit"
         first = pid_of(reader)
-        assert await reader.is_whole("logits", body)
+        assert (await reader.judged(LOGITS, body, JudgeConfig())).verdict == "fit"
         assert pid_of(reader) == first
 
     played(act)
@@ -189,7 +200,7 @@ def test_what_takes_too_much_is_a_problem_of_its_own_body_alone(
             await reader.call("generate_tensor", "", expensive)
         assert caught.value.type is BODY_TOO_COMPLEX
         with pytest.raises(Problem) as caught:
-            await reader.is_whole("logits", b'{"a":"' + b"\\n1e999" * 5_000_000 + b'"}')
+            await reader.judged(LOGITS, b'{"a":"' + b"\\n1e999" * 5_000_000 + b'"}', JudgeConfig())
         assert caught.value.type in (BODY_TOO_COMPLEX, READER_UNAVAILABLE)  # it may end before it can say why
         with pytest.raises(Problem) as caught:
             await reader.call("generate_tensor", "", b'{"model":"m"}')
@@ -206,7 +217,7 @@ def test_a_process_that_cannot_be_started_refuses_with_503_and_says_so() -> None
             await reader.call("generate_tensor", "", GOOD)
         assert caught.value.type is READER_UNAVAILABLE
         with pytest.raises(Problem) as caught:
-            await reader.is_whole("logits", b"{}")
+            await reader.judged(LOGITS, b"{}", JudgeConfig())
         assert caught.value.type is READER_UNAVAILABLE
 
     played(act, command=lambda *_: ["/nowhere/python"], said=said)

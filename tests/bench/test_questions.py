@@ -123,5 +123,5 @@ def test_an_answer_that_differs_from_the_first_one_and_an_old_draw_are_counted(b
         judge.judge(body, None, [digest(body)], 200, orjson.dumps(answer))
     assert (judge.answered, judge.differing, judge.draws_repeated, judge.wrong) == (6, 1, 1, {})
     judge.judge(body, "class", [digest(body)], 503, b"{}")
-    judge.judge(body, "class", ["another"], 200, orjson.dumps(one))
+    judge.judge(body, "class", [0], 200, orjson.dumps(one))
     assert (judge.refused, judge.wrong) == ({"503": 1}, {"it answers another question": 1})

@@ -7,6 +7,7 @@ import orjson
 import pytest
 from pydantic import Field
 
+from gateway.core.answer_model import AnswerModel
 from gateway.core.endpoint import NOT_MODELLED, Body, Endpoint, NormalizedBody, ParseConfig
 from gateway.core.problems import BODY_UNREADABLE, CALL_INVALID, Problem
 from gateway.core.types import Call, DeterminismClass
@@ -33,7 +34,8 @@ def normalize(asked: Toy, rules: ParseConfig) -> NormalizedBody:
     return NormalizedBody(body=asked.model_dump(exclude_unset=True), units=10, length=10)
 
 
-TOY = Endpoint("toy", Toy, normalize, price="ten")
+ANYTHING = AnswerModel({}, lambda *_: ())
+TOY = Endpoint("toy", Toy, normalize, price="ten", answer=ANYTHING)
 BODY = {"model": "small", "part": {"left": 1}}
 
 
@@ -52,6 +54,7 @@ ASKING = Endpoint(
     Asking,
     lambda asked, _: NormalizedBody(body={}, units=4, length=4, query=f"?text={asked.query.text}"),
     price="four",
+    answer=ANYTHING,
     query_model=Ask,
     fixed_model="asking",
 )
@@ -115,7 +118,7 @@ def test_the_order_of_members_does_not_change_the_canonical_form() -> None:
 def test_the_endpoint_and_the_query_are_part_of_the_canonical_form() -> None:
     form = NormalizedBody(body={"a": 1}, units=1, length=1)
     asked = NormalizedBody(body={"a": 1}, units=1, length=1, query="?x=1")
-    other = Endpoint("other", Toy, normalize, price="ten")
+    other = Endpoint("other", Toy, normalize, price="ten", answer=ANYTHING)
     assert len({TOY.canonical_form(form), TOY.canonical_form(asked), other.canonical_form(form)}) == 3
 
 
@@ -128,7 +131,9 @@ def test_what_is_too_big_for_text_stands_at_the_end_of_the_canonical_form() -> N
 
 def test_an_array_in_a_body_is_forwarded_as_numbers_and_counts_in_the_canonical_form() -> None:
     def call(array: Any) -> Call:
-        return parse(BODY, Endpoint("toy", Toy, lambda *_: NormalizedBody(body={"c": array}, units=1, length=1), "one"))
+        return parse(
+            BODY, Endpoint("toy", Toy, lambda *_: NormalizedBody(body={"c": array}, units=1, length=1), "one", ANYTHING)
+        )
 
     array = np.array([[0.5, np.nan], [1.0, 2.0]])
     assert orjson.loads(call(array).body) == {"c": [[0.5, None], [1.0, 2.0]]}

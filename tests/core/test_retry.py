@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.core.problems import UPSTREAM_BUSY, UPSTREAM_FAILED, UPSTREAM_REFUSED, UPSTREAM_TIMEOUT, ProblemType
-from gateway.core.retry import BAD_ANSWER, UpstreamOutcome, of_loss, of_status
+from gateway.core.retry import BAD_ANSWER, UpstreamOutcome, of_answer, of_loss, of_status
 
 # status: outcome, again, worked, harms the breaker, what the caller is told
 TABLE: dict[int, tuple[str, bool, bool, bool, ProblemType]] = {
@@ -69,4 +69,5 @@ def test_only_success_is_success() -> None:
 
 
 def test_an_answer_that_cannot_be_used_is_paid_and_not_asked_for_again() -> None:
-    assert row(BAD_ANSWER) == ("bad_answer", False, True, True, UPSTREAM_FAILED)
+    assert row(BAD_ANSWER) == ("bad_answer", False, True, False, UPSTREAM_FAILED)
+    assert of_answer("broken", hollow=False, several=True).counts_as_failure

@@ -78,6 +78,7 @@ def test_what_wakes_people_is_what_callers_or_security_suffer_from_now() -> None
         "ForgedRecords",
         "AuditFailures",
         "BadCacheEntries",
+        "UnsafeAnswer",
         "NoUpstreamKeyReady",
         "BreakerOpen",
         "NoWorkerRunning",

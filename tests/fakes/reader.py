@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway import endpoints
+from gateway.core.answer_model import JudgeConfig, Judgement, Question, judge
 from gateway.core.endpoint import ParseConfig
 from gateway.core.explanation import ExplainedCall, told_of_body
 from gateway.core.problems import BODY_TOO_COMPLEX, Problem
 from gateway.core.types import Call
-from gateway.core.whole_answer import is_whole
 
 
 class FakeReader:
@@ -30,9 +30,9 @@ class FakeReader:
         explained = ExplainedCall.of(_endpoint(endpoint), raw, query, self._rules)
         return explained.call, told_of_body(explained.normalized, self._rules.rule_set, in_full=in_full)
 
-    async def is_whole(self, endpoint: str, body: bytes) -> bool:
-        self.read.append(("answer", len(body)))
-        return body not in self.too_much and is_whole(endpoint, body)
+    async def judged(self, question: Question, body: bytes, config: JudgeConfig) -> Judgement:
+        self._begin("answer", body)
+        return judge(_endpoint(question.endpoint).answer, question, body, config)
 
     def _begin(self, kind: str, raw: bytes) -> None:
         self.read.append((kind, len(raw)))

@@ -5,11 +5,13 @@ import selectors
 from collections.abc import Awaitable, Callable, Mapping
 from hashlib import sha512
 from typing import Any
+from urllib.parse import parse_qsl
 
 import orjson
 
-from gateway.core import credentials
+from gateway.core import credentials, tracks
 from gateway.core.problems import Problem
+from gateway.core.tracks import TRACKS
 from gateway.core.types import (
     Answer,
     Approval,
@@ -26,6 +28,8 @@ from gateway.core.upstream_key import UpstreamKey
 from gateway.flow.context import RequestContext
 from gateway.flow.runtime import BackgroundTasks, Runtime
 from gateway.ports import BodyRoom, UpstreamReply, UpstreamRequest
+from gateway.sandbox.answers import ENDPOINTS, Asked
+from gateway.sandbox.sampler import all_masked
 from gateway.settings import Settings
 from gateway.wiring.assembly import Adapters, assemble, key_pepper
 from gateway.wiring.cache_config import parse_config
@@ -77,9 +81,33 @@ class Raw:
 
 
 def answering(request: UpstreamRequest) -> UpstreamReply:
-    """Fills every mask of the sequence with a token; a fresh number in each answer tells them apart."""
-    inputs = orjson.loads(request.body)["inputs"]
-    return UpstreamReply(200, "application/json", None, orjson.dumps({"outputs": inputs, "serial": id(request)}))
+    """A fit answer; a fresh number in each tells them apart."""
+    return json_reply({**answer_to(request), "serial": id(request)})
+
+
+def json_reply(tree: Any) -> UpstreamReply:
+    return UpstreamReply(200, "application/json", None, orjson.dumps(tree, option=orjson.OPT_SERIALIZE_NUMPY))
+
+
+def answer_to(request: UpstreamRequest) -> dict[str, Any]:
+    """What a good upstream answers: of tokens every mask filled, of anything else what the sandbox says."""
+    body, (path, _, query) = orjson.loads(request.body), request.target.partition("?")
+    endpoint = path.rpartition("/")[2]
+    if endpoint != "generate_tensor":
+        return ENDPOINTS[endpoint](Asked(body, dict(parse_qsl(query)))).answer
+    return {"outputs": {**body["inputs"], body["track"]: filled(body)}}
+
+
+def filled(body: Mapping[str, Any]) -> list[Any]:
+    """The generated track with one ordinary token at every mask."""
+    track, inputs = TRACKS[body["track"]], body["inputs"]
+    token = track.ordinary.start + 1
+    given = inputs.get(track.name)
+    if given is None or (track.name == "structure" and inputs.get("coordinates") is not None):
+        given = all_masked(track, tracks.length(inputs))
+    mask: Any = track.mask if track.depth is None else [track.mask] * track.depth
+    drawn: Any = token if track.depth is None else [token] * track.depth
+    return [given[0], *(drawn if found == mask else found for found in given[1:-1]), given[-1]]
 
 
 def serial(response: Response) -> int:
@@ -278,15 +306,20 @@ async def turns(count: int = 20) -> None:
         await asyncio.sleep(0)
 
 
+FIT = b'{"outputs":{"sequence":[0,7,5,7,2]}}'
+"""An answer to `a_call()`."""
+
+
 def a_call(
     units: int = 10, *, flagged: bool = False, name: str = "call", cls: DeterminismClass = DeterminismClass.EXACT
 ) -> Call:
     target, canonical = "/api/v1/generate_tensor", name.encode().ljust(32, b".")
-    return Call("generate_tensor", target, "esm3", flagged, b"{}", canonical, units, 5, Determinism(cls, "rule"))
+    body = b'{"track":"sequence","condition_on_coordinates_only":true,"inputs":{"sequence":[0,32,5,32,2]}}'
+    return Call("generate_tensor", target, "esm3", flagged, body, canonical, units, 5, Determinism(cls, "rule"))
 
 
 def an_answer(
-    body: bytes = b'{"outputs":{}}', created: float = 1_800_000_000.0, cls: DeterminismClass = DeterminismClass.EXACT
+    body: bytes = FIT, created: float = 1_800_000_000.0, cls: DeterminismClass = DeterminismClass.EXACT
 ) -> Answer:
     return Answer(body, created, cls)
 

@@ -18,9 +18,9 @@ from gateway.flow.upstream_queue import QueueConfig, UpstreamQueue
 from gateway.flow.waiting_limit import WaitingLimit
 from gateway.ports import UpstreamReply
 from tests.fakes.reader import FakeReader
-from tests.flow.harness import Parts, a_call
+from tests.flow.harness import FIT, Parts, a_call
 
-GOOD = UpstreamReply(200, "application/json", None, b'{"outputs":{}}')
+GOOD = UpstreamReply(200, "application/json", None, FIT)
 
 
 def status(code: int, retry_after_s: float | None = None, body: bytes = b"{}") -> UpstreamReply:
@@ -53,9 +53,8 @@ class Desk:
             list(self.keys.values()), self.breaker, settings, self.limit, runtime, self.said.append
         )
         reader = ReaderQueue(FakeReader(ParseConfig({})), p.meter)
-        self.dispatcher = Dispatcher(
-            p.upstream, CrashMemory(), AnswerCheck(reader), LargeAnswers(2), UpstreamConfig(retries), runtime
-        )
+        answers, upstream = AnswerCheck(reader, p.meter), UpstreamConfig(retries)
+        self.dispatcher = Dispatcher(p.upstream, CrashMemory(), answers, LargeAnswers(2), upstream, runtime)
         p.upstream.answer = lambda _: GOOD
         self.start = p.clock.monotonic()
 

@@ -11,22 +11,27 @@ import pytest
 from gateway.core import entry_codec, receipts
 from gateway.core.cache_directives import NO_DIRECTIVES, CacheDirectives
 from gateway.core.cache_plan import CachePlan
+from gateway.core.endpoint import ParseConfig
 from gateway.core.types import Answer
-from gateway.flow.answer_stores import AnswerStores, Stored
+from gateway.flow.answer_check import AnswerCheck
+from gateway.flow.answer_stores import AnswerStores
 from gateway.flow.cache_stats import CacheStats
 from gateway.flow.local_cache import LocalCache
 from gateway.flow.lookup import Lookup
 from gateway.flow.namespace_answers import NamespaceAnswers
+from gateway.flow.reader_queue import ReaderQueue
 from gateway.flow.render import Renderer
 from gateway.flow.shared_cache import SharedCache
-from tests.flow.harness import Parts, a_call, an_answer
+from gateway.flow.stored import Stored
+from tests.fakes.reader import FakeReader
+from tests.flow.harness import FIT, Parts, a_call, an_answer
 
 KEY = b"k" * 32
 RECEIPTS = b"c" * 32
 CALL = a_call()
 PLAN = CachePlan("address", "exact", NO_DIRECTIVES, 100.0, first_write_wins=False)
 PINNED = replace(PLAN, first_write_wins=True)
-ONE, TWO = an_answer(b'{"n":1}'), an_answer(b'{"n":2}')
+ONE, TWO = (an_answer(FIT[:-1] + b',"n":%d}' % n) for n in (1, 2))
 
 
 class Worker:
@@ -36,7 +41,9 @@ class Worker:
         runtime = parts.runtime()
         local_cache = local_cache or LocalCache(parts.meter, 0, 2**20)
         namespaces = NamespaceAnswers(parts.namespace_store, b"r" * 32, runtime)
-        self.stores = AnswerStores(SharedCache(parts.cache, KEY, max_bytes, runtime), namespaces, max_bytes)
+        answers = AnswerCheck(ReaderQueue(FakeReader(ParseConfig({})), parts.meter), parts.meter)
+        cache = SharedCache(parts.cache, KEY, max_bytes, runtime)
+        self.stores = AnswerStores(cache, namespaces, answers, max_bytes)
         self.renderer, stats = Renderer(local_cache, RECEIPTS), CacheStats(parts.cache, runtime)
         no_spot_checks: Any = None
         self.lookup = Lookup(self.stores, local_cache, self.renderer, stats, no_spot_checks, runtime)
@@ -214,6 +221,21 @@ def test_a_forged_entry_cannot_pin_itself_in_the_way_of_a_true_answer() -> None:
     run(parts, act)
 
 
+def test_an_earlier_answer_that_is_none_does_not_stand_for_a_pinned_call() -> None:
+    parts = Parts()
+    hollow = entry_codec.encode(KEY, "address", an_answer(b'{"outputs":{}}'), b"n" * 12)
+    parts.cache.entries["address"] = (hollow, 4e9)
+
+    async def act() -> None:
+        worker = a_worker(parts)
+        first = await worker.store(PINNED, ONE)
+        assert (first.answer.body, first.stored) == (ONE.body, False)
+        assert parts.cache.entries == {}
+        assert await worker.store(PINNED, TWO) == Stored(TWO, True)
+
+    run(parts, act)
+
+
 def test_a_forged_entry_that_cannot_be_taken_away_is_a_miss_all_the_same() -> None:
     parts = Parts()
     parts.cache.entries["address"] = (b"forged", 4e9)
@@ -336,7 +358,7 @@ def test_a_later_answer_of_the_same_moment_is_not_taken_for_the_first() -> None:
 
 
 def test_tag_and_receipt_are_the_same_for_whoever_computed_it_and_for_all_who_hit_it() -> None:
-    parts, large = Parts(), an_answer(b'{"n":"%s"}' % (b"1" * 5000))
+    parts, large = Parts(), an_answer(FIT[:-1] + b',"n":[%s1]}' % (b"1," * 2500))
 
     async def act() -> None:
         workers = [a_worker(parts, 10_000) for _ in range(3)]

@@ -275,8 +275,45 @@ def test_an_answer_that_we_ourselves_cannot_read_is_charged_and_never_counts_aga
         raise Problem(problem_type)
 
     desk = Desk(failures=2)
-    monkeypatch.setattr(desk.dispatcher._answers, "accepts", unread)
+    monkeypatch.setattr(desk.dispatcher._answers, "judge", unread)
     for n in range(5):
         assert said(desk.compute(name=str(n))) == ("upstream-answer-bad", 502, True)
     assert desk.gauge("esmgw_breaker_state") == 0
     assert desk.breaker.callers_open() == 0
+
+
+HOLLOW = UpstreamReply(200, "application/json", None, b'{"outputs":{}}')
+UNSAFE = UpstreamReply(200, "application/json", None, b'{"outputs":{},"logits":"KLUv"}')
+MASKED = UpstreamReply(200, "application/json", None, b'{"outputs":{"sequence":[0,7,5,32,2]}}')
+
+
+@pytest.mark.parametrize("reply", [HOLLOW, UNSAFE, status(200, None, b"[]")])
+def test_an_answer_at_fault_counts_against_the_upstream_once_several_calls_have_such(reply: UpstreamReply) -> None:
+    desk = Desk(failures=2)
+    for _ in range(10):
+        desk.compute(reply)
+    desk.compute(reply, name="second")
+    assert desk.gauge("esmgw_breaker_state") == 0
+    assert desk.breaker.callers_open() == 0
+    desk.compute(reply, name="third")
+    desk.compute(reply, name="fourth", user="bob")
+    assert desk.gauge("esmgw_breaker_state") == 1
+
+
+def test_an_implausible_answer_never_counts_against_the_upstream() -> None:
+    desk = Desk(failures=2)
+    for n in range(10):
+        computed = desk.compute(MASKED, name=str(n))
+        assert computed.answer is not None
+        assert computed.answer.doubtful
+        assert computed.reason == "masked positions are left"
+    assert desk.gauge("esmgw_breaker_state") == 0
+    assert desk.breaker.callers_open() == 0
+
+
+def test_an_answer_with_code_in_it_is_not_asked_for_again() -> None:
+    desk = Desk()
+    computed = desk.compute(UNSAFE, GOOD)
+    assert said(computed) == ("answer-unsafe", 422, True)
+    assert len(desk.sent_with()) == 1
+    assert "SDK would run it" in computed.reason

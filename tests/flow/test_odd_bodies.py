@@ -12,8 +12,9 @@ import pytest
 
 from gateway.core.problems import Problem
 from gateway.flow.context import RequestContext
-from gateway.ports import UpstreamReply
-from tests.flow.harness import KEY, Harness, Raw
+from gateway.ports import UpstreamReply, UpstreamRequest
+from gateway.sandbox.bodies import RefusedError
+from tests.flow.harness import KEY, Harness, Raw, answering
 
 WIRE = Path(__file__).resolve().parents[1] / "wire"
 ODD: tuple[Any, ...] = (
@@ -56,12 +57,19 @@ def bytes_of(value: Any, chance: random.Random) -> bytes:
     return raw[:at] if chance.random() < 0.05 else raw
 
 
+def answered_or_refused(request: UpstreamRequest) -> UpstreamReply:
+    try:
+        return answering(request)
+    except RefusedError:
+        return UpstreamReply(400, "application/json", None, b"{}")
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_no_odd_body_is_a_fault_of_ours_or_is_quoted_back(seed: int) -> None:
     async def story() -> None:
         chance = random.Random(seed)
         harness = await Harness().opened()
-        harness.memory.upstream.answer = lambda _: UpstreamReply(200, "application/json", None, b'{"outputs": {}}')
+        harness.memory.upstream.answer = answered_or_refused
         asked, answered = list(requests()), 0
         refused: list[Problem] = []
         for _ in range(TIMES):

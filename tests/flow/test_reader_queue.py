@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gateway.core.answer_model import JudgeConfig, Judgement, Question
 from gateway.core.endpoint import ParseConfig
 from gateway.core.problems import BODY_TOO_COMPLEX, Problem
 from gateway.core.types import Call
@@ -14,6 +15,7 @@ from tests.fakes.reader import FakeReader
 from tests.fakes.world import FakeMeter
 from tests.flow.harness import a_call, turns
 
+QUESTION = Question("logits", "/api/v1/logits", b"{}", 5)
 LARGE, SMALL = b"L" * 32_000, b"s" * 560
 
 
@@ -33,9 +35,9 @@ class SlowReader(FakeReader):
             raise Problem(BODY_TOO_COMPLEX)
         return a_call(name=raw[:5].decode())
 
-    async def is_whole(self, endpoint: str, body: bytes) -> bool:
+    async def judged(self, question: Question, body: bytes, config: JudgeConfig) -> Judgement:
         self.begun.append(body)
-        return True
+        return Judgement("fit")
 
     async def explained(
         self, endpoint: str, query: str, raw: bytes, *, in_full: bool
@@ -94,10 +96,10 @@ def test_answers_have_the_share_of_one_user() -> None:
     async def act() -> None:
         desk = Desk()
         asked = [await desk.asks("ada", LARGE) for _ in range(3)]
-        answer = asyncio.ensure_future(desk.queue.is_whole("logits", LARGE))
+        answer = asyncio.ensure_future(desk.queue.judged(QUESTION, LARGE, JudgeConfig()))
         await turns()
         await desk.reader.go_on()
-        assert await answer
+        assert (await answer).passes
         await desk.finish()
         await asyncio.gather(*asked)
 

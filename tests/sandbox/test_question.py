@@ -65,7 +65,7 @@ def test_an_answer_carries_it_where_that_is_asked_for_and_nowhere_else(play: Any
         reply = await upstream.post("generate_tensor", request_for())
         assert reply.json.get("question") == expected
 
-    expected: str | None = digest(request_for())
+    expected: int | None = digest(request_for())
     play(scenario, tells_question=True)
     expected = None
     play(scenario)
