@@ -1,11 +1,10 @@
-"""Whether an answer may be read from the cache and stored in it, under which key, and its Cache-Status (RFC 9211).
+"""Whether an answer may be read from the cache and stored in it, and under which key.
 
 The cache key is an HMAC-SHA-256, under the gateway's secret, of everything that may set two answers apart: upstream,
 rules, purges, sharing scope, flag, sample, and the canonical call. It reveals nothing about the call.
 """
 
 import hmac
-import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -14,12 +13,10 @@ from typing import Literal
 from gateway.core.cache_directives import NEXT_SAMPLE, NO_DIRECTIVES, CacheDirectives, parse_directives
 from gateway.core.problems import NAMESPACE_FROZEN, UNKNOWN_NAMESPACE, Problem
 from gateway.core.purge_state import PurgeState
-from gateway.core.types import Answer, Call, DeterminismClass, Imported, Namespace, Principal
+from gateway.core.types import Answer, Call, DeterminismClass, Namespace, Principal
 
 BYPASS_REASONS = ("disabled", "endpoint", "no-store", "exact", "pinned", "sampled", "unknown", "store")
 """Why a call bypasses the cache. A class: the settings or the key do not cache it, or it is never cached."""
-UPSTREAM_NO_STORE = "upstream-no-store"
-"""Why an answer was not stored although its call could be: the upstream said so of this very answer."""
 Forwarded = Literal["miss", "request", "stale", "bypass"]
 """Why an answer was computed, in the words of RFC 9211 section 2.2."""
 Share = Literal["organisation", "team", "user"]
@@ -288,40 +285,3 @@ def _detail(call: Call, reason: str) -> str:
     """The class and the rule that decided it, or the reason for the bypass, as a String or Token of RFC 8941."""
     cls = call.determinism.cls
     return f'"{cls}: {call.determinism.reason}"' if reason == cls else reason
-
-
-def cache_status_hit(plan: CachePlan, ttl_s: float, imported: Imported | None = None) -> str:
-    """Cache-Status of an answer from the cache, without its key; the ttl of a stale one is negative, never 0.
-
-    An imported answer is named as one: its class is what the sampler would do, and not a promise of this gateway.
-    """
-    ttl = math.floor(ttl_s) if ttl_s > 0 else min(-1, math.floor(ttl_s))
-    detail = plan.detail
-    if imported is not None:
-        detail = f'{detail[:-1]}; imported, {"signature trusted" if imported.trusted else "not verified"}"'
-    return f"esm-gateway; hit; ttl={ttl}; detail={detail}"
-
-
-def cache_status_forwarded(
-    plan: CachePlan, fwd: Forwarded, *, stored: bool, collapsed: bool, forbidden: bool = False
-) -> str:
-    """Cache-Status of an answer that was computed for this request; `forbidden`: the upstream said no-store of it."""
-    parameters = ("; stored" if stored else "") + ("; collapsed" if collapsed else "")
-    detail = UPSTREAM_NO_STORE if forbidden and plan.storable and not stored else _told(plan)
-    return f"esm-gateway; fwd={fwd}{parameters}; detail={detail}"
-
-
-def _told(plan: CachePlan) -> str:
-    """The plan's detail, and whether a wish in it can do nothing here."""
-    remark = idle_max_stale(plan)
-    return f'{plan.detail[:-1]}; {remark}"' if remark and plan.detail.endswith('"') else plan.detail
-
-
-def idle_max_stale(plan: CachePlan) -> str:
-    """A remark where `max-stale` was asked for and no stale answer is ever kept; else empty."""
-    asked = plan.storable and plan.directives.max_stale is not None  # which in a namespace is dropped
-    return (
-        "max-stale: nothing stale is kept here (cache.stale_if_error_s is 0)"
-        if asked and not plan.stale_if_error_s
-        else ""
-    )

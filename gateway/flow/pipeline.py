@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from functools import partial
 
 from gateway import endpoints
-from gateway.core.cache_plan import CachePlan, idle_max_stale
+from gateway.core.cache_plan import CachePlan
+from gateway.core.cache_status import idle_max_stale
 from gateway.core.problems import (
     NOT_IN_CACHE,
     NOT_RECORDED,
@@ -72,12 +73,7 @@ class Pipeline:
             if found is not None and satisfies:
                 await permission.confirm_after_waiting()  # 401 403
                 return await self._hit(found, plan, call, who, rate, context)
-            if plan.frozen:
-                raise Problem(NOT_RECORDED, "" if context.drawn is None else RUN_ENDED)
-            if plan.directives.only_if_cached:
-                raise Problem(NOT_IN_CACHE, idle_max_stale(plan))
-            if context.state_lost:
-                raise _state_lost()  # nothing can be charged
+            _require_computable(plan, context)  # 404 412 503
             context.fwd = self._lookup.why_forwarded(plan, found)
             context.patient = found is None or not self._lookup.usable_if_error(plan, found)
             try:
@@ -159,6 +155,16 @@ class Pipeline:
         """The upstream is down: a stale answer is better than none, and is marked."""
         self._lookup.record_stale(plan, call, found)
         return self._responder.stale(found, plan, rate, context)
+
+
+def _require_computable(plan: CachePlan, context: RequestContext) -> None:
+    """Raises a problem where what was not found must not be computed."""
+    if plan.frozen:
+        raise Problem(NOT_RECORDED, "" if context.drawn is None else RUN_ENDED)
+    if plan.directives.only_if_cached:
+        raise Problem(NOT_IN_CACHE, idle_max_stale(plan))
+    if context.state_lost:
+        raise _state_lost()  # nothing can be charged
 
 
 def _state_lost() -> Problem:

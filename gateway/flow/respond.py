@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import orjson
 
-from gateway.core import cache_plan
+from gateway.core import cache_status
 from gateway.core.cache_plan import CachePlan
 from gateway.core.metrics import LATENCY, REQUESTS
 from gateway.core.problems import Problem
@@ -49,14 +49,14 @@ class Responder:
         now = self._clock.now()
         left = plan.freshness_left(answer, now)
         context.outcome = "hit" if left > 0 else "stale"
-        status = cache_plan.cache_status_hit(plan, left, answer.imported)
+        status = cache_status.cache_status_hit(plan, left, answer.imported)
         return self._response(answer, status, now, rate, context)
 
     def stale(self, answer: Answer, plan: CachePlan, rate: Mapping[str, str], context: RequestContext) -> Response:
         now = self._clock.now()
         context.outcome = "stale"
         # A negative ttl says for how long the answer has been stale (RFC 9211 section 2.4).
-        status = cache_plan.cache_status_hit(plan, plan.freshness_left(answer, now))
+        status = cache_status.cache_status_hit(plan, plan.freshness_left(answer, now))
         return self._response(answer, status, now, with_fields(rate, context.units_left), context)
 
     def computed(
@@ -70,7 +70,7 @@ class Responder:
     ) -> Response:
         collapsed = source != COMPUTED
         context.outcome = "collapsed" if collapsed else "miss" if plan.storable else "bypass"
-        status = cache_plan.cache_status_forwarded(
+        status = cache_status.cache_status_forwarded(
             plan, context.fwd, stored=stored, collapsed=collapsed, forbidden=answer.no_store
         )
         return self._response(answer, status, answer.created, with_fields(rate, context.units_left), context)

@@ -53,6 +53,7 @@ from gateway.ports import (
     CacheStore,
     Directory,
     Ledger,
+    Meter,
     NamespaceStore,
     PurgeStore,
     Reader,
@@ -116,18 +117,14 @@ def assemble(adapters: Adapters, settings: Settings, master: bytes, upstream_key
     local_cache = LocalCache(runtime.meter, s.cache.local_calls_bytes, s.cache.local_answers_bytes)
     authenticator = Authenticator(a.directory, runtime, key_pepper(master))
     known = StoreStatus(runtime, log.warning)
-    poller = InvalidationPoller(
-        a.directory, a.purge_store, a.namespace_store, authenticator, local_cache, runtime, known
-    )
+    poller = _poller(a, authenticator, local_cache, known)
     waiting = WaitingLimit(runtime.meter, s.admission.max_waiting, s.admission.max_waiting_per_user)
     queue = WaitQueue(runtime, s.admission.max_wait_s, waiting)
     admission = Admission(a.ledger, s.limits.limit_config(), queue, runtime, s.admission.max_wait_s, known.state_lost)
     reserver = Reserver(a.ledger, s.limits.limit_config(), queue, runtime, s.admission.reservation_lease_s)
     asked = policies(s.policy.model_dump())
     enforcer = PolicyEnforcer(a.audit, asked, runtime)
-    bodies = BodyBudget(
-        s.request.bodies_bytes, s.request.user_bodies_bytes, s.admission.max_waiting_per_user, runtime.meter
-    )
+    bodies = _body_budget(s, runtime.meter)
     reader = ReaderQueue(a.reader, runtime.meter)
     parser = RequestParser(local_cache, parse_config(s), s.request.max_body_bytes, bodies, reader)
     runs = SampleRuns(a.run_counters, sealing.derive_key(master, "sample-runs"), runtime)
@@ -135,8 +132,8 @@ def assemble(adapters: Adapters, settings: Settings, master: bytes, upstream_key
     breaker = Breaker(s.breaker.failures, s.breaker.open_s)
     places = UpstreamQueue(upstream_keys, breaker, _queue_config(s), waiting, runtime, log.warning)
     answers = AnswerCheck(reader, runtime.meter, check_echo=s.cache.check_echo)
-    large = LargeAnswers(s.upstream.large_answers)
-    dispatcher = Dispatcher(a.upstream, CrashMemory(), answers, large, _upstream_config(s), runtime)
+    large, config = LargeAnswers(s.upstream.large_answers), _upstream_config(s)
+    dispatcher = Dispatcher(a.upstream, CrashMemory(), answers, large, config, runtime)
     cache = SharedCache(a.cache, keys.entries, s.cache.max_entry_bytes, runtime)
     namespaces = NamespaceAnswers(a.namespace_store, keys.records, runtime)
     stores = AnswerStores(cache, namespaces, answers, s.cache.max_entry_bytes)
@@ -156,6 +153,19 @@ def assemble(adapters: Adapters, settings: Settings, master: bytes, upstream_key
     explainer = Explainer(authenticator, admission, parser, asked, planner, desk, s.cache.max_entry_bytes, runtime)
     holdings = _holdings(local_cache, authenticator, caller_warnings, checker, flights, admission, enforcer, runtime)
     return Flow(pipeline, responder, explainer, renderer, enforcer, poller, admission, places, stats, holdings, known)
+
+
+def _poller(
+    a: Adapters, authenticator: Authenticator, local_cache: LocalCache, known: StoreStatus
+) -> InvalidationPoller:
+    return InvalidationPoller(
+        a.directory, a.purge_store, a.namespace_store, authenticator, local_cache, a.runtime, known
+    )
+
+
+def _body_budget(settings: Settings, meter: Meter) -> BodyBudget:
+    request = settings.request
+    return BodyBudget(request.bodies_bytes, request.user_bodies_bytes, settings.admission.max_waiting_per_user, meter)
 
 
 def _holdings(

@@ -4,9 +4,10 @@ import asyncio
 import gc
 import logging
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
+from typing import Any
 
 from aiohttp import web
 
@@ -62,16 +63,13 @@ async def run_worker(
     """One worker, from start to drained: until `stop`, and in a `hurry` with no lame duck. The URLs must be set."""
     raise_soft_limit()
     master = master_secret(settings)
-    tasks, clock = BackgroundTasks(log.error), SystemClock()
+    clock = SystemClock()
     async with AsyncExitStack() as stack:
         meter = PrometheusMeter(__version__, settings.metrics_dir, slot)
         stack.callback(meter.close)
         state, cache = await clients(settings, stack)
-        upstream = _upstream(settings, stack)
         reader = reader_process(reader_command, settings, meter, log.warning)
         stack.push_async_callback(reader.close)
-        access_log = StreamAccessLog(1) if settings.log.access else NoAccessLog()
-        stack.callback(access_log.close)
         audit = await open_audit(settings, master, state, clock, meter, log.warning)
         held = await open_state(settings, master, state, audit, clock, meter, log.warning)
         adapters = Adapters(
@@ -82,11 +80,11 @@ async def run_worker(
             namespace_store=held.namespace_store,
             throttle=RedisThrottle(cache),
             run_counters=RedisRunCounters(state),
-            upstream=upstream,
+            upstream=_upstream(settings, stack),
             audit=audit,
-            access_log=access_log,
+            access_log=_access_log(settings, stack),
             reader=reader,
-            runtime=Runtime(clock, meter, tasks),
+            runtime=Runtime(clock, meter, BackgroundTasks(log.error)),
             loops={"audit": audit.forever} if slot == 0 else {},  # all workers of a machine write one file
         )
         flow = assemble(adapters, settings, master, _upstream_keys(settings))
@@ -109,15 +107,7 @@ async def _serve(
     await flow.poller.poll()
     clock, meter, tasks = adapters.runtime.clock, adapters.runtime.meter, adapters.runtime.tasks
     background = BackgroundLoops(adapters.runtime, log.error)
-    loops = [
-        ("poller", flow.poller.forever),
-        ("admission", flow.admission.forever),
-        ("places", flow.places.forever),
-        ("stats", flow.stats.forever),
-        ("policy", flow.policy.forever),
-        ("holdings", flow.holdings.forever),
-        *adapters.loops.items(),
-    ]
+    loops = _loops(flow, adapters)
     health = worker_health(settings, flow, background, probes, adapters.runtime)
     api, pace = GatewayApi(flow.explainer), settings.request.body_pace
     proxy = Proxy(flow.pipeline, api, flow.responder, pages(health.ready), clock, meter, pace)
@@ -138,6 +128,19 @@ async def _serve(
     await background.stop()
     await flow.admission.close()
     await flow.policy.close()
+
+
+def _loops(flow: Flow, adapters: Adapters) -> list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]]:
+    """What runs in the background, by name."""
+    return [
+        ("poller", flow.poller.forever),
+        ("admission", flow.admission.forever),
+        ("places", flow.places.forever),
+        ("stats", flow.stats.forever),
+        ("policy", flow.policy.forever),
+        ("holdings", flow.holdings.forever),
+        *adapters.loops.items(),
+    ]
 
 
 async def _listen(runner: web.ServerRunner, listener: socket.socket) -> None:
@@ -185,6 +188,12 @@ def _collect_less() -> None:
 
 def _upstream_keys(settings: Settings) -> list[UpstreamKey]:
     return [UpstreamKey(key.id, read_secret(key.file).decode(), key.concern) for key in settings.upstream.keys]
+
+
+def _access_log(settings: Settings, stack: AsyncExitStack) -> StreamAccessLog | NoAccessLog:
+    access_log = StreamAccessLog(1) if settings.log.access else NoAccessLog()
+    stack.callback(access_log.close)
+    return access_log
 
 
 def _upstream(settings: Settings, stack: AsyncExitStack) -> HttpUpstream:

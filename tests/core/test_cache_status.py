@@ -10,12 +10,10 @@ import pytest
 from gateway.core.cache_directives import NO_DIRECTIVES, CacheDirectives
 from gateway.core.cache_plan import (
     BYPASS_REASONS,
-    UPSTREAM_NO_STORE,
     CachePlan,
-    cache_status_forwarded,
-    cache_status_hit,
     shared_plan,
 )
+from gateway.core.cache_status import UPSTREAM_NO_STORE, cache_status_forwarded, cache_status_hit
 from gateway.core.determinism import classify
 from gateway.core.endpoint import NOT_MODELLED
 from gateway.core.types import DeterminismClass, Imported
