@@ -17,6 +17,7 @@ from gateway.adapters.clock import SystemClock
 from gateway.adapters.descriptors import Descriptors, left_for_callers, raise_soft_limit
 from gateway.adapters.prometheus import PrometheusMeter
 from gateway.adapters.reader_process import Command as ReaderCommand
+from gateway.adapters.reader_process import ReaderProcess
 from gateway.adapters.redis_cache import RedisCache
 from gateway.adapters.redis_purges import RedisPurges
 from gateway.adapters.redis_run_counters import RedisRunCounters
@@ -68,8 +69,6 @@ async def run_worker(
         meter = PrometheusMeter(__version__, settings.metrics_dir, slot)
         stack.callback(meter.close)
         state, cache = await clients(settings, stack)
-        reader = reader_process(reader_command, settings, meter, log.warning)
-        stack.push_async_callback(reader.close)
         audit = await open_audit(settings, master, state, clock, meter, log.warning)
         held = await open_state(settings, master, state, audit, clock, meter, log.warning)
         adapters = Adapters(
@@ -83,7 +82,7 @@ async def run_worker(
             upstream=_upstream(settings, stack),
             audit=audit,
             access_log=_access_log(settings, stack),
-            reader=reader,
+            reader=_reader(reader_command, settings, meter, stack),
             runtime=Runtime(clock, meter, BackgroundTasks(log.error)),
             loops={"audit": audit.forever} if slot == 0 else {},  # all workers of a machine write one file
         )
@@ -188,6 +187,12 @@ def _collect_less() -> None:
 
 def _upstream_keys(settings: Settings) -> list[UpstreamKey]:
     return [UpstreamKey(key.id, read_secret(key.file).decode(), key.concern) for key in settings.upstream.keys]
+
+
+def _reader(command: ReaderCommand, settings: Settings, meter: Meter, stack: AsyncExitStack) -> ReaderProcess:
+    reader = reader_process(command, settings, meter, log.warning)
+    stack.push_async_callback(reader.close)
+    return reader
 
 
 def _access_log(settings: Settings, stack: AsyncExitStack) -> StreamAccessLog | NoAccessLog:
