@@ -7,7 +7,7 @@ elsewhere (`verify(..., head=...)`). A record holds digests of calls, never a se
 
 import hmac
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
 
@@ -34,7 +34,12 @@ class AuditKind:
     optional: Mapping[str, str] = field(default_factory=dict)
 
 
-_BY = {"by": "who did it"}
+_BY = {"by": "who did it, as they said"}
+_COMMAND = {
+    "ran_by": "the operating system's user who ran the command",
+    "logged_in_as": "who had logged in, where that is known and somebody else (`sudo`)",
+}
+"""Facts of a change that a command made. `by` may be any name; these are the operating system's."""
 _CALL = {
     "request": "id of the request",
     "user": "user of the key",
@@ -68,7 +73,7 @@ _REFUSALS = {
 }
 _DETAILS = {"details": "facts of the policy's own; of `concern`: `approval`, the id of the approval in force"}
 _NAMESPACE = {**_BY, "namespace": "its name"}
-AUDIT_KINDS: Mapping[str, AuditKind] = {
+_KINDS: Mapping[str, AuditKind] = {
     "chain_started": AuditKind("A new audit file begins.", {"file": "name of the file"}),
     "chain_repaired": AuditKind(
         "A last line without its end (a crash while writing) was cut off; it was never confirmed to anybody.",
@@ -147,6 +152,10 @@ AUDIT_KINDS: Mapping[str, AuditKind] = {
         "A file is read into a new namespace.",
         {**_NAMESPACE, "sha256": "SHA-256 of the file", "entries": "how many entries it has"},
     ),
+}
+AUDIT_KINDS: Mapping[str, AuditKind] = {
+    name: replace(kind, optional={**kind.optional, **_COMMAND}) if "by" in kind.facts else kind
+    for name, kind in _KINDS.items()
 }
 """Every kind of record and what it says, for docs/audit.md. The tests' audit log refuses an event that is not so."""
 

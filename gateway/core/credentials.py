@@ -7,12 +7,16 @@ is stored is an HMAC-SHA-256 of the whole key under the gateway's own secret.
 import hmac
 import re
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 PUBLIC_CHARS, SECRET_CHARS, CHECK_CHARS = 12, 32, 6
 _PATTERN = re.compile(rf"esmgw_([0-9A-Za-z]{{{PUBLIC_CHARS}}})_([0-9A-Za-z]{{{SECRET_CHARS + CHECK_CHARS}}})")
+_ID = re.compile(rf"[0-9A-Za-z]{{{PUBLIC_CHARS}}}")
+_MENTION = re.compile(rf"esmgw_({_ID.pattern})(?:_[0-9A-Za-z]*|(?![0-9A-Za-z]))")
+_SECRET = re.compile(rf"(esmgw_[0-9A-Za-z]{{0,{PUBLIC_CHARS}}}_?)[0-9A-Za-z_]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,25 @@ def parse(text: str) -> VirtualKey | None:
     if match is None or _checksum(text[:-CHECK_CHARS]) != text[-CHECK_CHARS:]:
         return None
     return VirtualKey(match.group(1), text)
+
+
+def mentioned(text: str) -> Mapping[str, VirtualKey | None]:
+    """The keys that a text shows, by public id: the whole key where it is there, None where only the id is.
+
+    An id alone is the whole text.
+    """
+    alone = text.strip()
+    if _ID.fullmatch(alone):
+        return {alone: None}
+    found: dict[str, VirtualKey | None] = {}
+    for match in _MENTION.finditer(text):
+        found[match[1]] = parse(match[0]) or found.get(match[1])
+    return found
+
+
+def without_secrets(text: str) -> str:
+    """The text with every key in it cut to what is public of it."""
+    return _SECRET.sub(lambda match: f"{match[1]}..." if match[0] != match[1] else match[0], text)
 
 
 def digest(key_pepper: bytes, key: VirtualKey) -> str:

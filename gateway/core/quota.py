@@ -12,6 +12,8 @@ from typing import Literal
 from gateway.core.types import KeyRecord, Limits, Principal
 
 DAY_S = 86_400
+MAX_AMOUNT = 10**12
+"""Of any limit. Sums stay exact: the stores' scripts count in doubles, up to 2**53."""
 LimitKind = Literal["rate", "concurrency", "units"]
 
 

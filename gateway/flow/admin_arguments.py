@@ -17,7 +17,8 @@ def check_names(**names: str) -> None:
     for what, name in names.items():
         if not _NAME.fullmatch(name):
             raise InvalidArgument(
-                f"The {what} must be 1 to 100 letters, digits or . _ @ + -, and begin with one of the first two."
+                f"The {what} must be 1 to 100 letters (a to z, A to Z), digits or . _ @ + -, and begin with a letter "
+                "or a digit."
             )
 
 
@@ -32,5 +33,6 @@ def check_namespace(name: str) -> None:
     """A namespace's name, as callers can write it in a header."""
     if not NAMESPACE.fullmatch(name):
         raise InvalidArgument(
-            "The namespace must be 1 to 64 letters, digits or . _ -, and begin with one of the first two."
+            "The namespace must be 1 to 64 letters (a to z, A to Z), digits or . _ -, and begin with a letter or "
+            "a digit."
         )

@@ -27,7 +27,7 @@ def read_file(path: Path) -> dict[str, Any] | SettingError:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         return SettingError(str(path), f"cannot be read: {error.strerror}")
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, a number of 5,000 digits, a thousand brackets
         return SettingError(str(path), f"is not TOML: {error}")
     _make_paths_absolute(table, path.absolute().parent)
     return table

@@ -1,6 +1,6 @@
 """What the commands use: the stores, the audit record and the administration, without request flow or HTTP server."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -13,8 +13,10 @@ from gateway.adapters.redis_directory import RedisDirectory
 from gateway.adapters.redis_ledger import RedisLedger
 from gateway.adapters.redis_namespaces import RedisNamespaces
 from gateway.adapters.redis_purges import RedisPurges
+from gateway.adapters.system_user import login_user, system_user
 from gateway.core import sealing
 from gateway.core.quota import LimitConfig
+from gateway.flow.attributed_audit import AttributedAudit
 from gateway.flow.key_admin import KeyAdmin
 from gateway.flow.namespace_transfer import NamespaceTransfer
 from gateway.flow.namespaces import NamespaceAdmin
@@ -23,7 +25,7 @@ from gateway.ports import AuditLog, CacheStore, Clock, Ledger, NamespaceStore, P
 from gateway.settings import Settings, master_secret
 from gateway.wiring.assembly import key_pepper
 from gateway.wiring.cache_config import cache_config, parse_config, sealing_keys
-from gateway.wiring.stores import clients, open_audit, with_store_urls
+from gateway.wiring.stores import lazy_clients, open_audit
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +47,17 @@ class CommandServices:
 
 @asynccontextmanager
 async def open_services(settings: Settings) -> AsyncIterator[CommandServices]:
-    """The services of one command: on the running gateway's stores, or on embedded ones started for the command."""
+    """The services of one command: on the running gateway's stores, or on embedded ones started for the command.
+
+    A store is opened when it is first used: what needs only the state works while the cache hangs.
+    """
     master, models = master_secret(settings), settings.models
     async with AsyncExitStack() as stack:
-        settings = await with_store_urls(settings, stack)
         clock, meter = SystemClock(), PrometheusMeter(__version__)
-        state, cache = await clients(settings, stack)
+        state, cache = lazy_clients(settings, stack)
         sealing_key = sealing.derive_key(master, "directory")
         audit_heads = RedisAuditHead(state, sealing_key, clock, meter)
-        audit = await open_audit(settings, master, audit_heads, clock)
+        audit = AttributedAudit(await open_audit(settings, master, audit_heads, clock), _ran_by())
         directory = RedisDirectory(state, sealing_key, clock, meter)
         cache_store, purge_store = RedisCache(cache, clock), RedisPurges(cache)
         namespace_store = RedisNamespaces(state, sealing_key, clock, meter, settings.cache.namespace_max_bytes)
@@ -80,6 +84,12 @@ async def open_services(settings: Settings) -> AsyncIterator[CommandServices]:
             transfer=_transfer(settings, master, namespaces, namespace_store, audit, clock),
             limit_config=settings.limits.limit_config(),
         )
+
+
+def _ran_by() -> Mapping[str, str]:
+    """Who runs this command, for its audit records."""
+    user, login = system_user(), login_user()
+    return {"ran_by": user} if login in (None, user) else {"ran_by": user, "logged_in_as": str(login)}
 
 
 def _transfer(

@@ -6,7 +6,8 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 from gateway.adapters.audit_file import FileAudit, read_lines
-from gateway.adapters.embedded_store import EmbeddedStoreError, Role, open_store
+from gateway.adapters.embedded_store import READY_S, EmbeddedStoreError, Role, open_store
+from gateway.adapters.lazy_store import LazyStore
 from gateway.adapters.redis_audit_head import RedisAuditHead
 from gateway.adapters.redis_connect import RedisStore, connect
 from gateway.adapters.redis_preflight import UnsuitableStore, check_cache_store, check_state_store
@@ -16,37 +17,57 @@ from gateway.ports import Clock, StoreUnavailable
 from gateway.settings import Settings, master_secret, read_secret
 from gateway.wiring import SetupError
 
+CACHE_READY_S = 10.0
+"""How long a command waits for an embedded cache server that does not answer."""
 
-async def with_store_urls(settings: Settings, stack: AsyncExitStack) -> Settings:
-    """The settings with both URLs. Where one is missing, an embedded store is opened until the stack is closed."""
-    urls = {"state_url": settings.stores.state_url, "cache_url": settings.stores.cache_url}
-    roles: tuple[Role, Role] = ("state", "cache")
-    for role in roles:
-        if urls[f"{role}_url"] is None:
-            megabytes = settings.stores.cache_mb if role == "cache" else 0
+
+def lazy_clients(settings: Settings, stack: AsyncExitStack) -> tuple[RedisStore, RedisStore]:
+    """Of the state store and of the cache store, each opened when a command first uses it, until the stack is closed.
+
+    Where a URL is missing, that opens the embedded store. One that cannot be opened is a SetupError; the cache, which
+    may be lost at any time, is StoreUnavailable, and is not waited for as long.
+    """
+
+    def lazy(role: Role, timeout_s: float) -> RedisStore:
+        async def opened() -> RedisStore:
             try:
-                store = await open_store(settings.data_dir, role, maxmemory_mb=megabytes)
+                return await _client(await _with_store_url(settings, role, stack), role, stack)
             except EmbeddedStoreError as error:
-                raise SetupError(str(error)) from None
-            stack.push_async_callback(store.stop)
-            urls[f"{role}_url"] = store.url
-    return settings.model_copy(update={"stores": settings.stores.model_copy(update=urls)})
+                if role == "cache":
+                    raise StoreUnavailable(str(error)) from None
+                raise SetupError(f"{error}.") from None
+
+        return LazyStore(opened, timeout_s)
+
+    return lazy("state", settings.stores.state_timeout_s), lazy("cache", settings.stores.cache_timeout_s)
 
 
 async def clients(settings: Settings, stack: AsyncExitStack) -> tuple[RedisStore, RedisStore]:
     """Of the state store and of the cache store; they connect on first use."""
+    return await _client(settings, "state", stack), await _client(settings, "cache", stack)
+
+
+async def _with_store_url(settings: Settings, role: Role, stack: AsyncExitStack) -> Settings:
+    """The settings with this store's URL; where it is missing, that of an embedded store, open as long as the stack."""
+    if getattr(settings.stores, f"{role}_url") is not None:
+        return settings
+    megabytes, ready_s = (settings.stores.cache_mb, CACHE_READY_S) if role == "cache" else (0, READY_S)
+    store = await open_store(settings.data_dir, role, maxmemory_mb=megabytes, ready_s=ready_s)
+    stack.push_async_callback(store.stop)
+    urls = {f"{role}_url": store.url}
+    return settings.model_copy(update={"stores": settings.stores.model_copy(update=urls)})
+
+
+async def _client(settings: Settings, role: Role, stack: AsyncExitStack) -> RedisStore:
     stores = settings.stores
-    rows = (
-        ("state", stores.state_url, stores.state_timeout_s, stores.state_password_file),
-        ("cache", stores.cache_url, stores.cache_timeout_s, stores.cache_password_file),
-    )
-    opened: list[RedisStore] = []
-    for name, url, timeout_s, password_file in rows:
-        password = None if password_file is None else read_secret(password_file).decode()
-        client = connect(url or "", timeout_s=timeout_s, name=f"esm-gateway-{name}", password=password)
-        stack.push_async_callback(client.close)
-        opened.append(client)
-    return opened[0], opened[1]
+    url, timeout_s, password_file = {
+        "state": (stores.state_url, stores.state_timeout_s, stores.state_password_file),
+        "cache": (stores.cache_url, stores.cache_timeout_s, stores.cache_password_file),
+    }[role]
+    password = None if password_file is None else read_secret(password_file).decode()
+    client = connect(url or "", timeout_s=timeout_s, name=f"esm-gateway-{role}", password=password)
+    stack.push_async_callback(client.close)
+    return client
 
 
 async def preflight_stores(settings: Settings, report: Callable[[str], None]) -> None:
