@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, str] = {
     "audit": "audit:audit",
     "cache": "cache:cache",
     "usage": "usage:usage",
+    "secrets": "master_secrets:secrets",
     "health": "health:health",
     "worker": "worker:worker",
     "reader": "reader:reader",

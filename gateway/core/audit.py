@@ -13,6 +13,8 @@ from typing import Any
 
 import orjson
 
+from gateway.core.sealing import every
+
 GENESIS = "0" * 64
 
 
@@ -139,6 +141,10 @@ _KINDS: Mapping[str, AuditKind] = {
             "soft": "true: the answers remain usable as stale-if-error",
         },
     ),
+    "secrets_moved": AuditKind(
+        "What another master secret had sealed is sealed with the present one; nothing else about it changes.",
+        {**_BY, "secret": "id of the present master secret"},
+    ),
     "namespace_created": AuditKind("A namespace is created.", {**_NAMESPACE, "note": "a remark"}),
     "namespace_frozen": AuditKind("A namespace is frozen.", _NAMESPACE),
     "namespace_dropped": AuditKind(
@@ -186,14 +192,17 @@ def link(secret: bytes, head: ChainHead, event: Event) -> tuple[bytes, ChainHead
 
 
 def follow(secret: bytes, head: ChainHead, line: bytes) -> ChainHead | str:
-    """The head after one line, or a sentence that says how the line breaks the chain."""
+    """The head after one line, or a sentence that says how the line breaks the chain.
+
+    A line may be linked under any of the secret's others: the chain goes on when the master secret is replaced.
+    """
     try:
         record = orjson.loads(line)
         written = orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
         mac = record.pop("mac").encode()
     except (ValueError, KeyError, AttributeError, TypeError):
         return "the line is not a record"
-    if not hmac.compare_digest(mac, _mac(secret, record).encode()):
+    if not sum(hmac.compare_digest(mac, _mac(each, record).encode()) for each in every(secret)):
         return "the content does not match its HMAC"
     # Another spelling may be read differently: of a repeated member, the HMAC covers only the last.
     if line != written:

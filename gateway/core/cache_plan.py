@@ -13,6 +13,7 @@ from typing import Literal
 from gateway.core.cache_directives import NO_DIRECTIVES, CacheDirectives, parse_directives
 from gateway.core.problems import NAMESPACE_FROZEN, UNKNOWN_NAMESPACE, Problem
 from gateway.core.purge_state import PurgeState
+from gateway.core.sealing import every
 from gateway.core.types import Answer, Call, DeterminismClass, Namespace, Principal
 
 BYPASS_REASONS = ("disabled", "endpoint", "no-store", "exact", "pinned", "sampled", "unknown", "store")
@@ -63,6 +64,8 @@ class CachePlan:
     namespace: str | None = None
     frozen: bool = False
     detail: str = ""
+    other_keys: tuple[str, ...] = ()
+    """In a namespace: cache keys under other master secrets, where an entry is until it has been moved."""
 
     @property
     def storable(self) -> bool:
@@ -170,9 +173,20 @@ def namespace_plan(
     directives = replace(directives, max_age=None, min_fresh=None, max_stale=None)
     directives = NO_DIRECTIVES if directives == NO_DIRECTIVES else directives
     text = f"namespace {len(name)}:{name} {call.flagged} {_sample(directives)}"
-    cache_key = hmac.new(cache_config.secret, text.encode() + call.canonical_digest, sha256).hexdigest()
+    named = text.encode() + call.canonical_digest
+    cache_key, *others = (hmac.new(each, named, sha256).hexdigest() for each in every(cache_config.secret))
     cls, detail = call.determinism.cls, _detail(call, call.determinism.cls)
-    return CachePlan(cache_key, cls, directives, FOREVER_S, True, namespace=name, frozen=frozen, detail=detail)
+    return CachePlan(
+        cache_key,
+        cls,
+        directives,
+        FOREVER_S,
+        True,
+        namespace=name,
+        frozen=frozen,
+        detail=detail,
+        other_keys=tuple(others),
+    )
 
 
 def _bypass_reason(

@@ -1,7 +1,8 @@
 """Virtual keys: `esmgw_<public id>_<secret><checksum>`. A key itself is never stored.
 
 The checksum (CRC-32 in base 62) lets a mistyped key be refused without a store call; it is no security feature. What
-is stored is an HMAC-SHA-256 of the whole key under the gateway's own secret.
+is stored is an HMAC-SHA-256 of the whole key under the gateway's own secret, with the id of that secret: a key whose
+digest was made under an older one gets a new digest when it is next used, since only then is its text known.
 """
 
 import hmac
@@ -10,6 +11,8 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+
+from gateway.core.sealing import every, key_id
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 PUBLIC_CHARS, SECRET_CHARS, CHECK_CHARS = 12, 32, 6
@@ -65,13 +68,31 @@ def without_secrets(text: str) -> str:
 
 
 def digest(key_pepper: bytes, key: VirtualKey) -> str:
-    """What is stored in place of the key (64 hex digits)."""
-    return hmac.new(key_pepper, key.text.encode(), sha256).hexdigest()
+    """What is stored in place of the key (64 hex digits): 8 of the pepper's id, and 56 of an HMAC-SHA-256."""
+    named = _named(key_pepper)
+    return named + _hmac(key_pepper, key)[: -len(named)]
 
 
 def matches(key_pepper: bytes, key: VirtualKey, stored: str) -> bool:
-    """Whether this key is the one whose digest was stored, in constant time."""
-    return hmac.compare_digest(digest(key_pepper, key), stored)
+    """Whether this key is the one whose digest was stored, under this pepper or one of its others; in constant time.
+
+    A digest without a pepper's id is an HMAC in full: of the time when there was one pepper.
+    """
+    known = [form for each in every(key_pepper) for form in (digest(each, key), _hmac(each, key))]
+    return sum(hmac.compare_digest(form.encode(), stored.encode()) for form in known) > 0
+
+
+def is_current(key_pepper: bytes, stored: str) -> bool:
+    """Whether a stored digest was made under this pepper itself, and not under one of its others."""
+    return stored.startswith(_named(key_pepper))
+
+
+def _named(key_pepper: bytes) -> str:
+    return key_id(bytes(key_pepper)).hex()
+
+
+def _hmac(key_pepper: bytes, key: VirtualKey) -> str:
+    return hmac.digest(key_pepper, key.text.encode(), sha256).hex()
 
 
 def _checksum(stem: str) -> str:

@@ -30,7 +30,7 @@ DOORS = (None, "gateway", "explain", "receipts", "none")
 OUTCOMES = ("hit", "stale", "miss", "collapsed", "bypass", "answered", "hung_up", *(row.slug for row in PROBLEM_TYPES))
 LIMITS = tuple(f"{holder}-{limit}" for holder in ("user", "key") for limit in ("requests", "concurrent", "units"))
 STATE_OPERATIONS = (
-    *("find_key", "epoch", "namespaces", "namespace", "charge_rate", "return_rate", "reserve", "settle"),
+    *("find_key", "rehash", "epoch", "namespaces", "namespace", "charge_rate", "return_rate", "reserve", "settle"),
     *("forged", "unreadable"),
 )
 CACHE_OPERATIONS = (

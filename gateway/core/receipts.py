@@ -17,6 +17,7 @@ from typing import Any
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
+from gateway.core.sealing import every
 from gateway.core.types import DeterminismClass
 
 FORMAT_VERSION = 1
@@ -64,7 +65,11 @@ def encode(key: bytes, receipt: Receipt) -> str:
 
 
 def decode(key: bytes, identifier: str) -> Receipt | None:
-    """The receipt, or None for an identifier that was not made with this key."""
+    """The receipt, or None for an identifier that was made neither with this key nor with one of its others."""
+    return next((found for each in every(key) if (found := _decoded(each, identifier)) is not None), None)
+
+
+def _decoded(key: bytes, identifier: str) -> Receipt | None:
     if len(identifier) > MAX_IDENTIFIER_CHARS:
         return None
     try:

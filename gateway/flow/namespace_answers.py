@@ -25,12 +25,15 @@ class NamespaceAnswers:
 
     async def get(self, plan: CachePlan, call: Call) -> Answer | None:
         name, cache_key = _place(plan)
-        try:
-            blob = await self._store.get(name, cache_key)
-        except StoreUnavailable:
-            self._meter.count(STORE_ERRORS, "state", "namespace")
-            raise Problem(STATE_UNAVAILABLE, headers={"Retry-After": "2"}) from None
-        return None if blob is None else await self._open(name, cache_key, blob)
+        for each in (cache_key, *plan.other_keys):
+            try:
+                blob = await self._store.get(name, each)
+            except StoreUnavailable:
+                self._meter.count(STORE_ERRORS, "state", "namespace")
+                raise Problem(STATE_UNAVAILABLE, headers={"Retry-After": "2"}) from None
+            if blob is not None:
+                return await self._open(name, each, blob)
+        return None
 
     async def put(self, plan: CachePlan, call: Call, answer: Answer, owner: str | None) -> Stored:
         if plan.directives.no_cache:

@@ -7,7 +7,17 @@ lost store is `StoreUnavailable`, a lost audit file `AuditUnavailable`.
 from gateway.ports.cache_stores import CacheStore, LeaseClaim, NamespaceContents, NamespaceStore, NotStored, PurgeStore
 from gateway.ports.process import AccessLog, BodyRoom, Clock, Meter, RawRequest
 from gateway.ports.reader import Reader
-from gateway.ports.state_stores import AuditLog, AuditUnavailable, Directory, Ledger, StoreUnavailable, Throttle, Usage
+from gateway.ports.state_stores import (
+    AuditLog,
+    AuditUnavailable,
+    Directory,
+    Ledger,
+    SealedRecord,
+    SealedRecords,
+    StoreUnavailable,
+    Throttle,
+    Usage,
+)
 from gateway.ports.upstream import Upstream, UpstreamLoss, UpstreamReply, UpstreamRequest
 
 __all__ = [
@@ -27,6 +37,8 @@ __all__ = [
     "PurgeStore",
     "RawRequest",
     "Reader",
+    "SealedRecord",
+    "SealedRecords",
     "StoreUnavailable",
     "Throttle",
     "Upstream",

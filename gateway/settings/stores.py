@@ -29,3 +29,8 @@ class SecretSettings(SettingsTable):
         description="File with at least 32 bytes, the same on every machine. Left out: data_dir/secrets/master, "
         "created when absent (with embedded stores only).",
     )
+    other_master_files: Annotated[tuple[FilePath, ...], Field(strict=False)] = Field(
+        (),
+        description="Files of masters that read and do not seal: the next one before it takes over, and those that it "
+        "replaced (docs/operating.md).",
+    )

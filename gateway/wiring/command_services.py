@@ -13,6 +13,7 @@ from gateway.adapters.redis_directory import RedisDirectory
 from gateway.adapters.redis_ledger import RedisLedger
 from gateway.adapters.redis_namespaces import RedisNamespaces
 from gateway.adapters.redis_purges import RedisPurges
+from gateway.adapters.redis_sealed_records import RedisSealedRecords
 from gateway.adapters.system_user import login_user, system_user
 from gateway.core import sealing
 from gateway.core.quota import LimitConfig
@@ -21,6 +22,7 @@ from gateway.flow.key_admin import KeyAdmin
 from gateway.flow.namespace_transfer import NamespaceTransfer
 from gateway.flow.namespaces import NamespaceAdmin
 from gateway.flow.purge import Purger
+from gateway.flow.secret_rotation import RotationKeys, SecretRotation
 from gateway.ports import AuditLog, CacheStore, Clock, Ledger, NamespaceStore, PurgeStore
 from gateway.settings import Settings, master_secret
 from gateway.wiring.assembly import key_pepper
@@ -43,6 +45,7 @@ class CommandServices:
     namespaces: NamespaceAdmin
     transfer: NamespaceTransfer
     limit_config: LimitConfig
+    secret_rotation: SecretRotation
 
 
 @asynccontextmanager
@@ -83,6 +86,16 @@ async def open_services(settings: Settings) -> AsyncIterator[CommandServices]:
             namespaces=namespaces,
             transfer=_transfer(settings, master, namespaces, namespace_store, audit, clock),
             limit_config=settings.limits.limit_config(),
+            secret_rotation=SecretRotation(
+                records=RedisSealedRecords(state, sealing_key, clock),
+                directory=directory,
+                namespace_store=namespace_store,
+                audit=audit,
+                clock=clock,
+                keys=RotationKeys(sealing_keys(master).records, key_pepper(master)),
+                cache_config=cache_config(settings, master),
+                parse_config=parse_config(settings),
+            ),
         )
 
 

@@ -29,6 +29,7 @@ def changes(line: Line) -> Mapping[str, Any]:
     ):
         line.said("cache", "namespace", *words, "--by", "grace")
     line.said("cache", "namespace", "drop", name, "--yes", "--by", "grace")
+    line.said("secrets", "move", "--by", "grace")
     return {record["kind"]: record["facts"] for record in line.json("audit", "tail", "-n", "50")}
 
 
