@@ -33,11 +33,13 @@ class RedisSealedRecords:
         )
 
     async def records(self) -> Sequence[SealedRecord]:
-        return [
-            SealedRecord(each.kind, name, is_current(self._key, each.address + name, blob))
-            for each in self._hashes
-            for name, blob in (await self._fields(each)).items()
-        ]
+        found: list[SealedRecord] = []
+        for each in self._hashes:
+            for name, blob in (await self._fields(each)).items():
+                current = is_current(self._key, each.address + name, blob)
+                if current or unseal(self._key, each.address + name, blob) is not None:
+                    found.append(SealedRecord(each.kind, name, current))
+        return found
 
     async def reseal(self) -> int:
         count = 0

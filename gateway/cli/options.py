@@ -136,7 +136,7 @@ def _cell(value: object) -> str:
 
 
 def _json(content: Any) -> str:
-    """One JSON value that standard output can take: in ASCII where it has no other letters, or the content is no text."""
+    """One JSON value, in ASCII where standard output has no other letters or the content is not text."""
     try:
         text = orjson.dumps(content, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
         text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")

@@ -58,7 +58,10 @@ class SealedRecord:
 class SealedRecords(Protocol):
     """All sealed records of the state store but the entries of namespaces (state store). Lost: StoreUnavailable."""
 
-    async def records(self) -> Sequence[SealedRecord]: ...
+    async def records(self) -> Sequence[SealedRecord]:
+        """All that any of the masters can read."""
+        ...
+
     async def reseal(self) -> int:
         """Seal with the present secret what another one had sealed; returns how many. What was forged stays."""
         ...

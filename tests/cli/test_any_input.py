@@ -23,10 +23,10 @@ from tests.cli.conftest import Line
 ODD = (
     "", " ", "-", "--", "-1", "0", "1e999", "nan", "inf", "9" * 400, "9" * 5000, "\u0663d", "999999w", "0m", "1d",
     "2027-01-31", "9999-12-31", "0001-01-01", "9999-12-31T23:59-12:00", "0001-01-01T00:00+14:00", "2027-02-30",
-    "2027-W05", "Jos\u00e9", "\u540d\u524d", "\udcff", "a\x1b[2Jb", "\u202e", "a\nb", "{", "[" * 9999, "x" * 5000, "..", "/",
-    "/dev/null", "/nowhere/at/all", "esm3-open-2024-03", "exact,pinned", "none", ",", "max-age=9,no-store", "http://[::1",
-    "http://h:99999", f"http://{'a' * 70}", "http://a b", "https://", "file:///etc/passwd", "http://127.0.0.1:1/", "default", "A" * 12,
-    f"esmgw_{'A' * 12}_{'s' * 38}", "0" * 64,
+    "2027-W05", "Jos\u00e9", "\u540d\u524d", "\udcff", "a\x1b[2Jb", "\u202e", "a\nb", "{", "[" * 9999, "x" * 5000,
+    "..", "/", "/dev/null", "/nowhere/at/all", "esm3-open-2024-03", "exact,pinned", "none", ",", "max-age=9,no-store",
+    "http://[::1", "http://h:99999", f"http://{'a' * 70}", "http://a b", "https://", "file:///etc/passwd",
+    "http://127.0.0.1:1/", "default", "A" * 12, f"esmgw_{'A' * 12}_{'s' * 38}", "0" * 64,
 )  # fmt: skip
 
 

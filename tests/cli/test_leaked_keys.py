@@ -82,7 +82,8 @@ def test_two_keys_in_a_text_are_revoked_one_at_a_time(line: Line, made: dict[str
 
 @pytest.mark.parametrize(
     "words",
-    [["keys", "{key}"], ["{key}"], ["keys", "list", "{key}"], ["keys", "show", "{id}", "{key}"], ["usage", "a", "{key}"],
+    [["keys", "{key}"], ["{key}"], ["keys", "list", "{key}"], ["keys", "show", "{id}", "{key}"],
+     ["usage", "a", "{key}"],
      ["keys", "create", "--user", "{key}"], ["keys", "create", "--user", "a", "--expires", "{key}"], ["--{key}"],
      ["keys", "create", "--user", "a", "--model", "{key}"], ["health", "--url", "http://{key}"],
      ["cache", "explain", "{key}"], ["config", "check", "--config", "{key}"]],

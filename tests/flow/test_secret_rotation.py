@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import orjson
-import pytest
 
 from gateway.core import audit, credentials, receipts
 from gateway.core.audit import ChainHead, Event
@@ -122,7 +121,7 @@ def test_a_key_gets_the_present_digest_when_it_is_used_and_no_worker_forgets_oth
         lab = Rotated()
         lab.start(DURING)
         before = lab.memory.directory.records[KEY.public_id]
-        assert [(each.name, each.moves) for each in await lab.rotation.not_moved()][0] == (KEY.public_id, AT_NEXT_USE)
+        assert NotMoved("key", KEY.public_id, AT_NEXT_USE) in await lab.rotation.not_moved()
         epoch = lab.memory.directory.changes
         assert (await lab.ask()).status == 200
         await lab.tasks.drain(5.0)
@@ -138,16 +137,10 @@ def test_a_key_gets_the_present_digest_when_it_is_used_and_no_worker_forgets_oth
     play(story)
 
 
-@pytest.mark.parametrize("lost", ["rehash", "*"])
-def test_a_key_whose_new_digest_cannot_be_stored_is_let_in_all_the_same(lost: str) -> None:
+def test_a_key_whose_new_digest_cannot_be_stored_is_let_in_all_the_same() -> None:
     async def story() -> None:
         lab = Rotated()
         lab.start(DURING)
-        assert (await lab.ask()).status == 200
-        lab.memory.directory.records[KEY.public_id] = replace(
-            lab.memory.directory.records[KEY.public_id], digest=credentials.digest(key_pepper(Secret(MASTER)), KEY)
-        )
-        lab.flow.poller._authenticator.forget()
         lab.memory.directory.lost.add("rehash")
         assert (await lab.ask()).status == 200
         await lab.tasks.drain(5.0)
