@@ -4,6 +4,7 @@ A command's module is imported only when used, so that startup is fast.
 """
 
 import io
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -60,7 +61,10 @@ class LazyGroup(click.Group):
             # A terminal without a letter's sign gets its code; otherwise the command would end at that letter.
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
-        return super().main(*args, **kwargs)
+        try:
+            return super().main(*args, **kwargs)
+        finally:
+            _discard_what_cannot_be_written()
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         with _in_a_sentence():
@@ -76,6 +80,15 @@ class LazyGroup(click.Group):
             if ctx.invoked_subcommand in PROCESSES:
                 raise
             raise click.ClickException(_bug_text(bug)) from None
+
+
+def _discard_what_cannot_be_written() -> None:
+    """The interpreter would try again at its end, and complain about it."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager

@@ -112,8 +112,8 @@ def error_text(error: BaseException) -> str:
     if isinstance(error, Problem):
         return _problem(error)
     if isinstance(error, OSError):
-        return f"{error.filename or 'The system'}: {error.strerror or type(error).__name__}"
-    return str(error)
+        return printable(f"{error.filename or 'The system'}: {error.strerror or type(error).__name__}")
+    return printable(str(error))
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:

@@ -67,8 +67,10 @@ SERIES: Mapping[str, tuple[Labels, ...]] = {
 
 
 def all_series(metric: Metric, known: Mapping[str, Iterable[str]]) -> Iterator[tuple[str, ...]]:
-    """The labels of every series of a counter, as far as `known` (values by label) goes."""
-    for labels in SERIES.get(metric.name, ()) if metric.labels else ((),):
+    """The labels of every series of a counter; none where `known` (values by label) lacks one of its labels."""
+    rows = SERIES.get(metric.name, ()) if metric.labels else ((),)
+    elsewhere = {name for labels in rows for name, value in zip(metric.labels, labels, strict=True) if value is None}
+    for labels in rows if elsewhere <= known.keys() else ():
         values = [
             known.get(name, ()) if value is None else (value,)
             for name, value in zip(metric.labels, labels, strict=True)

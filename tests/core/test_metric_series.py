@@ -59,7 +59,8 @@ def test_what_is_known_elsewhere_is_filled_in() -> None:
     assert len(found) == 8
     assert ("concern", "observe", "refused") in found
     assert set(all_series(POLICY, {})) == set()
-    assert ("none", "unknown-path") in set(all_series(REQUESTS, {}))
+    assert ("none", "unknown-path") in set(all_series(REQUESTS, {"endpoint": []}))
+    assert set(all_series(REQUESTS, {})) == set()
 
 
 def test_the_fake_meter_refuses_a_label_that_nobody_has_written_down() -> None:
