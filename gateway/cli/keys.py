@@ -140,7 +140,7 @@ def _leak() -> str:
     if sys.stdin.isatty():
         asked: str = click.prompt("The key, its id, or a text that shows it (not shown)", hide_input=True, err=True)
         return asked
-    return click.get_binary_stream("stdin").read(LEAK_BYTES).decode(errors="replace")
+    return sys.stdin.buffer.read(LEAK_BYTES).decode(errors="replace")
 
 
 def facts(record: KeyRecord) -> Mapping[str, Any]:

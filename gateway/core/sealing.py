@@ -45,7 +45,7 @@ class Secret(bytes):
 
 def every(secret: bytes) -> tuple[bytes, ...]:
     """The secret itself, then the others that read. Plain bytes have no others."""
-    return (secret, *secret.others) if isinstance(secret, Secret) else (secret,)
+    return (bytes(secret), *secret.others) if isinstance(secret, Secret) else (secret,)
 
 
 class NotSealedHere(ValueError):
@@ -136,9 +136,7 @@ def _candidates(key: bytes, address: str, blob: bytes) -> Iterator[tuple[bytes, 
         yield from ((VERSION_1, each) for each in every(key))
     if blob[:1] == VERSION and len(blob) >= 1 + ID_BYTES + NONCE_BYTES + TAG_BYTES:
         named = blob[1 : 1 + ID_BYTES]
-        yield from (
-            (VERSION + named, _of_address(each, address)) for each in every(key) if key_id(bytes(each)) == named
-        )
+        yield from ((VERSION + named, _of_address(each, address)) for each in every(key) if key_id(each) == named)
 
 
 def _of_address(key: bytes, address: str) -> bytes:
