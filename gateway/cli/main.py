@@ -99,7 +99,7 @@ def _in_a_sentence() -> Iterator[None]:
     except BrokenPipeError:  # whoever reads the output wants no more of it; click ends silently
         raise
     except click.ClickException as error:
-        error.message = _shown(error.message or "")
+        error.message = _shown(error.message or "")  # type: ignore[misc]  # click made it, and shows it later
         raise
     except REPORTED_ERRORS as error:
         raise click.ClickException(_shown(error_text(error))) from None

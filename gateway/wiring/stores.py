@@ -47,6 +47,14 @@ async def clients(settings: Settings, stack: AsyncExitStack) -> tuple[RedisStore
     return await _client(settings, "state", stack), await _client(settings, "cache", stack)
 
 
+async def with_store_urls(settings: Settings, stack: AsyncExitStack) -> Settings:
+    """The settings with both URLs. Where one is missing, an embedded store is opened until the stack is closed."""
+    try:
+        return await _with_store_url(await _with_store_url(settings, "state", stack), "cache", stack)
+    except EmbeddedStoreError as error:
+        raise SetupError(f"{error}.") from None
+
+
 async def _with_store_url(settings: Settings, role: Role, stack: AsyncExitStack) -> Settings:
     """The settings with this store's URL; where it is missing, that of an embedded store, open as long as the stack."""
     if getattr(settings.stores, f"{role}_url") is not None:

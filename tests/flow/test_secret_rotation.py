@@ -20,7 +20,7 @@ from tests.flow.harness import KEY, MASTER, Harness
 NEW, NEWEST = b"n" * 32, b"x" * 32
 BEFORE, DURING, AFTER = Secret(MASTER, [NEW]), Secret(NEW, [MASTER]), Secret(NEW)
 NAMED = "namespace=paper"
-SAMPLES = ({}, {"num_steps": 1}, {"temperature": 1.0})
+SAMPLES: tuple[dict[str, Any], ...] = ({}, {"num_steps": 1}, {"temperature": 1.0})
 
 
 class NoRecords:
@@ -181,8 +181,8 @@ def test_a_receipt_of_the_old_master_can_be_read_and_new_ones_need_it_no_more() 
         old = (await lab.ask()).headers["X-Gateway-Receipt"]
         lab.start(DURING)
         new = (await lab.ask({"num_steps": 1})).headers["X-Gateway-Receipt"]
-        for master, readable in ((DURING, {old, new}), (AFTER, {new}), (BEFORE, {old, new}), (MASTER, {old})):
-            key = sealing_keys(master).receipts
+        for each_master, readable in ((DURING, {old, new}), (AFTER, {new}), (BEFORE, {old, new}), (MASTER, {old})):
+            key = sealing_keys(each_master).receipts
             assert {each for each in (old, new) if receipts.decode(key, each) is not None} == readable
 
     play(story)
@@ -190,16 +190,16 @@ def test_a_receipt_of_the_old_master_can_be_read_and_new_ones_need_it_no_more() 
 
 def test_the_audit_chain_goes_on_under_the_new_master_and_verifies_with_both() -> None:
     old, during, after, strange = (derive_key(each, "audit-chain") for each in (MASTER, DURING, AFTER, NEWEST))
-    head, lines = ChainHead(), []
+    head, lines = ChainHead(), list[bytes]()
     for number, secret in enumerate((old, old, during, during)):
         line, head = audit.link(secret, head, Event("namespace_frozen", number, {"by": "ada", "namespace": "paper"}))
         lines.append(line)
     assert audit.verify(during, lines) == head
     assert audit.verify(derive_key(BEFORE, "audit-chain"), lines) == head
-    for secret, line in ((old, 3), (after, 1), (strange, 1)):
+    for secret, number in ((old, 3), (after, 1), (strange, 1)):
         broken = audit.verify(secret, lines)
         assert isinstance(broken, audit.BrokenLink)
-        assert broken.line == line
+        assert broken.line == number
     changed = [*lines[:1], lines[1].replace(b"ada", b"bob"), *lines[2:]]
     assert isinstance(audit.verify(during, changed), audit.BrokenLink)
 
