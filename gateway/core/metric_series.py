@@ -27,7 +27,10 @@ def _each(*values: Iterable[str | None]) -> tuple[Labels, ...]:
 
 DOORS = (None, "gateway", "explain", "receipts", "none")
 """The endpoints, the gateway's own, and none: an unknown path, or no HTTP at all."""
-OUTCOMES = ("hit", "stale", "miss", "collapsed", "bypass", "answered", "hung_up", *(row.slug for row in PROBLEM_TYPES))
+OUTCOMES = (
+    *("hit", "stale", "miss", "collapsed", "bypass", "answered", "hung_up", "none"),
+    *(row.slug for row in PROBLEM_TYPES),
+)
 LIMITS = tuple(f"{holder}-{limit}" for holder in ("user", "key") for limit in ("requests", "concurrent", "units"))
 STATE_OPERATIONS = (
     *("find_key", "rehash", "epoch", "namespaces", "namespace", "charge_rate", "return_rate", "reserve", "settle"),

@@ -9,6 +9,7 @@ from gateway.adapters.clock import SystemClock
 from gateway.adapters.prometheus import PrometheusMeter
 from gateway.adapters.redis_audit_head import RedisAuditHead
 from gateway.adapters.redis_cache import RedisCache
+from gateway.adapters.redis_connect import RedisStore
 from gateway.adapters.redis_directory import RedisDirectory
 from gateway.adapters.redis_ledger import RedisLedger
 from gateway.adapters.redis_namespaces import RedisNamespaces
@@ -23,7 +24,7 @@ from gateway.flow.namespace_transfer import NamespaceTransfer
 from gateway.flow.namespaces import NamespaceAdmin
 from gateway.flow.purge import Purger
 from gateway.flow.secret_rotation import RotationKeys, SecretRotation
-from gateway.ports import AuditLog, CacheStore, Clock, Ledger, NamespaceStore, PurgeStore
+from gateway.ports import AuditLog, CacheStore, Clock, Directory, Ledger, NamespaceStore, PurgeStore
 from gateway.settings import Settings, master_secret
 from gateway.wiring.assembly import key_pepper
 from gateway.wiring.cache_config import cache_config, parse_config, sealing_keys
@@ -86,16 +87,7 @@ async def open_services(settings: Settings) -> AsyncIterator[CommandServices]:
             namespaces=namespaces,
             transfer=_transfer(settings, master, namespaces, namespace_store, audit, clock),
             limit_config=settings.limits.limit_config(),
-            secret_rotation=SecretRotation(
-                records=RedisSealedRecords(state, sealing_key, clock),
-                directory=directory,
-                namespace_store=namespace_store,
-                audit=audit,
-                clock=clock,
-                keys=RotationKeys(sealing_keys(master).records, key_pepper(master)),
-                cache_config=cache_config(settings, master),
-                parse_config=parse_config(settings),
-            ),
+            secret_rotation=_rotation(settings, master, state, directory, namespace_store, audit),
         )
 
 
@@ -103,6 +95,27 @@ def _ran_by() -> Mapping[str, str]:
     """Who runs this command, for its audit records."""
     user, login = system_user(), login_user()
     return {"ran_by": user} if login in (None, user) else {"ran_by": user, "logged_in_as": str(login)}
+
+
+def _rotation(
+    settings: Settings,
+    master: bytes,
+    state: RedisStore,
+    directory: Directory,
+    namespace_store: NamespaceStore,
+    audit: AuditLog,
+) -> SecretRotation:
+    clock = SystemClock()
+    return SecretRotation(
+        records=RedisSealedRecords(state, sealing.derive_key(master, "directory"), clock),
+        directory=directory,
+        namespace_store=namespace_store,
+        audit=audit,
+        clock=clock,
+        keys=RotationKeys(sealing_keys(master).records, key_pepper(master)),
+        cache_config=cache_config(settings, master),
+        parse_config=parse_config(settings),
+    )
 
 
 def _transfer(
