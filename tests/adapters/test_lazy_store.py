@@ -24,7 +24,7 @@ def test_many_who_ask_at_once_open_it_once(stores: Stores) -> None:
         assert store.timeout_s == 5.0
         assert opened == []
         asked: list[Any] = [store.call("ping", "PING") for _ in range(5)]
-        assert await asyncio.gather(*asked) == [b"PONG"] * 5
+        assert await asyncio.gather(*asked) == [True] * 5
         assert (await store.info())[0]["run_id"]
         assert len(opened) == 1
         await store.close()
@@ -45,7 +45,7 @@ def test_one_that_could_not_be_opened_is_tried_again_by_the_next(stores: Stores)
         store = LazyStore(open_store, 5.0)
         with pytest.raises(StoreUnavailable, match="it hangs"):
             await store.call("ping", "PING")
-        assert await store.call("ping", "PING") == b"PONG"
+        assert await store.call("ping", "PING") is True
         await store.close()
 
     asyncio.run(story())
