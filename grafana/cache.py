@@ -5,7 +5,7 @@ A panel is one statement about rows of core.metrics. Alerts are in deploy/promet
 
 from board import Board
 from panels import GREEN, RED, YELLOW, Line, Panels, Words, lines, number
-from queries import increase, now, quantile, rate, ratio
+from queries import increase, now, quantile, rate, rate_of_what_happened, ratio
 
 from gateway.core.metrics import (
     CACHE,
@@ -87,7 +87,7 @@ def hits() -> Panels:
         ),
         lines(
             Words("Bypasses by reason", "Calls per second that did not use the cache, by reason.", "ops"),
-            Line(rate(CACHE, 'result="bypass"', by=("reason",)), "{{reason}}"),
+            Line(rate_of_what_happened(CACHE, 'result="bypass"', by=("reason",)), "{{reason}}"),
             stacked=True,
         ),
         lines(
@@ -96,7 +96,7 @@ def hits() -> Panels:
         ),
         lines(
             Words("Stale answers", "Stale answers per second, used because the upstream was down.", "ops"),
-            Line(rate(CACHE, 'result="stale"', by=("reason",)), "{{reason}}"),
+            Line(rate_of_what_happened(CACHE, 'result="stale"', by=("reason",)), "{{reason}}"),
         ),
     ]
 
@@ -110,7 +110,7 @@ def savings() -> Panels:
         ),
         lines(
             Words("Upstream time saved", "Computing seconds saved per second, by endpoint.", "s"),
-            Line(rate(SECONDS_SAVED, by=("endpoint",)), "{{endpoint}}"),
+            Line(rate_of_what_happened(SECONDS_SAVED, by=("endpoint",)), "{{endpoint}}"),
             stacked=True,
         ),
         lines(
@@ -164,7 +164,7 @@ def contents() -> Panels:
         ),
         lines(
             Words("Cache store errors", "Failed operations per second; calls bypass the cache.", "ops"),
-            Line(rate(STORE_ERRORS, 'store="cache"', by=("operation",)), "{{operation}}"),
+            Line(rate_of_what_happened(STORE_ERRORS, 'store="cache"', by=("operation",)), "{{operation}}"),
         ),
     ]
 

@@ -5,7 +5,7 @@ A panel is one statement about rows of core.metrics. Alerts are in deploy/promet
 
 from grafana_foundation_sdk.builders import timeseries
 from panels import GREEN, RED, YELLOW, Line, Panels, Words, lines, number
-from queries import FAULTS, increase, now, quantile, rate, ratio
+from queries import FAULTS, increase, now, quantile, rate, rate_of_what_happened, ratio
 
 from gateway.core.metrics import (
     BUILD_INFO,
@@ -65,12 +65,12 @@ def requests() -> Panels:
     return [
         lines(
             Words("Requests by outcome", "Requests per second, by cache result or problem type.", "reqps"),
-            Line(rate(REQUESTS, by=("outcome",)), "{{outcome}}"),
+            Line(rate_of_what_happened(REQUESTS, by=("outcome",)), "{{outcome}}"),
             stacked=True,
         ),
         lines(
             Words("Requests by endpoint", "Requests per second, by endpoint.", "reqps"),
-            Line(rate(REQUESTS, by=("endpoint",)), "{{endpoint}}"),
+            Line(rate_of_what_happened(REQUESTS, by=("endpoint",)), "{{endpoint}}"),
             stacked=True,
         ),
         lines(
@@ -101,7 +101,7 @@ def cache() -> Panels:
         ),
         lines(
             Words("Misses and bypasses", "Calls per second that were no hit, by reason.", "ops"),
-            Line(rate(CACHE, 'result!="hit"', by=("result", "reason")), "{{result}}: {{reason}}"),
+            Line(rate_of_what_happened(CACHE, 'result!="hit"', by=("result", "reason")), "{{result}}: {{reason}}"),
         ),
         lines(
             Words("Bad entries", "Entries in 5 minutes that were broken, forged or swapped. Expect 0.", "short"),
@@ -124,7 +124,7 @@ def quotas() -> Panels:
         ),
         lines(
             Words("Units spent by endpoint", "Settled units per second, by endpoint.", "short"),
-            Line(rate(UNITS, 'event="settled"', by=("endpoint",)), "{{endpoint}}"),
+            Line(rate_of_what_happened(UNITS, 'event="settled"', by=("endpoint",)), "{{endpoint}}"),
             stacked=True,
         ),
         lines(

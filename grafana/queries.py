@@ -30,6 +30,12 @@ def increase(metric: Metric, *conditions: str, by: tuple[str, ...] = (), over: s
     return f"{_sum(metric, by, fold)}(increase({series(metric, *conditions)}[{over}]))"
 
 
+def rate_of_what_happened(metric: Metric, *conditions: str, by: tuple[str, ...]) -> str:
+    """As `rate`, without the many series that stand at zero all the time that the dashboard shows."""
+    happened = f"{_sum(metric, by)}(increase({series(metric, *conditions)}[$__range])) > 0"
+    return f"{rate(metric, *conditions, by=by)} and {happened}"
+
+
 def now(metric: Metric, *conditions: str, by: tuple[str, ...] = (), fold: str = "sum") -> str:
     """A gauge over all instances: their sum, or the worst of them (fold min or max)."""
     return f"{_sum(metric, by, fold)}({series(metric, *conditions)})"

@@ -4,7 +4,7 @@ A panel is one statement about rows of core.metrics. Alerts are in deploy/promet
 """
 
 from panels import Line, Panels, Words, lines
-from queries import increase, now, quantile, rate, ratio
+from queries import increase, now, quantile, rate, rate_of_what_happened, ratio
 
 from gateway.core.metrics import (
     AUDIT_COUNTED,
@@ -44,7 +44,7 @@ def upstream() -> Panels:
         ),
         lines(
             Words("Upstream attempts by outcome", "Attempts per second, by how they ended.", "ops"),
-            Line(rate(UPSTREAM_REQUESTS, by=("outcome",)), "{{outcome}}"),
+            Line(rate_of_what_happened(UPSTREAM_REQUESTS, by=("outcome",)), "{{outcome}}"),
             width=12,
             stacked=True,
         ),
@@ -86,7 +86,7 @@ def stores_and_memory() -> Panels:
     return [
         lines(
             Words("Store errors", "Failed operations per second. State store: 503. Cache store: bypass.", "ops"),
-            Line(rate(STORE_ERRORS, by=("store", "operation")), "{{store}}: {{operation}}"),
+            Line(rate_of_what_happened(STORE_ERRORS, by=("store", "operation")), "{{store}}: {{operation}}"),
         ),
         lines(
             Words("Stores lost", "Losses in 5 minutes by reason, and 1 while a store cannot be used.", "short"),

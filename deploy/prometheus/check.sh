@@ -21,7 +21,7 @@ unpack() {
 promtool=${PROMTOOL:-$(command -v promtool || echo "$store/usr/bin/promtool")}
 [ -x "$promtool" ] || unpack
 "$promtool" check config prometheus.yml
-"$promtool" test rules rules_test.yml
+"$promtool" test rules rules_test.yml rules_timing_test.yml
 panels=$(mktemp --suffix=.yml)
 trap 'rm -f "$panels"' EXIT
 python3 panels_as_rules.py >"$panels"

@@ -16,7 +16,7 @@ def queries(dashboard: Path) -> list[str]:
 
 
 def as_rule(number: int, query: str) -> dict[str, str]:
-    filled = query.replace("$__rate_interval", "5m").replace("$instance", ".+")
+    filled = query.replace("$__rate_interval", "5m").replace("$__range", "1h").replace("$instance", ".+")
     return {"record": f"panel:query:{number}", "expr": filled}
 
 

@@ -24,7 +24,9 @@ def decode_key(content: bytes) -> KeyRecord | None:
         row = _body(content, "key")
         limits = Limits(**row.pop("limits"))
         scope = _scope(row.pop("cache", None))
-        return KeyRecord(**{**row, "models": _names(row["models"]), "limits": limits, "cache": scope})
+        record = KeyRecord(**{**row, "models": _names(row["models"]), "limits": limits, "cache": scope})
+        _check((record.user, record.team, record.label), (record.created, record.expires, record.revoked))
+        return record
     except (ValueError, TypeError, KeyError):
         return None
 
@@ -41,7 +43,15 @@ def decode_approvals(content: bytes) -> tuple[Approval, ...] | None:
 
 
 def _approval(row: dict[str, Any]) -> Approval:
-    return Approval(**{**row, "approved_by": tuple(row["approved_by"]), "models": _names(row["models"])})
+    found = Approval(**{**row, "approved_by": tuple(row["approved_by"]), "models": _names(row["models"])})
+    _check((found.approval_id, found.user, found.reason), (found.created, found.expires, found.revoked))
+    return found
+
+
+def _check(texts: tuple[object, ...], times: tuple[object, ...]) -> None:
+    """Lists are sorted by them, and compare them with the time: one of another type would break every list."""
+    if not all(isinstance(text, str) for text in texts) or not all(isinstance(at, int | float | None) for at in times):
+        raise TypeError("not a record")
 
 
 def _body(content: bytes, name: str) -> Any:

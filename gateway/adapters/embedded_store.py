@@ -38,12 +38,14 @@ class EmbeddedStoreError(Exception):
     """The server could not be started, adopted or stopped; the message names its log file."""
 
 
-async def open_store(directory: Path, role: Role, *, maxmemory_mb: int = 0) -> "EmbeddedStore":
+async def open_store(
+    directory: Path, role: Role, *, maxmemory_mb: int = 0, ready_s: float = READY_S
+) -> "EmbeddedStore":
     """Start the server of `directory`/`role`, or adopt the one that runs there. 0 MB: no limit."""
     home = _home(directory, role)
     store = EmbeddedStore(home, role, maxmemory_mb, await _join(home / "users"))
     try:
-        await store.ensure()
+        await store.ensure(ready_s)
     except BaseException:
         store.release()
         raise
@@ -73,7 +75,7 @@ class EmbeddedStore:
     def url(self) -> str:
         return f"unix://{quote(str(self.socket))}"
 
-    async def ensure(self) -> bool:
+    async def ensure(self, ready_s: float = READY_S) -> bool:
         """Restart the server if it has died, on the same socket. Returns whether that was needed.
 
         After `stop` or `release` it does nothing.
@@ -84,14 +86,14 @@ class EmbeddedStore:
             if await self._answers():
                 _rotate(self.log)
                 return False
-            deadline = time.monotonic() + READY_S
+            deadline = time.monotonic() + ready_s
             while time.monotonic() < deadline:
                 lock = _try_lock(self._home / "lock", fcntl.LOCK_EX)
                 if lock is not None:
                     self._launch(lock)
                 if await self._ready(deadline):
                     return True
-            raise EmbeddedStoreError(f"the {self.role} store did not answer within {READY_S:g} s: see {self.log}")
+            raise EmbeddedStoreError(f"the {self.role} store did not answer within {ready_s:g} s: see {self.log}")
 
     async def wait_exited(self) -> None:
         """Return when the server has exited, or sooner."""

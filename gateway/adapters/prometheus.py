@@ -16,10 +16,11 @@ import fcntl
 import mmap
 import os
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from math import isnan, nan
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import orjson
@@ -29,6 +30,7 @@ from prometheus_client.core import Metric as Family
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
+from gateway.core.metric_series import all_series
 from gateway.core.metrics import (
     BREAKER,
     BUILD_INFO,
@@ -77,9 +79,19 @@ class Series(NamedTuple):
 
 
 class PrometheusMeter:
-    """`ports.Meter`: of a single process, or with a directory, of worker number `slot`."""
+    """`ports.Meter`: of a single process, or with a directory, of worker number `slot`.
 
-    def __init__(self, version: str, directory: Path | None = None, slot: int = 0) -> None:
+    `known` are the values of labels, such as endpoints, whose series this meter creates at zero. Where several meters
+    are added up, one that knows them is enough.
+    """
+
+    def __init__(
+        self,
+        version: str,
+        directory: Path | None = None,
+        slot: int = 0,
+        known: Mapping[str, Iterable[str]] = MappingProxyType({}),
+    ) -> None:
         self._directory = directory
         self._offsets: dict[str, dict[tuple[str, ...], int]] = {name: {} for name in BY_NAME}
         self._used = FIRST_CELL
@@ -90,7 +102,7 @@ class PrometheusMeter:
             self._cells = _map_values(directory / f"slot-{slot}.values")
             self._names = _open_names(directory / f"slot-{slot}.names")
             self._resume(directory / f"slot-{slot}.names")
-        self._initialise(version)
+        self._initialise(version, known)
 
     def count(self, metric: Metric, *labels: str, by: float = 1.0) -> None:
         """Add to a counter. `by=0` creates the series before its first event, so that `increase()` sees that."""
@@ -137,11 +149,12 @@ class PrometheusMeter:
             if metric.kind == "gauge":
                 self._cells[at] = nan
 
-    def _initialise(self, version: str) -> None:
-        """Counters without labels exist from the start: the first audit failure must be seen as an increase."""
+    def _initialise(self, version: str, known: Mapping[str, Iterable[str]]) -> None:
+        """Counters exist from the start: their first event must be seen as an increase."""
         for metric in METRICS:
-            if metric.kind == "counter" and not metric.labels:
-                self.count(metric, by=0.0)
+            if metric.kind == "counter":
+                for labels in all_series(metric, known):
+                    self.count(metric, *labels, by=0.0)
         self.gauge(BUILD_INFO, 1.0, version)
 
     def _allocate(self, metric: Metric, labels: tuple[str, ...], kind: str) -> int:

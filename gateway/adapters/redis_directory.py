@@ -5,6 +5,7 @@ genuine record was restored (a revocation undone); the audit record of the revoc
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gateway.adapters.directory_codec import decode_approvals, decode_key, encode_approvals, encode_key
 from gateway.adapters.redis_connect import RedisStore, as_stored, load_script, whole_number
@@ -47,6 +48,15 @@ class RedisDirectory:
         await self._store.run(
             "put_key", self._put_field, (self._records, self._epoch), (record.public_id, blob, "always", "")
         )
+
+    async def rehash(self, public_id: str, before: str, digest: str) -> bool:
+        blob: bytes | None = await self._store.call("rehash", "HGET", self._records, public_id)
+        record = self._unseal_key(public_id, blob)
+        if blob is None or record is None or record.digest != before:
+            return False
+        changed = self._seal(f"key:{public_id}", encode_key(replace(record, digest=digest)))
+        words = (public_id, changed, "if_equal", blob)
+        return bool(await self._store.run("rehash", self._put_field, (self._records,), words))
 
     async def put_approval(self, approval: Approval) -> None:
         """Add one, or replace the one with its id. StoreUnavailable where concurrent changes never stop."""

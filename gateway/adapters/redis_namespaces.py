@@ -101,6 +101,10 @@ class RedisNamespaces:
                 raise NotStored(more[0].decode())
             return more[0] if verdict == b"exists" else None
 
+    async def move(self, name: str, cache_key: str, to: str, blob: bytes) -> bool:
+        deadline = self._store.timeout_s * max(1.0, len(blob) / BYTES_PER_DEADLINE)
+        return bool(await self._run("namespace", name, "move", cache_key, to, blob, timeout_s=deadline))
+
     async def remove(self, name: str, cache_key: str) -> bool:
         return bool(await self._run("namespace", name, "remove", cache_key))
 

@@ -83,9 +83,12 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop, number)
-        # SIGHUP is reserved for reloading, and ignored unless it means that the terminal closed.
+        # SIGHUP is reserved for reloading, and changes nothing unless it means that the terminal closed.
         terminal = sys.stdin is not None and sys.stdin.isatty()
-        loop.add_signal_handler(signal.SIGHUP, self.stop if terminal else lambda: None)
+        loop.add_signal_handler(signal.SIGHUP, self.stop if terminal else self._say_that_nothing_is_reloaded)
+
+    def _say_that_nothing_is_reloaded(self) -> None:
+        self._report("SIGHUP changes nothing: settings and key files are read at the start; restart to change them")
 
     async def _wait_for(self, running: "Sequence[asyncio.Future[None]]", event: Coroutine[Any, Any, Any] | Any) -> None:
         """Wait for an event or the stop, whichever comes first; an exception of a running task is raised here."""

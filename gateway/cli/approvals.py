@@ -21,7 +21,12 @@ from gateway.wiring.command_services import open_services
     help="Who approves: two people, neither of them USER; give it twice.",
 )
 @click.option("--reason", required=True, help="The reason, for the audit record.")
-@click.option("--until", type=parse_time, required=True, help="When it expires: 30d, 2027-01-31; at most a year.")
+@click.option(
+    "--until",
+    type=parse_time,
+    required=True,
+    help="When it expires: 30d, 2027-01-31 (the end of that day, UTC); at most a year.",
+)
 @click.option("--model", "models", multiple=True, help="Only for this model; without it, for every model.")
 @with_options
 def approve(

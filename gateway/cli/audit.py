@@ -21,6 +21,9 @@ from gateway.wiring.audit import (
 )
 from gateway.wiring.command_services import open_services
 
+TIMES = ("expires", "frozen", "first_at", "last_at")
+"""Facts that are times."""
+
 
 @click.group()
 def audit() -> None:
@@ -109,18 +112,24 @@ async def _accept(settings: Settings, by: str) -> str:
 
 
 def _parse(line: bytes) -> dict[str, Any]:
+    """A record as it can be shown: `verify` says what is wrong with one that is unreadable."""
     try:
         record = orjson.loads(line)
-    except orjson.JSONDecodeError:
+        orjson.dumps(record)  # more members in one another than can be written
+    except (orjson.JSONDecodeError, TypeError):
         return {"kind": "unreadable"}
     return record if isinstance(record, dict) else {"kind": "unreadable"}
 
 
 def _format(record: dict[str, Any]) -> str:
-    facts = record.get("facts") or {}
-    pairs = " ".join(f"{name}={_plain(value)}" for name, value in facts.items() if value not in (None, ""))
-    return f"{record.get('seq', '?'):>6}  {format_time(record.get('at'))}  {record.get('kind')}  {pairs}".rstrip()
+    facts = record.get("facts")
+    named = facts if isinstance(facts, dict) else {"facts": facts}
+    pairs = " ".join(f"{name}={_plain(name, value)}" for name, value in named.items() if value not in (None, ""))
+    seq = _plain("seq", record.get("seq", "?"))
+    return f"{seq:>6}  {format_time(record.get('at'))}  {record.get('kind')}  {pairs}".rstrip()
 
 
-def _plain(value: Any) -> str:
+def _plain(name: str, value: Any) -> str:
+    if name in TIMES and isinstance(value, int | float):
+        return (format_time(value) or "").replace(" ", "_")
     return value if isinstance(value, str) else orjson.dumps(value).decode()

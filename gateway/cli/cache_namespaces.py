@@ -26,7 +26,7 @@ UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 def namespaces(options: CommandOptions) -> None:
     """List all named namespaces with their state, size and note."""
     infos = run(_list(options))
-    rows = [
+    rows = (
         (
             info.namespace.name,
             info.state,
@@ -37,9 +37,9 @@ def namespaces(options: CommandOptions) -> None:
             info.namespace.note,
         )
         for info in infos
-    ]
+    )
     lines = table(("NAME", "STATE", "CALLS", "SIZE", "CREATED", "FROZEN", "NOTE"), rows)
-    options.show([facts(info) for info in infos], lines if rows else ["There are no namespaces."])
+    options.show([facts(info) for info in infos], lines if infos else ["There are no namespaces."])
 
 
 @click.group()

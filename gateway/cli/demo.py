@@ -12,7 +12,9 @@ import orjson
 from gateway.cli.demo_files import DemoOptions, find_or_make_keys, remember_ports, remembered_ports, write_settings
 from gateway.cli.demo_text import for_people
 from gateway.cli.demo_upstream import HOST, DemoUpstream
+from gateway.cli.options import SecondsRange
 from gateway.cli.serve import report, run_until_signal, worker_command
+from gateway.core.quota import MAX_AMOUNT
 from gateway.settings import Settings, load_here
 from gateway.wiring.service import ServedAt, ServiceOptions, free_port, lock_data_dir, serve_until_stopped
 
@@ -37,11 +39,11 @@ from gateway.wiring.service import ServedAt, ServiceOptions, free_port, lock_dat
     "--latency",
     default=0.0,
     show_default=True,
-    type=click.FloatRange(0, 600),
+    type=SecondsRange(0, 600),
     help="Seconds that the sandbox upstream takes for a call.",
 )
-@click.option("--units-per-day", type=click.IntRange(min=0), help="Units a day of the ordinary key's user.")
-@click.option("--requests-per-minute", type=click.IntRange(min=1), help="Requests a minute of that user.")
+@click.option("--units-per-day", type=click.IntRange(0, MAX_AMOUNT), help="Units a day of the ordinary key's user.")
+@click.option("--requests-per-minute", type=click.IntRange(1, MAX_AMOUNT), help="Requests a minute of that user.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line when ready, for programs.")
 @click.pass_context
 def demo(

@@ -1,19 +1,22 @@
 """Virtual keys: create, list, show, revoke."""
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 import click
 
-from gateway.cli.options import CommandOptions, run, system_user, table, with_options
+from gateway.cli.options import CommandError, CommandOptions, run, system_user, table, with_options
 from gateway.cli.times import format_time, parse_time
+from gateway.core.quota import MAX_AMOUNT
 from gateway.core.types import Approval, CacheScope, KeyRecord, Limits
 from gateway.flow.key_admin import SHARES, NewKey
 from gateway.wiring.command_services import open_services
 
-LIMIT = click.IntRange(min=1)
+LIMIT = click.IntRange(1, MAX_AMOUNT)
+LEAK_BYTES = 2**20
 
 
 @click.group()
@@ -25,12 +28,16 @@ def keys() -> None:
 @click.option("--user", required=True, help="The user who gets the key.")
 @click.option("--team", default="default", show_default=True, help="The user's team.")
 @click.option("--model", "models", multiple=True, help="A model that the key may use; without it, every model.")
-@click.option("--expires", type=parse_time, help="When the key expires: 30d, 12h, 2027-01-31.")
+@click.option(
+    "--expires",
+    type=parse_time,
+    help="When the key expires: 30d, 12h, 2027-01-31 (the end of that day, UTC); at most ten years.",
+)
 @click.option("--label", default="", help="A note, shown in lists.")
 @click.option("--requests-per-minute", type=LIMIT, help="Requests per minute, for this key alone.")
-@click.option("--burst", type=LIMIT, help="Requests at once. Default: as many as per minute.")
+@click.option("--burst", type=LIMIT, help="Requests at once, of those per minute. Default: all of them.")
 @click.option("--concurrent", type=LIMIT, help="Concurrent calls.")
-@click.option("--units-per-day", type=click.IntRange(min=0), help="Units per UTC day.")
+@click.option("--units-per-day", type=click.IntRange(0, MAX_AMOUNT), help="Units per UTC day.")
 @click.option("--cache-classes", help='Determinism classes cached for it, such as "exact,pinned"; "none" for none.')
 @click.option(
     "--cache-share",
@@ -58,6 +65,8 @@ def create(
     **limits: int | None,
 ) -> None:
     """Create a key. The key is shown once and cannot be retrieved later."""
+    if sys.stdout is None:
+        raise CommandError("There is no standard output on which the key could be shown, so none was created.")
     scope = CacheScope(_listed(cache_classes), cache_share, _listed(cache_control), namespace)
     cache = None if scope == CacheScope() else scope
     new_key = NewKey(user, team, models or None, expires, Limits(**limits), label, cache)
@@ -70,7 +79,8 @@ def create(
         *scope_lines(record),
         "The key is shown only this once.",
     ]
-    options.show({"key": text, **facts(record)}, lines)
+    done = f"The key {record.public_id} was created, but nobody has seen it; revoke it and create another."
+    options.show({"key": text, **facts(record)}, lines, done=done)
 
 
 @keys.command("list")
@@ -80,7 +90,7 @@ def list_keys(options: CommandOptions, user: str | None) -> None:
     """List all keys, oldest first."""
     records = run(_list(options, user))
     head = ("ID", "USER", "TEAM", "STATE", "CREATED", "EXPIRES", "NAMESPACE", "LABEL")
-    rows = [
+    rows = (
         (
             key.public_id,
             key.user,
@@ -92,7 +102,7 @@ def list_keys(options: CommandOptions, user: str | None) -> None:
             key.label,
         )
         for key in records
-    ]
+    )
     options.show([facts(key) for key in records], table(head, rows))
 
 
@@ -107,15 +117,30 @@ def show(options: CommandOptions, key_id: str) -> None:
 
 
 @keys.command()
-@click.argument("key_id")
+@click.argument("key_id", nargs=-1)
 @click.option("--by", default=system_user, help="Who revokes it, for the audit record. Default: the system's user.")
 @with_options
-def revoke(options: CommandOptions, key_id: str, by: str) -> None:
-    """Revoke a key. Every worker refuses it within two seconds."""
-    record = run(_revoke(options, key_id, by))
-    options.show(
-        facts(record), [f"Key {record.public_id} of {record.user} was revoked at {format_time(record.revoked)}."]
-    )
+def revoke(options: CommandOptions, key_id: tuple[str, ...], by: str) -> None:
+    """Revoke a key. Every worker refuses it within two seconds.
+
+    KEY_ID is its id, or any text that shows the key or its id, such as the line in which it was leaked; without it, or
+    with "-", the text is read from standard input. The key is not shown again.
+    """
+    text = _leak() if key_id in ((), ("-",)) else " ".join(key_id)
+    record, ended_now = run(_revoke(options, text, by))
+    when = f"at {format_time(record.revoked)}" if ended_now else f"already, at {format_time(record.revoked)}"
+    done = f"Key {record.public_id} of {record.user} was revoked {when}."
+    options.show(facts(record), [done], done=done)
+
+
+def _leak() -> str:
+    """What shows the key: asked for at a terminal, without echo; else all of standard input."""
+    if sys.stdin is None:
+        raise CommandError("There is no standard input; name the key's id.")
+    if sys.stdin.isatty():
+        asked: str = click.prompt("The key, its id, or a text that shows it (not shown)", hide_input=True, err=True)
+        return asked
+    return sys.stdin.buffer.read(LEAK_BYTES).decode(errors="replace")
 
 
 def facts(record: KeyRecord) -> Mapping[str, Any]:
@@ -165,7 +190,7 @@ def state(record: KeyRecord) -> str:
     return "expired" if record.expires is not None and record.expires <= datetime.now(UTC).timestamp() else "valid"
 
 
-def _format(record: KeyRecord, approvals: tuple[Approval, ...]) -> list[str]:
+def _format(record: KeyRecord, approvals: tuple[Approval, ...]) -> Iterator[str]:
     limits = [f"{name} {value}" for name, value in asdict(record.limits).items() if value is not None]
     lines = [
         f"id       {record.public_id} ({state(record)})",
@@ -177,8 +202,8 @@ def _format(record: KeyRecord, approvals: tuple[Approval, ...]) -> list[str]:
         *scope_lines(record),
     ]
     lines += [f"revoked  {format_time(record.revoked)}"] if record.revoked is not None else []
-    lines += [_format_approval(approval) for approval in approvals]
-    return lines
+    yield from lines
+    yield from map(_format_approval, approvals)
 
 
 def _format_approval(approval: Approval) -> str:
@@ -203,6 +228,8 @@ async def _show(options: CommandOptions, key_id: str) -> tuple[KeyRecord, tuple[
         return record, tuple(await services.key_admin.approvals(record.user))
 
 
-async def _revoke(options: CommandOptions, key_id: str, by: str) -> KeyRecord:
+async def _revoke(options: CommandOptions, text: str, by: str) -> tuple[KeyRecord, bool]:
+    """The record, and whether it was valid until now."""
     async with open_services(options.settings()) as services:
-        return await services.key_admin.revoke_key(key_id, by)
+        before = await services.key_admin.key(text)
+        return await services.key_admin.revoke_key(text, by), before.revoked is None

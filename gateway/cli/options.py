@@ -1,15 +1,16 @@
 """What all commands share: the settings, output for people and programs, and error messages.
 
 Output is text, or with `--json` one JSON value, on standard output. An error is one sentence on standard error with
-exit status 1 (2 for wrong usage).
+exit status 1 (2 for wrong usage). Whatever a store or a command line holds can be printed, on any terminal.
 """
 
 import asyncio
 import functools
-import os
-import pwd
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+import json
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,12 +23,23 @@ from gateway.flow.admin_arguments import InvalidArgument
 from gateway.ports import AuditUnavailable, StateClosed, StoreUnavailable
 from gateway.settings import InvalidSettings, Loaded, Settings, load_here
 from gateway.wiring import SetupError
+from gateway.wiring.process import system_user as system_user  # the default of `--by`
 
 T = TypeVar("T")
 
 
 class CommandError(Exception):
     """Why a command failed, in one sentence."""
+
+
+class SecondsRange(click.FloatRange):
+    """Seconds within bounds. click lets "nan" pass: it is neither below nor above."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        seconds = super().convert(value, param, ctx)
+        if isnan(seconds):
+            self.fail(f"{value!r} is not a number of seconds.", param, ctx)
+        return seconds
 
 
 REPORTED_ERRORS = (
@@ -55,13 +67,18 @@ class CommandOptions:
     def settings(self) -> Settings:
         return self.loaded().settings
 
-    def show(self, content: Any, lines: Iterable[str]) -> None:
-        """`content` for programs, `lines` for people."""
-        if self.as_json:
-            click.echo(orjson.dumps(content, default=str, option=orjson.OPT_NON_STR_KEYS).decode())
-            return
-        for line in lines:
-            click.echo(line)
+    def show(self, content: Any, lines: Iterable[str], *, done: str = "") -> None:
+        """`content` for programs, `lines` for people; lines are not made where they are not wanted.
+
+        `done` is a sentence about what was changed: it is said where the output cannot be written.
+        """
+        try:
+            for line in (_json(content),) if self.as_json else map(printable, lines):
+                click.echo(line)
+        except OSError as error:
+            if done:
+                raise CommandError(f"{done} The output could not be written ({error.strerror}).") from None
+            raise
 
 
 def with_options(function: Callable[..., T]) -> Callable[..., T]:
@@ -99,27 +116,37 @@ def error_text(error: BaseException) -> str:
     if isinstance(error, Problem):
         return _problem(error)
     if isinstance(error, OSError):
-        return f"{error.filename or 'The system'}: {error.strerror or type(error).__name__}"
-    return str(error)
+        return printable(f"{error.filename or 'The system'}: {error.strerror or type(error).__name__}")
+    return printable(str(error))
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
-    """Aligned columns; absent values are a dash."""
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
+    """Aligned columns; absent values are a dash. Nothing is computed before the first line is asked for."""
     texts = [list(head), *([_cell(value) for value in row] for row in rows)]
     widths = [max(len(row[at]) for row in texts) for at in range(len(head))]
-    return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in texts]
+    for row in texts:
+        yield "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
 
 
-def system_user() -> str:
-    """The name of the operating system's user: the default of `--by`."""
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return f"uid-{os.getuid()}"
+def printable(text: str) -> str:
+    """The text without what would steer a terminal, or is no text at all: such characters are shown by their code."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def _cell(value: object) -> str:
-    return "-" if value is None or value == "" else str(value)
+    return "-" if value is None or value == "" else printable(str(value))
+
+
+def _json(content: Any) -> str:
+    """One JSON value, in ASCII where standard output has no other letters or the content is not text."""
+    try:
+        text = orjson.dumps(content, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+        return text
+    except (TypeError, UnicodeEncodeError):  # no text: half a surrogate pair; or an integer of more than 64 bits
+        return json.dumps(content, default=str)
 
 
 def _problem(problem: Problem) -> str:

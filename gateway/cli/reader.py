@@ -4,11 +4,13 @@ import click
 
 from gateway.wiring.reader import run_reader
 
+DESCRIPTOR = click.IntRange(0, 2**20)
+
 
 @click.command(hidden=True)
-@click.option("--control", type=int, required=True, help="The inherited socket.")
-@click.option("--bodies", type=int, required=True, help="The inherited memory of bodies.")
-@click.option("--results", type=int, required=True, help="The inherited memory of results.")
+@click.option("--control", type=DESCRIPTOR, required=True, help="The inherited socket.")
+@click.option("--bodies", type=DESCRIPTOR, required=True, help="The inherited memory of bodies.")
+@click.option("--results", type=DESCRIPTOR, required=True, help="The inherited memory of results.")
 def reader(control: int, bodies: int, results: int) -> None:
     """Read large bodies for a worker; reads its settings from standard input."""
     run_reader(control, bodies, results)

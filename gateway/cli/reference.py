@@ -19,7 +19,13 @@ COMMANDS = """# Commands
 `esm-gateway` (or `python -m gateway`). Every command that reads or changes something takes `--config FILE` for the
 settings (or the variable GATEWAY_CONFIG; see [settings.md](settings.md)) and `--json` for one JSON value on standard
 output. A failure is one sentence on standard error and exit status 1; 2 means that the command line was not valid. No
-secret is ever given on a command line. Commands work beside a running gateway and, with its own stores, without one.
+secret that is still of use is given on a command line: only a leaked key, to revoke it. Commands work beside a running
+gateway and, with its own stores, without one; what needs only the state store works while the cache store does not.
+
+`--by` is a name that anybody can claim. The audit record has it beside the operating system's user who ran the command
+(`ran_by`); whoever can run commands can read the master secret, and do everything.
+
+Times are UTC. A date without a time means its last second; `30d` counts from now.
 """
 SHARED = ("config", "as_json", "help")
 _LEVELS: dict[Level, str] = {

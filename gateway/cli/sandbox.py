@@ -2,6 +2,7 @@
 
 import click
 
+from gateway.cli.options import SecondsRange
 from gateway.sandbox.__main__ import serve
 from gateway.wiring.process import exit_with_parent
 
@@ -15,7 +16,7 @@ KILL_AFTER_S = 2.0
 
 @click.command(hidden=True)
 @click.option("--port", default=0, type=click.IntRange(0, 65535))
-@click.option("--latency", default=0.0, type=click.FloatRange(min=0))
+@click.option("--latency", default=0.0, type=SecondsRange(0, 600))
 def sandbox(port: int, latency: float) -> None:
     """Serve the sandbox upstream for as long as standard input is open."""
     exit_with_parent(KILL_AFTER_S)

@@ -17,11 +17,13 @@ try:
 except ImportError:  # Windows has no uvloop
     from asyncio import run  # type: ignore[assignment]
 
+DESCRIPTOR = click.IntRange(0, 2**20)
+
 
 @click.command(hidden=True)
-@click.option("--slot", type=int, required=True)
-@click.option("--listener", type=int, required=True, help="The inherited socket.")
-@click.option("--ready", type=int, required=True, help="The inherited pipe on which to report ready.")
+@click.option("--slot", type=DESCRIPTOR, required=True)
+@click.option("--listener", type=DESCRIPTOR, required=True, help="The inherited socket.")
+@click.option("--ready", type=DESCRIPTOR, required=True, help="The inherited pipe on which to report ready.")
 def worker(slot: int, listener: int, ready: int) -> None:
     """Serve requests on an inherited socket; reads its settings from standard input."""
     run(_serve(receive_settings(), slot, socket.socket(fileno=listener), ready))

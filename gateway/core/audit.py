@@ -9,11 +9,13 @@ sequence, a key or a body.
 
 import hmac
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
 
 import orjson
+
+from gateway.core.sealing import every
 
 GENESIS = "0" * 64
 
@@ -36,7 +38,12 @@ class AuditKind:
     optional: Mapping[str, str] = field(default_factory=dict)
 
 
-_BY = {"by": "who did it"}
+_BY = {"by": "who did it, as they said"}
+_COMMAND = {
+    "ran_by": "the operating system's user who ran the command",
+    "logged_in_as": "who had logged in, where that is known and somebody else (`sudo`)",
+}
+"""Facts of a change that a command made. `by` may be any name; these are the operating system's."""
 _CALL = {
     "request": "id of the request",
     "user": "user of the key",
@@ -71,7 +78,7 @@ _REFUSALS = {
 _DETAILS = {"details": "facts of the policy's own; of `concern`: `approval`, the id of the approval in force"}
 _NAMESPACE = {**_BY, "namespace": "its name"}
 _NUMBER = {"number": "number of the decision; so many had been made by then, or more"}
-AUDIT_KINDS: Mapping[str, AuditKind] = {
+_KINDS: Mapping[str, AuditKind] = {
     "chain_started": AuditKind("A new chain begins.", {"file": "name of the file", "chain": "its identity, at random"}),
     "segment_started": AuditKind(
         "The chain goes on in a new file: the one before was full, or is not there any more.",
@@ -159,6 +166,10 @@ AUDIT_KINDS: Mapping[str, AuditKind] = {
             "soft": "true: the answers remain usable as stale-if-error",
         },
     ),
+    "secrets_moved": AuditKind(
+        "What another master secret had sealed is sealed with the present one; nothing else about it changes.",
+        {**_BY, "secret": "id of the present master secret"},
+    ),
     "namespace_created": AuditKind("A namespace is created.", {**_NAMESPACE, "note": "a remark"}),
     "namespace_frozen": AuditKind(
         "A namespace is frozen.", _NAMESPACE, {**_NUMBER, "created": "when it was created (Unix time)"}
@@ -194,6 +205,10 @@ AUDIT_KINDS: Mapping[str, AuditKind] = {
             "held": "how many it holds",
         },
     ),
+}
+AUDIT_KINDS: Mapping[str, AuditKind] = {
+    name: replace(kind, optional={**kind.optional, **_COMMAND}) if "by" in kind.facts else kind
+    for name, kind in _KINDS.items()
 }
 """Every kind of record and what it says, for docs/audit.md. The tests' audit log refuses an event that is not so."""
 
@@ -243,7 +258,10 @@ def follow(secret: bytes, head: ChainHead, line: bytes) -> ChainHead | str:
 
 
 def read_record(secret: bytes, line: bytes) -> dict[str, Any] | str:
-    """A record that was written under this secret, wherever it belongs, or a sentence that says why it is none."""
+    """A record that was written under this secret, wherever it belongs, or a sentence that says why it is none.
+
+    A line may be linked under any of the secret's others: the chain goes on when the master secret is replaced.
+    """
     try:
         record: dict[str, Any] = orjson.loads(line)
         written = orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
@@ -251,7 +269,7 @@ def read_record(secret: bytes, line: bytes) -> dict[str, Any] | str:
         proof = mac.encode()
     except (ValueError, KeyError, AttributeError, TypeError):
         return "the line is not a record"
-    if not hmac.compare_digest(proof, _mac(secret, record).encode()):
+    if not sum(hmac.compare_digest(proof, _mac(each, record).encode()) for each in every(secret)):
         return "the content does not match its HMAC"
     # Another spelling may be read differently: of a repeated member, the HMAC covers only the last.
     if line != written:

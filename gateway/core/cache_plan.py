@@ -13,6 +13,7 @@ from typing import Literal
 from gateway.core.cache_directives import NEXT_SAMPLE, NO_DIRECTIVES, CacheDirectives, parse_directives
 from gateway.core.problems import NAMESPACE_FROZEN, UNKNOWN_NAMESPACE, Problem
 from gateway.core.purge_state import PurgeState
+from gateway.core.sealing import every
 from gateway.core.types import Answer, Call, DeterminismClass, Namespace, Principal
 
 BYPASS_REASONS = ("disabled", "endpoint", "no-store", "exact", "pinned", "sampled", "unknown", "store")
@@ -68,6 +69,8 @@ class CachePlan:
     frozen: bool = False
     detail: str = ""
     former_key: str | None = None
+    other_keys: tuple[str, ...] = ()
+    """In a namespace: cache keys under other master secrets, where an entry is until it has been moved."""
 
     @property
     def storable(self) -> bool:
@@ -210,14 +213,13 @@ def namespace_plan(
     directives = replace(directives, max_age=None, min_fresh=None, max_stale=None)
     directives = NO_DIRECTIVES if directives == NO_DIRECTIVES else directives
     text = f"namespace {len(name)}:{name} {call.flagged} {_sample(directives)}".encode()
-    cache_key, *former = (
-        hmac.new(cache_config.secret, text + digest, sha256).hexdigest()
-        for digest in (call.canonical_digest, call.former_digest)
-        if digest
+    digests = [digest for digest in (call.canonical_digest, call.former_digest) if digest]
+    under, *others = (
+        [hmac.new(each, text + digest, sha256).hexdigest() for digest in digests] for each in every(cache_config.secret)
     )
     cls = call.determinism.cls
     return CachePlan(
-        cache_key,
+        under[0],
         cls,
         directives,
         FOREVER_S,
@@ -225,7 +227,8 @@ def namespace_plan(
         namespace=name,
         frozen=frozen,
         detail=_detail(call, cls),
-        former_key=former[0] if former else None,
+        former_key=under[1] if len(under) > 1 else None,
+        other_keys=tuple(key for keys in others for key in reversed(keys)),
     )
 
 

@@ -16,6 +16,8 @@ DAY_S = 86_400
 # The draft's default is requests. Units are not in its registry, so they are named after this product: a client that
 # does not know the word cannot take a budget of units for one of requests.
 QUOTA_UNITS = {"rate": "", "concurrency": ';qu="concurrent-requests"', "units": ';qu="esmgw-units"'}
+MAX_AMOUNT = 10**12
+"""Of any limit. Sums stay exact: the stores' scripts count in doubles, up to 2**53."""
 LimitKind = Literal["rate", "concurrency", "units"]
 
 

@@ -21,6 +21,7 @@ from typing import Any
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
+from gateway.core.sealing import every
 from gateway.core.signatures import KEY_BYTES, public_text
 from gateway.core.types import DeterminismClass, Imported
 
@@ -105,7 +106,11 @@ def told(receipt: Receipt, identifier: str) -> Mapping[str, Any]:
 
 
 def decode(key: bytes, identifier: str) -> Receipt | None:
-    """The receipt, or None for an identifier that was not made with this key."""
+    """The receipt, or None for an identifier that was made neither with this key nor with one of its others."""
+    return next((found for each in every(key) if (found := _decoded(each, identifier)) is not None), None)
+
+
+def _decoded(key: bytes, identifier: str) -> Receipt | None:
     if len(identifier) > MAX_IDENTIFIER_CHARS:
         return None
     try:

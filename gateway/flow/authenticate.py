@@ -32,7 +32,7 @@ class Authenticator:
 
     def __init__(self, directory: Directory, runtime: Runtime, key_pepper: bytes) -> None:
         self._directory, self._pepper = directory, key_pepper
-        self._clock, self._meter = runtime.clock, runtime.meter
+        self._clock, self._meter, self._tasks = runtime.clock, runtime.meter, runtime.tasks
         self._known: Lru[_Known] = Lru(KNOWN_BYTES)
         # Apart, so that a stranger's made-up keys push no known one out.
         self._unknown: Lru[_Known] = Lru(UNKNOWN_BYTES)
@@ -79,12 +79,21 @@ class Authenticator:
         principal = None
         if found is not None and credentials.matches(self._pepper, key, found[0].digest):
             principal = Principal(found[0], tuple(found[1]))
+            if not credentials.is_current(self._pepper, found[0].digest):
+                self._tasks.start(self._rehash(key, found[0].digest))
         lifetime = UNKNOWN_S if principal is None else KNOWN_S
         known = _Known(principal, self._clock.monotonic() + lifetime)
         if generation == self._generation:
             memory = self._unknown if principal is None else self._known
             memory.put(authorization, known, size_of(authorization) + size_of(known))
         return known
+
+    async def _rehash(self, key: credentials.VirtualKey, before: str) -> None:
+        """The digest under the secret that is in use now; if that fails, at the next look-up."""
+        try:
+            await self._directory.rehash(key.public_id, before, credentials.digest(self._pepper, key))
+        except StoreUnavailable:
+            self._meter.count(STORE_ERRORS, "state", "rehash")
 
     def _parsed(self, authorization: str | None) -> credentials.VirtualKey:
         scheme, _, text = (authorization or "").strip().partition(" ")

@@ -13,11 +13,14 @@ from gateway.core.audit import Event
 from gateway.core.cache_directives import DIRECTIVES
 from gateway.core.decisions import of_approval, of_key
 from gateway.core.policies.concern import in_force
+from gateway.core.quota import MAX_AMOUNT
 from gateway.core.types import Approval, CacheScope, KeyRecord, Limits
 from gateway.flow.admin_arguments import InvalidArgument, check_names, check_namespace, check_text
 from gateway.ports import AuditLog, Clock, Decisions, Directory
 
 MAX_APPROVAL_S = 366 * 86_400
+MAX_KEY_S = 3_654 * 86_400
+"""Ten years, and the rest of the last day."""
 CLASSES, SHARES = ("exact", "pinned"), ("organisation", "team", "user")
 """What a key's scope can name: determinism classes that are cached, and who shares its cached answers."""
 _ENTROPY_BYTES = credentials.PUBLIC_CHARS + credentials.SECRET_CHARS
@@ -62,18 +65,28 @@ class KeyAdmin:
         check_text(label=new.label)
         self._check_models(new.models)
         _check_scope(new.cache)
-        if new.expires is not None and new.expires <= now:
-            raise InvalidArgument("A key must expire in the future.")
+        _check_limits(new.limits)
+        if new.expires is not None and not now < new.expires <= now + MAX_KEY_S:
+            raise InvalidArgument("A key must expire in the future, within ten years.")
         key = credentials.mint(self._clock.token(_ENTROPY_BYTES))
         record = KeyRecord(key.public_id, credentials.digest(self._pepper, key), created=now, **_fields(new))
         await self._record("key_created", by=by, key=record.public_id, **_facts(new))
         await self._directory.put_key(record)
         return record, key.text
 
-    async def revoke_key(self, public_id: str, by: str) -> KeyRecord:
-        """From now on the key is refused; every worker knows within two seconds."""
+    async def revoke_key(self, text: str, by: str) -> KeyRecord:
+        """From now on the key that this text shows is refused; every worker knows within two seconds.
+
+        A whole key whose secret is not that of the record is nobody's: with one, anybody could have anybody revoked.
+        """
         check_names(by=by)
-        record = await self.key(public_id)
+        record = await self.key(text)
+        shown = credentials.mentioned(text)[record.public_id]
+        if shown is not None and not credentials.matches(self._pepper, shown, record.digest):
+            raise InvalidArgument(
+                f"This key was never issued, it only has the id of one that was ({record.public_id}); to revoke that "
+                "one, name its id alone."
+            )
         if record.revoked is not None:
             return record
         number = await self._decisions.next_number()
@@ -84,8 +97,12 @@ class KeyAdmin:
         await self._directory.put_key(record)
         return record
 
-    async def key(self, public_id: str) -> KeyRecord:
-        found = await self._directory.find(public_id)
+    async def key(self, text: str) -> KeyRecord:
+        """The record of the one key whose id the text is, or that it shows. No message repeats the text."""
+        ids = list(credentials.mentioned(text))
+        if len(ids) > 1:
+            raise InvalidArgument(f"This text shows {len(ids)} keys: {', '.join(ids[:9])}; name one id at a time.")
+        found = await self._directory.find(ids[0]) if ids else None
         if found is None:
             raise InvalidArgument("There is no key with this id; `keys list` shows them.")
         return found[0]
@@ -123,7 +140,7 @@ class KeyAdmin:
 
     async def revoke_approval(self, user: str, by: str, approval_id: str | None = None) -> Sequence[Approval]:
         """End one approval of a user, or all that are in force. Returns those that it ended."""
-        check_names(by=by)
+        check_names(user=user, by=by)
         now = self._clock.now()
         ended: list[Approval] = []
         for approval in await self.approvals(user):
@@ -154,6 +171,15 @@ class KeyAdmin:
             )
         if models is not None and not models:
             raise InvalidArgument("The list of models is empty; leave it out for all of them.")
+
+
+def _check_limits(limits: Limits) -> None:
+    for name, amount in asdict(limits).items():
+        least = 0 if name == "units_per_day" else 1
+        if amount is not None and not least <= amount <= MAX_AMOUNT:
+            raise InvalidArgument(f"A limit must be between {least} and {MAX_AMOUNT:,}.")
+    if limits.burst is not None and limits.requests_per_minute is None:
+        raise InvalidArgument("A burst limits nothing without requests per minute; give both, or neither.")
 
 
 def _check_people(user: str, people: tuple[str, ...]) -> None:

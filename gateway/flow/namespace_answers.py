@@ -26,7 +26,8 @@ class NamespaceAnswers:
     async def get(self, plan: CachePlan, call: Call) -> Answer | None:
         name, cache_key = _place(plan)
         # What was recorded for this very spelling comes first: its answer stays what it was.
-        keys = (cache_key,) if plan.former_key is None else (plan.former_key, cache_key)
+        spelled = () if plan.former_key is None else (plan.former_key,)
+        keys = (*spelled, cache_key, *plan.other_keys)
         try:
             blobs = await self._store.get_all(name, keys)
         except StoreUnavailable:

@@ -43,6 +43,9 @@ class NarrowedDirectory:
         self._guard.require_open()
         await self._directory.put_key(record)
 
+    async def rehash(self, public_id: str, before: str, digest: str) -> bool:
+        return await self._directory.rehash(public_id, before, digest)
+
     async def put_approval(self, approval: Approval) -> None:
         self._guard.require_open()
         await self._directory.put_approval(approval)
@@ -110,6 +113,9 @@ class NarrowedNamespaces:
 
     async def put(self, name: str, cache_key: str, blob: bytes) -> bytes | None:
         return await self._store.put(name, cache_key, blob)
+
+    async def move(self, name: str, cache_key: str, to: str, blob: bytes) -> bool:
+        return await self._store.move(name, cache_key, to, blob)
 
     async def remove(self, name: str, cache_key: str) -> bool:
         return await self._store.remove(name, cache_key)

@@ -4,7 +4,6 @@ Each purge is written to the audit record before it takes effect. It reaches eve
 Not touched: receipts, which are stored nowhere, and all namespaces but the one that is named.
 """
 
-import math
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
@@ -16,6 +15,7 @@ from gateway.core.purge_state import Purge
 from gateway.flow.admin_arguments import InvalidArgument, check_names
 from gateway.ports import AuditLog, CacheStore, Clock, NamespaceStore, NotStored, PurgeStore
 
+MAX_AGE_S = 3_653 * 86_400
 _CACHE_KEY = re.compile(r"[0-9a-f]{64}")
 
 
@@ -93,8 +93,8 @@ class Purger:
             raise InvalidArgument("--model, --older-than and --soft do not apply to one entry or to a namespace.")
         if request.model is not None and request.model not in self._models:
             raise InvalidArgument(f"This is not a model of this gateway; it has: {', '.join(sorted(self._models))}.")
-        if request.older_than_s is not None and not 0 < request.older_than_s < math.inf:
-            raise InvalidArgument("An age must be greater than 0.")
+        if request.older_than_s is not None and not 0 < request.older_than_s <= MAX_AGE_S:
+            raise InvalidArgument("An age must be greater than 0, and at most ten years.")
         if request.older_than_s is not None and request.model is not None and not request.soft:
             raise InvalidArgument("A purge by age of one model must be soft; a hard purge by age concerns all models.")
 

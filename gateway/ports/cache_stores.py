@@ -128,6 +128,13 @@ class NamespaceStore(Protocol):
         """Store, unless an entry exists already: that one is returned. Raises NotStored."""
         ...
 
+    async def move(self, name: str, cache_key: str, to: str, blob: bytes) -> bool:
+        """Give an entry, also of a closed namespace, another cache key and other bytes; it keeps its number.
+
+        False, and nothing is changed, where there is no such entry, or one with the other key.
+        """
+        ...
+
     async def remove(self, name: str, cache_key: str) -> bool:
         """Delete one entry, also of a closed namespace; returns whether it existed."""
         ...

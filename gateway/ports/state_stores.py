@@ -60,6 +60,10 @@ class Directory(Protocol):
         ...
 
     async def put_key(self, record: KeyRecord) -> None: ...
+    async def rehash(self, public_id: str, before: str, digest: str) -> bool:
+        """Replace a key's digest where it is still `before`; False otherwise. No change that the epoch tells of."""
+        ...
+
     async def put_approval(self, approval: Approval) -> None: ...
     async def keys(self) -> Sequence[KeyRecord]: ...
     async def approvals(self, user: str) -> Sequence[Approval]: ...
@@ -123,6 +127,27 @@ class Usage:
 
     limit: Limit
     used: int
+
+
+@dataclass(frozen=True, slots=True)
+class SealedRecord:
+    """A record of a store: what it is, its name, and whether the master secret that seals now has sealed it."""
+
+    kind: str
+    name: str
+    is_current: bool
+
+
+class SealedRecords(Protocol):
+    """All sealed records of the state store but the entries of namespaces (state store). Lost: StoreUnavailable."""
+
+    async def records(self) -> Sequence[SealedRecord]:
+        """All that any of the masters can read."""
+        ...
+
+    async def reseal(self) -> int:
+        """Seal with the present secret what another one had sealed; returns how many. What was forged stays."""
+        ...
 
 
 class Ledger(Protocol):

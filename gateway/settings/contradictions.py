@@ -175,6 +175,7 @@ def _bursts(settings: Settings) -> Iterator[SettingError]:
 def _secret_errors(settings: Settings) -> Iterator[SettingError]:
     stores = settings.stores
     rows = [(f'upstream.keys["{key.id}"].file', key.file, 1) for key in settings.upstream.keys]
+    rows += [("secrets.other_master_files", path, MASTER_BYTES) for path in settings.secrets.other_master_files]
     rows += [
         (name, path, least)
         for name, path, least in (

@@ -8,6 +8,7 @@ import os
 import stat
 from pathlib import Path
 
+from gateway.core.sealing import Secret
 from gateway.core.signatures import KEY_BYTES, Signer, private_key_pem, read_private_key
 from gateway.settings.errors import InvalidSettings, SettingError
 from gateway.settings.model import Settings
@@ -40,13 +41,17 @@ def read_secret(path: Path, min_bytes: int = 1) -> bytes:
     return path.read_bytes().strip()
 
 
-def master_secret(settings: Settings) -> bytes:
-    """The master secret; without `secrets.master_file`, it is generated on first use."""
+def master_secret(settings: Settings) -> Secret:
+    """The master secret, with the others that read; without `secrets.master_file`, it is generated on first use."""
     path = settings.master_file
     if settings.secrets.master_file is None and not path.exists():
         _refuse_second_master(settings)
         write_secret(path, os.urandom(MASTER_BYTES).hex().encode() + b"\n")
-    return read_secret(path, MASTER_BYTES)
+    return Secret(read_secret(path, MASTER_BYTES), _others(settings))
+
+
+def _others(settings: Settings) -> list[bytes]:
+    return [read_secret(path, MASTER_BYTES) for path in settings.secrets.other_master_files]
 
 
 def signing_key(settings: Settings) -> Signer:

@@ -27,7 +27,7 @@ def read_file(path: Path) -> dict[str, Any] | SettingError:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         return SettingError(str(path), f"cannot be read: {error.strerror}")
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, a number of 5,000 digits, a thousand brackets
         return SettingError(str(path), f"is not TOML: {error}")
     _make_paths_absolute(table, path.absolute().parent)
     return table
@@ -105,6 +105,9 @@ def _make_paths_absolute(table: dict[str, Any], base: Path) -> None:
         present, value = find(table, leaf.name)
         if present and is_path(leaf.field) and isinstance(value, str):
             merge(table, _nest(leaf.name, str(base / value)))
+    present, others = find(table, "secrets.other_master_files")
+    if present and isinstance(others, list):
+        others[:] = [str(base / each) if isinstance(each, str) else each for each in others]
     _, keys = find(table, "upstream.keys")
     for key in keys if isinstance(keys, list) else ():
         if isinstance(key, dict) and isinstance(key.get("file"), str):

@@ -40,3 +40,8 @@ class SecretSettings(SettingsTable):
         description="File with the Ed25519 private key (PEM) that signs exports and statements about receipts; the "
         "same on every machine of one gateway. Left out: data_dir/secrets/signing, created when first needed.",
     )
+    other_master_files: Annotated[tuple[FilePath, ...], Field(strict=False)] = Field(
+        (),
+        description="Files of masters that read and do not seal: the next one before it takes over, and those that it "
+        "replaced (docs/operating.md).",
+    )

@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from gateway.core.quota import MAX_AMOUNT
+
 UNLIMITED = "unlimited"
 
 
@@ -17,8 +19,8 @@ Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 FilePath = Annotated[Path, Field(strict=False)]
-Ceiling = Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(_unlimited)]
-UnitCeiling = Annotated[Annotated[int, Field(ge=0)] | None, BeforeValidator(_unlimited)]
+Ceiling = Annotated[Annotated[int, Field(ge=1, le=MAX_AMOUNT)] | None, BeforeValidator(_unlimited)]
+UnitCeiling = Annotated[Annotated[int, Field(ge=0, le=MAX_AMOUNT)] | None, BeforeValidator(_unlimited)]
 
 
 class SettingsTable(BaseModel):

@@ -1,7 +1,7 @@
 """What the commands use: the stores, the audit record and the administration, without request flow or HTTP server."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -10,22 +10,28 @@ from gateway import __version__
 from gateway.adapters.clock import SystemClock
 from gateway.adapters.prometheus import PrometheusMeter
 from gateway.adapters.redis_cache import RedisCache
+from gateway.adapters.redis_connect import RedisStore
 from gateway.adapters.redis_purges import RedisPurges
+from gateway.adapters.redis_sealed_records import RedisSealedRecords
+from gateway.adapters.system_user import login_user, system_user
 from gateway.adapters.witnessed_audit import WitnessedAudit
+from gateway.core import sealing
 from gateway.core.quota import LimitConfig
+from gateway.flow.attributed_audit import AttributedAudit
 from gateway.flow.import_trust import TransferIdentity
 from gateway.flow.key_admin import KeyAdmin
 from gateway.flow.namespace_transfer import NamespaceTransfer
 from gateway.flow.namespaces import NamespaceAdmin
 from gateway.flow.purge import Purger
+from gateway.flow.secret_rotation import RotationKeys, SecretRotation
 from gateway.flow.state_guard import StateGuard
-from gateway.ports import AuditLog, CacheStore, Clock, Ledger, NamespaceStore, PurgeStore
+from gateway.ports import AuditLog, CacheStore, Clock, Directory, Ledger, NamespaceStore, PurgeStore
 from gateway.settings import Settings, master_secret, signing_key
 from gateway.wiring.assembly import key_pepper
 from gateway.wiring.audit import open_audit
 from gateway.wiring.cache_config import cache_config, parse_config, sealing_keys, trusted_signers
 from gateway.wiring.state_guard import GuardedState, open_state
-from gateway.wiring.stores import clients, with_store_urls
+from gateway.wiring.stores import lazy_clients
 
 log = logging.getLogger(__name__)
 
@@ -46,17 +52,21 @@ class CommandServices:
     namespaces: NamespaceAdmin
     transfer: NamespaceTransfer
     limit_config: LimitConfig
+    secret_rotation: SecretRotation
 
 
 @asynccontextmanager
 async def open_services(settings: Settings) -> AsyncIterator[CommandServices]:
-    """The services of one command: on the running gateway's stores, or on embedded ones started for the command."""
+    """The services of one command: on the running gateway's stores, or on embedded ones started for the command.
+
+    A store is opened when it is first used: what needs only the state works while the cache hangs.
+    """
     master, models = master_secret(settings), settings.models
     async with AsyncExitStack() as stack:
-        settings = await with_store_urls(settings, stack)
         clock, meter = SystemClock(), PrometheusMeter(__version__)
-        state, cache = await clients(settings, stack)
-        audit = await open_audit(settings, master, state, clock, meter, _not_told)
+        state, cache = lazy_clients(settings, stack)
+        record = await open_audit(settings, master, state, clock, meter, _not_told)
+        audit = AttributedAudit(record, _ran_by())
         held = await open_state(settings, master, state, audit, clock, meter, log.warning)
         cache_store, purge_store = RedisCache(cache, clock), RedisPurges(cache)
         namespace_store = held.namespace_store
@@ -66,7 +76,7 @@ async def open_services(settings: Settings) -> AsyncIterator[CommandServices]:
             cache=cache_store,
             purge_store=purge_store,
             namespace_store=namespace_store,
-            audit=audit,
+            audit=record,
             guard=held.guard,
             clock=clock,
             key_admin=_key_admin(held, audit, clock, master, settings),
@@ -81,6 +91,7 @@ async def open_services(settings: Settings) -> AsyncIterator[CommandServices]:
             namespaces=namespaces,
             transfer=_transfer(settings, master, namespaces, namespace_store, audit, clock),
             limit_config=settings.limits.limit_config(),
+            secret_rotation=_rotation(settings, master, state, held.directory, namespace_store, audit),
         )
 
 
@@ -97,6 +108,33 @@ def _key_admin(held: GuardedState, audit: AuditLog, clock: Clock, master: bytes,
 
 def _not_told(_: str) -> None:
     """Heads are for the log of the gateway; what does not fit is said by the command that needs the record."""
+
+
+def _ran_by() -> Mapping[str, str]:
+    """Who runs this command, for its audit records."""
+    user, login = system_user(), login_user()
+    return {"ran_by": user} if login in (None, user) else {"ran_by": user, "logged_in_as": str(login)}
+
+
+def _rotation(
+    settings: Settings,
+    master: bytes,
+    state: RedisStore,
+    directory: Directory,
+    namespace_store: NamespaceStore,
+    audit: AuditLog,
+) -> SecretRotation:
+    clock = SystemClock()
+    return SecretRotation(
+        records=RedisSealedRecords(state, sealing.derive_key(master, "directory"), clock),
+        directory=directory,
+        namespace_store=namespace_store,
+        audit=audit,
+        clock=clock,
+        keys=RotationKeys(sealing_keys(master).records, key_pepper(master)),
+        cache_config=cache_config(settings, master),
+        parse_config=parse_config(settings),
+    )
 
 
 def _transfer(

@@ -4,9 +4,11 @@
 """
 
 from gateway.adapters import heartbeat, parent_watch
+from gateway.adapters import system_user as users
 from gateway.adapters.data_dir_lock import served_url
 from gateway.adapters.supervisor import GRACE_S
 from gateway.settings import Settings
+from gateway.wiring import SetupError
 
 
 def running_url(settings: Settings) -> str | None:
@@ -14,11 +16,24 @@ def running_url(settings: Settings) -> str | None:
     return served_url(settings.data_dir)
 
 
+def system_user() -> str:
+    """The operating system's user of this process."""
+    return users.system_user()
+
+
 def receive_settings() -> Settings:
     """The settings that the supervisor gives to a worker; from here on the worker ends when the supervisor does."""
-    settings = Settings.model_validate_json(parent_watch.read_settings_line())
+    settings = given_settings()
     exit_with_parent(settings.listen.lame_duck_s + settings.listen.drain_s + GRACE_S)
     return settings
+
+
+def given_settings() -> Settings:
+    """The settings on standard input, which is a pipe from the parent. SetupError where a person started this."""
+    try:
+        return Settings.model_validate_json(parent_watch.read_settings_line())
+    except (EOFError, OSError, ValueError, AttributeError):
+        raise SetupError("This process is started by `esm-gateway serve`, which gives it its settings.") from None
 
 
 def report_ready(pipe: int) -> None:

@@ -3,12 +3,13 @@
 import socket
 from collections.abc import Callable
 
-from gateway.adapters.parent_watch import exit_with_parent, read_settings_line
+from gateway.adapters.parent_watch import exit_with_parent
 from gateway.adapters.reader_child import serve
 from gateway.adapters.reader_process import Command, ReaderProcess
 from gateway.ports import Meter
 from gateway.settings import Settings
 from gateway.wiring.cache_config import parse_config
+from gateway.wiring.process import given_settings
 
 
 def reader_process(command: Command, settings: Settings, meter: Meter, report: Callable[[str], None]) -> ReaderProcess:
@@ -21,6 +22,6 @@ def reader_process(command: Command, settings: Settings, meter: Meter, report: C
 
 def run_reader(control: int, asked: int, told: int) -> None:
     """The process itself, until its worker ends."""
-    rules = parse_config(Settings.model_validate_json(read_settings_line()))
+    rules = parse_config(given_settings())
     exit_with_parent(0.0)
     serve(socket.socket(fileno=control), asked, told, rules)

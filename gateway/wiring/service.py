@@ -29,6 +29,7 @@ from gateway.adapters.supervisor import StartFailed, Supervisor
 from gateway.adapters.worker_slot import Command, WorkerLaunch
 from gateway.settings import Settings, master_secret
 from gateway.wiring import SetupError
+from gateway.wiring.known_labels import known_labels
 from gateway.wiring.state_guard import remember_records
 from gateway.wiring.stores import preflight_stores
 
@@ -96,8 +97,8 @@ async def _serve(settings: Settings, options: ServiceOptions, lock: DataDirLock,
     if options.prepare is not None:
         await options.prepare(settings)
     launch = WorkerLaunch(options.worker, settings.model_dump_json(exclude_unset=True).encode(), options.stdout)
-    # The slots below this number are the workers'.
-    meter = PrometheusMeter(__version__, settings.metrics_dir, listen.workers)
+    # The slots below this number are the workers'; this meter alone creates the series that depend on settings.
+    meter = PrometheusMeter(__version__, settings.metrics_dir, listen.workers, known_labels(settings))
     stack.callback(meter.close)
     servers = [*stores, *options.servers]
     supervisor = Supervisor(launch, sockets, servers, listen.lame_duck_s + listen.drain_s, options.report, meter)

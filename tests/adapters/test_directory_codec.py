@@ -4,9 +4,10 @@ from dataclasses import replace
 from typing import Any
 
 import orjson
+import pytest
 
-from gateway.adapters.directory_codec import decode_key, encode_key
-from gateway.core.types import CacheScope, KeyRecord, Limits
+from gateway.adapters.directory_codec import decode_approvals, decode_key, encode_approvals, encode_key
+from gateway.core.types import Approval, CacheScope, KeyRecord, Limits
 
 RECORD = KeyRecord("k1", "d" * 64, "ada", "lab", 1000.0, models=("esm3-open-2024-03",), limits=Limits(60))
 WRITTEN_BEFORE_SCOPES = (
@@ -33,3 +34,15 @@ def test_a_scope_that_is_not_understood_opens_nothing() -> None:
     for scope in scopes:
         row["key"]["cache"] = scope
         assert decode_key(orjson.dumps(row)) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("created", "yesterday"), ("expires", []), ("revoked", "x"), ("user", 7), ("label", None)]
+)
+def test_a_record_of_another_type_is_none_so_that_it_breaks_no_list(name: str, value: object) -> None:
+    row = orjson.loads(WRITTEN_BEFORE_SCOPES)
+    row["key"][name] = value
+    assert decode_key(orjson.dumps(row)) is None
+    approvals = orjson.loads(encode_approvals([Approval("g", "ada", ("b", "c"), "r", 1.0, 2.0)]))
+    approvals["approvals"][0][{"label": "reason"}.get(name, name)] = value
+    assert decode_approvals(orjson.dumps(approvals)) is None

@@ -15,6 +15,8 @@ from gateway.adapters.prometheus import CELLS, MetricsSlotTaken, PrometheusMeter
 from gateway.core.metrics import (
     AGES,
     AUDIT_FAILURES,
+    AUDIT_RECORDS,
+    AUTH_FAILURES,
     BREAKER,
     BUILD_INFO,
     CACHE_AGE,
@@ -24,8 +26,10 @@ from gateway.core.metrics import (
     IN_FLIGHT,
     LATENCY,
     METRICS,
+    POLICY,
     REQUESTS,
     SECONDS,
+    STORE_ERRORS,
     UPSTREAM_KEYS,
     Metric,
 )
@@ -76,6 +80,29 @@ def test_the_first_audit_failure_is_seen_as_a_rise_from_zero() -> None:
     before = shown(PrometheusMeter("1").render()[0])
     assert before[AUDIT_FAILURES.name,] == 0.0
     assert before[CACHE_BAD_ENTRIES.name,] == 0.0
+
+
+def test_every_series_of_a_counter_stands_at_zero_before_its_first_event(tmp_path: Path) -> None:
+    """Eight refusals within one scrape interval are eight to `increase()`, and not the first value of a new series."""
+    clear_slots(tmp_path)
+    known = {"endpoint": ["fold", "encode"], "policy": ["concern"]}
+    supervisor, worker = PrometheusMeter("1", tmp_path, 1, known), PrometheusMeter("1", tmp_path, 0)
+    before = shown(render_slots(tmp_path)[0])
+    for _ in range(8):
+        worker.count(POLICY, "concern", "enforce", "refused")
+        worker.count(AUDIT_RECORDS, "policy_refused")
+        worker.count(AUTH_FAILURES, "unknown")
+        worker.count(STORE_ERRORS, "state", "forged")
+        worker.count(REQUESTS, "fold", "internal")
+    after = shown(render_slots(tmp_path)[0])
+    supervisor.close()
+    worker.close()
+    assert before.keys() == after.keys()
+    rises = {key: after[key] - before[key] for key in after if after[key] != before[key]}
+    assert set(rises.values()) == {8.0}
+    assert {name for name, *_ in rises} == {
+        metric.name for metric in (POLICY, AUDIT_RECORDS, AUTH_FAILURES, STORE_ERRORS, REQUESTS)
+    }
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ class Started:
 
     def store(self, role: str) -> int | None:
         """The process id of an embedded store."""
-        found = [pid for pid in self.those("valkey-server") if os.readlink(f"/proc/{pid}/cwd").endswith(role)]
+        found = [pid for pid in self.those("valkey-server") if _directory(pid).endswith(role)]
         return found[0] if found else None
 
     def those(self, *parts: str) -> list[int]:
@@ -77,6 +77,14 @@ class Started:
         body = json.dumps({**BODY, **changes}).encode()
         headers = {"Authorization": f"Bearer {self.told[key]}", "Content-Type": "application/json"}
         return fetch(self.told["url"] + "/api/v1/generate_tensor", body, headers)
+
+
+def _directory(pid: int) -> str:
+    """Where a process runs; empty where it has just ended."""
+    try:
+        return os.readlink(f"/proc/{pid}/cwd")
+    except OSError:
+        return ""
 
 
 @contextmanager

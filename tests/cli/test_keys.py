@@ -31,12 +31,13 @@ def test_a_new_key_is_shown_once_and_then_only_its_id(line: Line, user: str) -> 
 
 
 def test_a_key_is_what_was_asked_for(line: Line, user: str) -> None:
-    words = ["--model", MODEL, "--expires", "2030-01-31", "--units-per-day", "9", "--burst", "2", "--team", "lab"]
+    words = ["--model", MODEL, "--expires", "2030-01-31", "--units-per-day", "9", "--team", "lab"]
+    words += ["--requests-per-minute", "20", "--burst", "2"]
     made = line.json("keys", "create", "--user", user, *words)
     about = line.json("keys", "show", made["public_id"])
     assert (about["user"], about["team"], about["models"], about["state"]) == (user, "lab", [MODEL], "valid")
-    assert about["expires"] == 1896048000.0
-    limits = {"requests_per_minute": None, "burst": 2, "concurrent": None, "units_per_day": 9}
+    assert about["expires"] == 1896134399.0, "the last second of that day"
+    limits = {"requests_per_minute": 20, "burst": 2, "concurrent": None, "units_per_day": 9}
     assert about["limits"] == limits
     assert "digest" not in about
 
@@ -86,6 +87,13 @@ def test_keys_are_listed_for_one_user_alone(line: Line, user: str) -> None:
         (["keys", "create", "--user", "ada", "--model", "esm4"], 1, f"it has: {MODEL}"),
         (["keys", "create", "--user", "ada", "--expires", "2001-01-01"], 1, "in the future"),
         (["keys", "create", "--user", "ada", "--expires", "soon"], 2, "neither a time span"),
+        (["keys", "create", "--user", "ada", "--expires", "999999w"], 1, "within ten years"),
+        (["keys", "create", "--user", "ada", "--expires", "9999-12-31T23:59-12:00"], 1, "within ten years"),
+        (["keys", "create", "--user", "ada", "--burst", "5"], 1, "without requests per minute"),
+        (["keys", "create", "--user", "ada", "--units-per-day", "9" * 30], 2, "range"),
+        (["keys", "create", "--user", "Jos\u00e9"], 1, "letters (a to z, A to Z)"),
+        (["approve", "ada", "--by", "a", "--by", "b", "--reason", "x", "--until", "999999w"], 1, "within a year"),
+        (["cache", "purge", "--yes", "--older-than", "999999w"], 1, "at most ten years"),
         (["keys", "create", "--user", "ada", "--units-per-day", "-1"], 2, "range"),
         (["keys", "create", "--user", "ada", "--cache-classes", "exact,sampled"], 1, "exact, pinned"),
         (["keys", "create", "--user", "ada", "--cache-share", "world"], 2, "organisation"),

@@ -40,7 +40,15 @@ def gateway(tmp_path: Path) -> Iterator[Started]:
 def test_it_is_healthy_while_it_lives_and_ctrl_c_ends_all_of_it(gateway: Started, tmp_path: Path) -> None:
     line = Line(tmp_path)
     assert line.json("health") == {"url": gateway.told["url"], "ready": True, "degraded": []}
-    assert fetch(gateway.told["metrics_url"])[0] == 200
+    status, _, page = fetch(gateway.told["metrics_url"])
+    assert status == 200
+    # The first refusal must be seen as a step from zero, whichever worker counts it.
+    for series in (
+        'policy_decisions_total{decision="refused",mode="enforce",policy="concern"}',
+        'audit_records_total{kind="policy_refused"}',
+        'requests_total{endpoint="fold",outcome="upstream-failed"}',
+    ):
+        assert f"esmgw_{series} 0.0\n" in page.decode()
     assert len(gateway.those(" worker ")) == 2
     status, _, err = gateway.end(signal.SIGINT)
     assert (status, err) == (0, "")

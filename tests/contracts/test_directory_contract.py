@@ -65,6 +65,22 @@ def test_a_key_is_found_with_the_grants_of_its_user_revoked_ones_included(backen
     play(backend.directory(), story)
 
 
+def test_a_digest_is_replaced_where_it_is_still_the_one_that_was_seen(backend: Backend) -> None:
+    async def story(directory: Directory) -> None:
+        assert not await directory.rehash("k1", "d" * 64, "f" * 64)
+        await directory.put_key(FULL)
+        epoch = await directory.epoch()
+        assert not await directory.rehash("k2", "d" * 64, "f" * 64)
+        assert await directory.find("k2") == (FULL, ())
+        assert await directory.rehash("k2", "e" * 64, "f" * 64)
+        assert await directory.find("k2") == (replace(FULL, digest="f" * 64), ())
+        assert await directory.epoch() == epoch
+        done = await asyncio.gather(*(directory.rehash("k2", "f" * 64, f"{i}" * 64) for i in range(8)))
+        assert done.count(True) == 1
+
+    play(backend.directory(), story)
+
+
 def test_a_grant_put_again_takes_the_place_of_the_old_one(backend: Backend) -> None:
     async def story(directory: Directory) -> None:
         await directory.put_approval(GRANT)

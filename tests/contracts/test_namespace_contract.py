@@ -28,6 +28,26 @@ def test_a_namespace_is_found_as_it_was_created_until_it_is_dropped(backend: Bac
     play(backend.namespace_store(), story)
 
 
+def test_an_entry_gets_another_key_also_when_closed_and_keeps_its_place(backend: Backend) -> None:
+    async def story(namespace_store: NamespaceStore) -> None:
+        await namespace_store.create(PAPER)
+        for i in range(3):
+            await namespace_store.put("paper-2026", cache_key(i), b"entry %d" % i)
+        await namespace_store.freeze("paper-2026", 2000.0)
+        assert await namespace_store.move("paper-2026", cache_key(1), cache_key(9), b"longer than before")
+        assert await namespace_store.get("paper-2026", cache_key(1)) is None
+        assert await namespace_store.get("paper-2026", cache_key(9)) == b"longer than before"
+        rows = await namespace_store.page("paper-2026")
+        assert [key for _, key in rows] == [cache_key(0), cache_key(9), cache_key(2)]
+        assert await namespace_store.contents("paper-2026") == NamespaceContents(3, 7 + 18 + 7, closed=True)
+        assert not await namespace_store.move("paper-2026", cache_key(1), cache_key(8), b"x")
+        assert not await namespace_store.move("paper-2026", cache_key(0), cache_key(2), b"x")
+        assert await namespace_store.get("paper-2026", cache_key(2)) == b"entry 2"
+        assert not await namespace_store.move("nowhere", cache_key(0), cache_key(2), b"x")
+
+    play(backend.namespace_store(), story)
+
+
 def test_a_name_is_given_once_also_to_many_who_ask_at_once(backend: Backend) -> None:
     async def story(namespace_store: NamespaceStore) -> None:
         made = await asyncio.gather(*(namespace_store.create(Namespace("paper", float(i))) for i in range(10)))

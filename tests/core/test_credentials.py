@@ -1,12 +1,14 @@
 """Virtual keys: what is refused without asking a store, and that a digest knows its own key only."""
 
+import hmac
 import zlib
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.core.credentials import ALPHABET, VirtualKey, digest, matches, mint, parse
+from gateway.core.credentials import ALPHABET, VirtualKey, digest, is_current, matches, mint, parse
+from gateway.core.sealing import Secret
 
 ENTROPY = st.binary(min_size=44, max_size=44)
 KEY = mint(bytes(range(44)))
@@ -107,3 +109,29 @@ def test_a_right_checksum_does_not_excuse_a_wrong_shape(change: str) -> None:
     assert checked(stem) == KEY.text
     assert parse(checked(change.format(stem))) is None
     assert parse(checked(stem[:-1])) is None
+
+
+def test_a_digest_of_another_pepper_matches_as_long_as_that_is_among_the_others() -> None:
+    old, new = digest(OTHER_PEPPER, KEY), digest(PEPPER, KEY)
+    both = Secret(PEPPER, [OTHER_PEPPER])
+    assert digest(both, KEY) == new
+    assert matches(both, KEY, old)
+    assert matches(both, KEY, new)
+    assert not matches(Secret(PEPPER), KEY, old)
+    assert (is_current(both, new), is_current(both, old)) == (True, False)
+    assert not matches(both, mint(bytes(44)), old)
+
+
+def test_a_digest_of_the_time_before_peppers_had_ids_matches_and_is_not_current() -> None:
+    stored = hmac.digest(OTHER_PEPPER, KEY.text.encode(), "sha256").hex()
+    assert matches(OTHER_PEPPER, KEY, stored)
+    assert matches(Secret(PEPPER, [OTHER_PEPPER]), KEY, stored)
+    assert not matches(PEPPER, KEY, stored)
+    assert not is_current(OTHER_PEPPER, stored)
+
+
+@pytest.mark.parametrize("place", [0, 7, 8, 20, 63])
+def test_a_digest_with_one_changed_digit_lets_nobody_in(place: int) -> None:
+    stored = digest(PEPPER, KEY)
+    other = "0" if stored[place] != "0" else "1"
+    assert not matches(PEPPER, KEY, stored[:place] + other + stored[place + 1 :])

@@ -1,15 +1,22 @@
 """Sealed bytes: nothing but the very bytes, under the very key, at the very address, is opened."""
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.core import sealing
 from gateway.core.sealing import (
     SLICE_BYTES,
     NotSealedHere,
+    Secret,
     derive_key,
+    every,
+    is_current,
+    key_id,
     seal,
     seal_in_slices,
+    sealed_by,
     unseal,
     unseal_in_slices,
 )
@@ -127,3 +134,86 @@ def test_what_was_not_sealed_here_is_found_out_in_slices_too(changed: str) -> No
 def test_a_nonce_of_another_length_is_no_nonce_in_slices() -> None:
     with pytest.raises(ValueError):
         list(seal_in_slices(SLICED, "here", [b"x"], b"short"))
+
+
+OLD, NEW = b"o" * 32, b"n" * 32
+BEFORE, DURING, AFTER = (derive_key(each, "records") for each in (Secret(OLD, [NEW]), Secret(NEW, [OLD]), Secret(NEW)))
+
+
+def opened(key: bytes, blob: bytes) -> bytes | None:
+    """At once and in slices; both must say the same."""
+    at_once = unseal(key, "here", blob)
+    try:
+        in_slices: bytes | None = b"".join(unseal_in_slices(key, "here", blob))
+    except NotSealedHere:
+        in_slices = None
+    assert at_once == in_slices
+    return at_once
+
+
+def test_what_one_master_sealed_another_reads_that_has_it_beside_its_own() -> None:
+    old, new = seal(BEFORE, "here", b"old", NONCE), seal(DURING, "here", b"new", NONCE)
+    for key, readable in ((BEFORE, (b"old", b"new")), (DURING, (b"old", b"new")), (AFTER, (None, b"new"))):
+        assert (opened(key, old), opened(key, new)) == readable
+    assert (is_current(DURING, "here", old), is_current(DURING, "here", new)) == (False, True)
+    assert (is_current(BEFORE, "here", old), is_current(BEFORE, "here", new)) == (True, False)
+
+
+def test_sealed_bytes_name_their_key_and_say_nothing_about_it() -> None:
+    blob = seal(DURING, "here", b"x", NONCE)
+    assert sealed_by(blob) == key_id(bytes(AFTER)) != key_id(bytes(BEFORE))
+    assert len(key_id(bytes(AFTER))) == 4
+    assert bytes(AFTER)[:4] not in blob
+    assert sealed_by(b"") is None
+    assert sealed_by(b"\x01" + blob[1:]) is None
+
+
+def test_a_name_of_another_key_in_front_opens_nothing() -> None:
+    blob = seal(DURING, "here", b"x", NONCE)
+    assert opened(DURING, blob[:1] + key_id(bytes(BEFORE)) + blob[5:]) is None
+
+
+def test_a_secret_is_its_present_bytes_for_whoever_knows_of_no_others() -> None:
+    secret = Secret(NEW, [OLD])
+    assert secret == NEW
+    assert every(secret) == (NEW, OLD)
+    assert every(NEW) == (NEW,)
+    assert derive_key(secret, "a") == derive_key(NEW, "a")
+    assert every(derive_key(secret, "a"))[1] == derive_key(OLD, "a")
+
+
+def of_the_first_version(key: bytes, content: bytes) -> bytes:
+    """As sealed before there were key ids."""
+    return b"\x01" + NONCE + AESGCM(key).encrypt(NONCE, content, b"\x01here")
+
+
+@pytest.mark.parametrize("size", [1, 600_000])
+def test_the_first_version_is_still_read_whichever_of_the_masters_it_needs(size: int) -> None:
+    blob = of_the_first_version(bytes(BEFORE), b"x" * size)
+    for key in (BEFORE, DURING, derive_key(OLD, "records")):
+        assert opened(key, blob) == b"x" * size
+    assert opened(AFTER, blob) is None
+    assert unseal(DURING, "there", blob) is None
+    assert (is_current(BEFORE, "here", blob), is_current(DURING, "here", blob)) == (True, False)
+
+
+def test_every_address_has_a_key_of_its_own_so_that_nonces_are_bounded_for_each_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where two addresses share a nonce, their bytes do not share a key stream."""
+    used: list[bytes] = []
+
+    class Spy:
+        def __init__(self, key: bytes) -> None:
+            used.append(key)
+
+        def encrypt(self, *_: object) -> bytes:
+            return b""
+
+    monkeypatch.setattr(sealing, "AESGCM", Spy)
+    for address in ("a", "b", "a", "a\x01"):
+        seal(KEY, address, b"", NONCE)
+    assert len(set(used)) == 3
+    assert used[0] == used[2]
+    assert bytes(KEY) not in used
+    assert all(len(key) == 32 for key in used)

@@ -41,25 +41,81 @@ def filled(text: str) -> str:
 @pytest.fixture(scope="module")
 def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What make-secrets.sh makes. Only root may give files away, so here chown writes down what it was asked for."""
-    home = tmp_path_factory.mktemp("made")
-    (home / "make-secrets.sh").write_bytes((DEPLOY / "make-secrets.sh").read_bytes())
-    (home / "bin").mkdir()
-    (home / "bin/chown").write_text(f'#!/bin/sh\necho "$@" >> {home}/owners\n')
-    (home / "bin/chown").chmod(0o755)
+    home = fresh(tmp_path_factory.mktemp("made"))
     make_secrets(home, UPSTREAM_KEY)
     return home
 
 
-def make_secrets(home: Path, key: str) -> str:
+def make_secrets(home: Path, key: str, end: str = "\n") -> str:
     done = subprocess.run(
         ["sh", str(home / "make-secrets.sh")],
-        input=key + "\n",
+        input=key + end,
         env={"PATH": f"{home / 'bin'}:{os.defpath}"},
         capture_output=True,
         text=True,
         check=True,
     )
     return done.stdout + done.stderr
+
+
+def fresh(home: Path) -> Path:
+    """The script in a directory of its own, where nothing is made yet; chown writes down what it was asked for."""
+    (home / "make-secrets.sh").write_bytes((DEPLOY / "make-secrets.sh").read_bytes())
+    (home / "bin").mkdir()
+    (home / "bin/chown").write_text(f'#!/bin/sh\necho "$@" >> {home}/owners\n')
+    (home / "bin/chown").chmod(0o755)
+    return home
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n", " \n", "\nsecond line\n"])
+def test_the_upstream_key_is_taken_however_its_line_ends(tmp_path: Path, end: str) -> None:
+    make_secrets(fresh(tmp_path), UPSTREAM_KEY, end)
+    assert (tmp_path / "secrets" / "upstream_key").read_text() == UPSTREAM_KEY
+    assert {path.name for path in (tmp_path / "secrets").iterdir()} == set(COMPOSE["secrets"])
+    assert len((tmp_path / "owners").read_text().splitlines()) == len(COMPOSE["secrets"])
+
+
+@pytest.mark.parametrize("given", ["", "\n", "  \t\r\n"])
+def test_without_an_upstream_key_the_script_says_so_and_can_be_run_again(tmp_path: Path, given: str) -> None:
+    fresh(tmp_path)
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        make_secrets(tmp_path, given, "")
+    assert failed.value.returncode == 1
+    assert failed.value.stderr.startswith("The upstream key is empty")
+    assert not (tmp_path / "secrets" / "upstream_key").exists()
+    owners = (tmp_path / "owners").read_text().splitlines()
+    assert len(owners) == len(COMPOSE["secrets"]) - 1, "what is made belongs to who reads it"
+    make_secrets(tmp_path, UPSTREAM_KEY)
+    assert (tmp_path / "secrets" / "upstream_key").read_text() == UPSTREAM_KEY
+
+
+@pytest.mark.parametrize(("program", "said"), [("od", "could not be made"), ("chown", "run this as root")])
+def test_whatever_fails_in_the_script_is_said(tmp_path: Path, program: str, said: str) -> None:
+    fresh(tmp_path)
+    (tmp_path / "bin" / program).write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "bin" / program).chmod(0o755)
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        make_secrets(tmp_path, UPSTREAM_KEY)
+    assert said in failed.value.stderr
+    assert failed.value.returncode == 1
+
+
+ADVISORIES = {
+    # CVE-2026-40179 and CVE-2026-42154 (fixed in 3.5.3 and 3.11.3); GO-2026-5841 and GO-2026-6303 (3.13.3).
+    "prom/prometheus": (3, 13, 3),
+    # CVE-2025-4123, CVE-2026-21720, CVE-2026-27876; CVE-2026-76154 concerns 12.4 up to 12.4.10.
+    "grafana/grafana": (12, 4, 11),
+}
+
+
+@pytest.mark.parametrize("image", ADVISORIES)
+def test_an_image_is_no_older_than_the_fix_of_its_last_known_advisory(image: str) -> None:
+    (version,) = [
+        service["image"].split(":v" if "prometheus" in image else ":")[1]
+        for service in SERVICES.values()
+        if service["image"].startswith(image)
+    ]
+    assert tuple(map(int, version.split("."))) >= ADVISORIES[image]
 
 
 def test_every_secret_that_is_mounted_is_made_and_no_other(secrets: Path) -> None:

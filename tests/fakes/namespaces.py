@@ -116,6 +116,15 @@ class FakeNamespaces(Recorder):
         with self.effect("get", name, *cache_keys):
             return [self._entries(name).get(cache_key, (0, None))[1] for cache_key in cache_keys]
 
+    async def move(self, name: str, cache_key: str, to: str, blob: bytes) -> bool:
+        with self.effect("move", name, cache_key, to):
+            entries = self.records[name].entries if name in self.records else {}
+            if cache_key not in entries or to in entries:
+                return False
+            number, _ = entries.pop(cache_key)
+            entries[to] = (number, blob)
+            return True
+
     async def put(self, name: str, cache_key: str, blob: bytes) -> bytes | None:
         with self.effect("put", name, cache_key):
             record = self.records.get(name)
@@ -138,7 +147,7 @@ class FakeNamespaces(Recorder):
     async def page(self, name: str, after: int = 0, most: int = 256) -> Sequence[tuple[int, str]]:
         with self.effect("page", name, after):
             rows = [(number, cache_key) for cache_key, (number, _) in self._entries(name).items() if number > after]
-            return rows[:most]
+            return sorted(rows)[:most]
 
     async def contents(self, name: str) -> NamespaceContents:
         with self.effect("held", name):

@@ -6,6 +6,7 @@ they have taken effect. The gateway never runs on these: nothing here outlives t
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from gateway.core.audit import AUDIT_KINDS, ChainHead, Event, link
 from gateway.core.decisions import Acceptance, FinalDecision, Marks
@@ -66,6 +67,14 @@ class FakeDirectory(Recorder):
         with self.effect("put_key", record.public_id):
             self.records[record.public_id] = record
             self.changes += 1
+
+    async def rehash(self, public_id: str, before: str, digest: str) -> bool:
+        with self.effect("rehash", public_id):
+            record = self.records.get(public_id)
+            if record is None or record.digest != before:
+                return False
+            self.records[public_id] = replace(record, digest=digest)
+            return True
 
     async def put_approval(self, approval: Approval) -> None:
         with self.effect("put_grant", approval.approval_id):

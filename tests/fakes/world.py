@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from hashlib import sha256
 from typing import Any
 
+from gateway.core.metric_series import fits
 from gateway.core.metrics import METRICS, Metric
 from gateway.ports import UpstreamLoss, UpstreamReply, UpstreamRequest
 from tests.fakes.cache import FakeCache
@@ -114,6 +115,9 @@ class FakeMeter:
             raise KeyError(metric.name)
         if metric.kind != kind or len(labels) != len(metric.labels):
             raise ValueError(f"{metric.name} is a {metric.kind} with the labels {metric.labels}")
+        assert kind != "counter" or not labels or fits(metric, labels), (
+            f"{labels}: no row of gateway/core/metric_series.py"
+        )
         return metric.name, *labels
 
 

@@ -168,6 +168,12 @@ def test_an_approval_that_must_not_be_is_refused_and_leaves_no_trace(
         (NewKey("ada", "lab", label="x" * 501), "label"),
         (NewKey("ada", "lab", expires=1.0), "future"),
         (NewKey("ada", "lab", models=("other",)), "not a model"),
+        (NewKey("ada", "lab", expires=1_800_000_000.0 + 3_655 * 86_400), "within ten years"),
+        (NewKey("ada", "lab", expires=float("nan")), "within ten years"),
+        (NewKey("ada", "lab", limits=Limits(burst=5)), "A burst limits nothing"),
+        (NewKey("ada", "lab", limits=Limits(requests_per_minute=0)), "between 1 and"),
+        (NewKey("ada", "lab", limits=Limits(units_per_day=-1)), "between 0 and"),
+        (NewKey("ada", "lab", limits=Limits(concurrent=10**12 + 1)), "between 1 and"),
     ],
 )
 def test_a_key_that_must_not_be_is_refused_and_leaves_no_trace(office: Office, order: NewKey, said: str) -> None:

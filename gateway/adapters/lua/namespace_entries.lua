@@ -5,9 +5,10 @@
 -- the sorted set, so a page costs the same however many entries there are.
 --
 -- KEYS    the hash, the sorted set
--- ARGV    'open' | 'freeze', time | 'put', cache key, entry, maximum bytes | 'remove', cache key | 'empty' | 'drop'
+-- ARGV    'open' | 'freeze', time | 'put', cache key, entry, maximum bytes | 'move', cache key, another one, entry |
+--         'remove', cache key | 'empty' | 'drop'
 -- answers for put {'stored'}, {'exists', entry}, or {'refused', reason}; for freeze the time since when, or nothing if
---         there is no such namespace; for open and remove 1 if it was done; for empty and drop the number of entries,
+--         there is no such namespace; for open, move and remove 1 if it was done; for empty and drop the number of entries,
 --         -1 if it is frozen (empty) or there is none
 local hash, order, action = KEYS[1], KEYS[2], ARGV[1]
 if action == 'open' then return redis.call('HSETNX', hash, 'open', '1') end
@@ -28,6 +29,16 @@ end
 if action == 'freeze' then
   if open and not frozen then redis.call('HSET', hash, 'frozen', ARGV[2]) end
   return open and (frozen or ARGV[2])
+end
+if action == 'move' then
+  local number = redis.call('ZSCORE', order, ARGV[2])
+  if not number or redis.call('HEXISTS', hash, ARGV[3]) == 1 then return 0 end
+  redis.call('HINCRBY', hash, 'bytes', #ARGV[4] - redis.call('HSTRLEN', hash, ARGV[2]))
+  redis.call('HDEL', hash, ARGV[2])
+  redis.call('ZREM', order, ARGV[2])
+  redis.call('HSET', hash, ARGV[3], ARGV[4])
+  redis.call('ZADD', order, number, ARGV[3])
+  return 1
 end
 if action == 'remove' then
   local length = redis.call('HSTRLEN', hash, ARGV[2])
