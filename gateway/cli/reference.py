@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import click
 
 from gateway.cli.main import main
-from gateway.core.audit import AUDIT_KINDS
+from gateway.core.audit_kinds import AUDIT_KINDS
 from gateway.core.metrics import METRICS
 from gateway.core.problems import PROBLEM_TYPES
 from gateway.core.rules import RULES, Level, Rule

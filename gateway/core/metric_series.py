@@ -9,11 +9,13 @@ from itertools import product
 from typing import get_args
 
 from gateway.core import metrics as rows
-from gateway.core.audit import AUDIT_KINDS
+from gateway.core.answer_faults import FAULTS, REFUSED, REPAIRS
+from gateway.core.audit_kinds import AUDIT_KINDS
 from gateway.core.cache_plan import BYPASS_REASONS
 from gateway.core.metrics import Metric
 from gateway.core.problems import PROBLEM_TYPES
 from gateway.core.retry import OutcomeName
+from gateway.core.store_faults import STORE_FAULTS, STORE_NAMES
 
 Labels = tuple[str | None, ...]
 """None stands for each value of this label that is known elsewhere: an endpoint, a policy, a model, a set of rules."""
@@ -34,7 +36,7 @@ OUTCOMES = (
 LIMITS = tuple(f"{holder}-{limit}" for holder in ("user", "key") for limit in ("requests", "concurrent", "units"))
 STATE_OPERATIONS = (
     *("find_key", "rehash", "epoch", "namespaces", "namespace", "charge_rate", "return_rate", "reserve", "settle"),
-    *("forged", "unreadable"),
+    *("sample_run", "forged", "unreadable"),
 )
 CACHE_OPERATIONS = (
     *("get", "put", "delete", "claim", "lease", "subscribe", "purge_state", "touch", "throttle", "stats"),
@@ -44,9 +46,12 @@ SERIES: Mapping[str, tuple[Labels, ...]] = {
     metric.name: series
     for metric, series in (
         (rows.REQUESTS, _each(DOORS, OUTCOMES)),
-        (rows.CACHE, _each(ELSEWHERE, ("hit", "stale", "miss", "bypass"), (*BYPASS_REASONS, "no-cache"))),
+        (
+            rows.CACHE,
+            _each(ELSEWHERE, ("hit", "stale", "miss", "bypass"), (*BYPASS_REASONS, "no-cache", "request", "stale")),
+        ),
         (rows.CACHE_BYTES, _each(("served", "stored", "compressed"))),
-        (rows.CACHE_WRITES, _each(("stored", "not_stored"))),
+        (rows.CACHE_WRITES, _each(("stored", "not_stored", "forbidden"))),
         (rows.SECONDS_SAVED, _each(ELSEWHERE)),
         (rows.SPOT_CHECKS, _each(("same", "different", "failed", "no_budget", "busy", "recent"))),
         (rows.DIVERGENCE, _each(ELSEWHERE, ELSEWHERE, ELSEWHERE)),
@@ -57,12 +62,16 @@ SERIES: Mapping[str, tuple[Labels, ...]] = {
         (rows.QUEUE_WAITS, _each(("admitted", "refused"))),
         (rows.POLICY, _each(ELSEWHERE, ("enforce", "observe"), ("permitted", "refused"))),
         (rows.UPSTREAM_REQUESTS, _each(ELSEWHERE, get_args(OutcomeName))),
+        (rows.ANSWER_FAULTS, _each(ELSEWHERE, ("upstream", "cache", "namespace"), (*REFUSED, *FAULTS, *REPAIRS))),
+        (rows.ANSWERS_DROPPED, _each(("room", "pace"))),
         (rows.CONNECTIONS_CLOSED, _each(("room", "address"))),
         (rows.READER_JOBS, _each(("body", "explanation", "answer"), ("done", "refused", "stopped", "lost"))),
         (rows.STORE_ERRORS, _each(("state",), STATE_OPERATIONS) + _each(("cache",), CACHE_OPERATIONS)),
-        (rows.AUDIT_RECORDS, _each([kind for kind in AUDIT_KINDS if kind.startswith("policy_")])),
+        (rows.STORE_LOST, _each(STORE_NAMES, STORE_FAULTS)),
+        (rows.DECISIONS_REAPPLIED, _each(("key", "approval", "namespace"), ("decision", "record"))),
+        (rows.AUDIT_RECORDS, _each([kind for kind in AUDIT_KINDS if kind.startswith(("policy_", "permission_"))])),
         (rows.AUDIT_COUNTED, _each(ELSEWHERE)),
-        (rows.AUTH_FAILURES, _each(("missing", "malformed", "unknown", "expired", "revoked"))),
+        (rows.AUTH_FAILURES, _each(("missing", "scheme", "malformed", "unknown", "expired", "revoked"))),
         (rows.WORKER_RESTARTS, _each(("exited", "stood_still", "not_started"))),
         (rows.LOOP_FAILURES, _each(("poller", "admission", "places", "stats", "policy", "holdings", "connections"))),
     )

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from gateway.adapters import system_user
-from gateway.core.audit import AUDIT_KINDS
+from gateway.core.audit_kinds import AUDIT_KINDS
 from tests.cli.conftest import Line
 
 

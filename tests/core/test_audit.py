@@ -7,7 +7,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from gateway.core.audit import AUDIT_KINDS, GENESIS, BrokenLink, ChainHead, Event, follow, link, verify
+from gateway.core.audit import GENESIS, BrokenLink, ChainHead, Event, follow, link, verify
+from gateway.core.audit_kinds import AUDIT_KINDS
 
 SECRET = b"the audit secret, thirty-two bytes"
 SIX = tuple(

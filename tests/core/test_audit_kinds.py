@@ -11,7 +11,8 @@ import orjson
 import pytest
 
 from gateway.adapters.audit_file import FileAudit
-from gateway.core.audit import AUDIT_KINDS, AuditKind, Event
+from gateway.core.audit import Event
+from gateway.core.audit_kinds import AUDIT_KINDS, AuditKind
 from tests.fakes.stores import FakeAudit, check_event
 from tests.fakes.world import FakeClock
 

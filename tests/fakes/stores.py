@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from gateway.core.audit import AUDIT_KINDS, ChainHead, Event, link
+from gateway.core.audit import ChainHead, Event, link
+from gateway.core.audit_kinds import AUDIT_KINDS
 from gateway.core.decisions import Acceptance, FinalDecision, Marks
 from gateway.core.quota import Limit, Reservation, Verdict
 from gateway.core.types import Approval, KeyRecord
@@ -189,9 +190,9 @@ class FakeLedger(Recorder):
 
 
 def check_event(event: Event) -> None:
-    """Refuse an event that does not fit its row in `AUDIT_KINDS` (gateway/core/audit.py): docs/audit.md is true."""
+    """Refuse an event that does not fit its row in `AUDIT_KINDS`: docs/audit.md is true."""
     row = AUDIT_KINDS.get(event.kind)
-    assert row is not None, f"audit kind {event.kind!r} has no row in AUDIT_KINDS (gateway/core/audit.py)"
+    assert row is not None, f"audit kind {event.kind!r} has no row in AUDIT_KINDS (gateway/core/audit_kinds.py)"
     missing, unknown = row.facts.keys() - event.facts.keys(), event.facts.keys() - {*row.facts, *row.optional}
     assert not missing | unknown, f"{event.kind}: facts missing {sorted(missing)}, not in its row {sorted(unknown)}"
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from gateway.core import credentials
-from gateway.core.audit import AUDIT_KINDS, verify
+from gateway.core.audit import verify
+from gateway.core.audit_kinds import AUDIT_KINDS
 from gateway.core.types import Limits
 from gateway.flow.admin_arguments import InvalidArgument
 from gateway.flow.key_admin import MAX_APPROVAL_S, KeyAdmin, NewKey

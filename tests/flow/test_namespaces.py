@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.core.audit import AUDIT_KINDS
+from gateway.core.audit_kinds import AUDIT_KINDS
 from gateway.core.types import Namespace
 from gateway.flow.admin_arguments import InvalidArgument
 from gateway.flow.namespaces import NamespaceAdmin, NamespaceState
