@@ -72,6 +72,8 @@ BY_WORDS: tuple[tuple[str, StoreFault], ...] = (
     ("is not a float", "foreign"),
     ("is not a valid float", "foreign"),
     ("attempt to ", "foreign"),  # Lua's arithmetic on what is no number
+    ("a damaged ", "foreign"),  # the scripts' own words for what is no record of theirs
+    ("that was not written here", "foreign"),
     ("Slot ", "cluster"),
 )
 # Only where nothing on the way to the cause says more; the one nearest to the cause.

@@ -56,7 +56,7 @@ def made_up(lines: list[ExportRow]) -> list[ExportRow]:
     """An answer that no upstream ever gave, said to be computed years ago by a famous one."""
     entry = lines[0].entry
     answer = replace(
-        entry.answer, body=b'{"outputs":{"sequence":[0,9,9,9,2]}}', created=1.7e9, upstream=FORGED_UPSTREAM
+        entry.answer, body=b'{"outputs":{"sequence":[0,9,5,9,2]}}', created=1.7e9, upstream=FORGED_UPSTREAM
     )
     return [replace(lines[0], entry=replace(entry, answer=answer)), *lines[1:]]
 

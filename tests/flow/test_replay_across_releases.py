@@ -23,7 +23,8 @@ from tests.flow.test_namespace_transfer import Lab, rewritten
 
 PAPER = {"cache_control": "namespace=paper"}
 MODELS = {"models": {ESM3: 1.0, ESMC: 0.5}}
-CASES = ["generate_sequence", "esmc_logits", "logits_plain_json", "fold", "inverse_fold", "encode", "decode"]
+# Not esmc_logits, whose recorded answer has pickled text in it: that is refused (core/answer_model.py).
+CASES = ["generate_sequence", "logits_plain_json", "fold", "inverse_fold", "encode", "decode"]
 
 
 def run(play: Callable[[Lab], Awaitable[None]]) -> None:
@@ -93,7 +94,7 @@ async def moved(lab: Lab, call: Call) -> None:
 
 
 @pytest.mark.parametrize("frozen", [False, True])
-@pytest.mark.parametrize("case", CASES[:5])
+@pytest.mark.parametrize("case", CASES[:4])
 def test_an_entry_from_before_the_present_form_is_found_by_its_own_spelling_and_by_no_other(
     case: str, frozen: bool
 ) -> None:
