@@ -13,6 +13,7 @@ from gateway.web import unsent_answers
 from gateway.web.unsent_answers import UnsentAnswers
 from tests.fakes.world import FakeMeter
 from tests.flow.harness import BODY, Harness
+from tests.flow.harness import answering as answered
 from tests.web.test_bodies import MIB, MINE, Sender, head, until
 from tests.web.test_server import AUTH, run
 
@@ -119,10 +120,11 @@ def test_who_takes_less_than_the_pace_is_dropped(monkeypatch: pytest.MonkeyPatch
 
 
 def large(size: int) -> Callable[[Any], UpstreamReply]:
-    body = orjson.dumps({"outputs": {"sequence": [0] * 4, "padding": "x" * size}})
+    numbers = [1_234_567_890_123_456_789] * (size // 20 + 1)
 
-    def answering(_: Any) -> UpstreamReply:
-        return UpstreamReply(200, "application/json", None, body)
+    def answering(request: Any) -> UpstreamReply:
+        outputs = orjson.loads(answered(request).body)["outputs"]
+        return UpstreamReply(200, "application/json", None, orjson.dumps({"outputs": outputs, "padding": numbers}))
 
     return answering
 
