@@ -59,6 +59,7 @@ class Call:
 class Answer:
     """A complete JSON success of the upstream, as bytes that are never unpickled.
 
+    `created` is when its call was sent (RFC 9111 section 4.2.3 counts the age from there), in seconds since the epoch.
     `upstream` computed it in `compute_s`. `compressed` is the body in zstd, if that is worth it. `etag` and `receipt`
     are set when an answer is rendered for a caller.
 

@@ -73,11 +73,10 @@ class Dispatcher:
             outcome: UpstreamOutcome | None = None
             reply: UpstreamReply | UpstreamLoss | None = None
             try:
-                started = self._clock.monotonic()
+                started, sent_at = self._clock.monotonic(), self._clock.now()
                 reply = await self._send(call, place.key.secret, turns.seconds_left())
-                outcome, computed = await self._classify(
-                    call, reply, self._clock.monotonic() - started, place.key.secret
-                )
+                took = (sent_at, self._clock.monotonic() - started)
+                outcome, computed = await self._classify(call, reply, took, place.key.secret)
             finally:
                 asked_s = reply.retry_after_s if isinstance(reply, UpstreamReply) else None
                 turns.done(place, outcome, asked_s)
@@ -110,9 +109,10 @@ class Dispatcher:
         return await self._upstream.send(request)
 
     async def _classify(
-        self, call: Call, reply: UpstreamReply | UpstreamLoss, took_s: float, secret: str
+        self, call: Call, reply: UpstreamReply | UpstreamLoss, took: tuple[float, float], secret: str
     ) -> tuple[UpstreamOutcome, Computed]:
-        outcome, computed = await self._read(call, reply, took_s, secret)
+        """`took`: when the call was sent, and for how many seconds."""
+        outcome, computed = await self._read(call, reply, took, secret)
         now, digest = self._clock.monotonic(), call.canonical_digest
         if outcome is retry.CRASHED:
             self._crashes.failed(now, digest, computed.reason)
@@ -120,13 +120,13 @@ class Dispatcher:
                 computed = Computed(None, _crashed(computed.reason), may_have_worked=False, reason=computed.reason)
         elif outcome is retry.OK:
             self._crashes.succeeded(now, digest)
-        self._meter.observe(LATENCY, took_s, call.endpoint, "upstream")
+        self._meter.observe(LATENCY, took[1], call.endpoint, "upstream")
         self._meter.count(UPSTREAM_REQUESTS, call.endpoint, outcome.name)
         self._meter.gauge(CRASHES_REMEMBERED, len(self._crashes))
         return outcome, computed
 
     async def _read(
-        self, call: Call, reply: UpstreamReply | UpstreamLoss, took_s: float, secret: str
+        self, call: Call, reply: UpstreamReply | UpstreamLoss, took: tuple[float, float], secret: str
     ) -> tuple[UpstreamOutcome, Computed]:
         if isinstance(reply, UpstreamLoss):
             outcome = retry.of_loss(reply.sent, reply.timed_out, reply.reason)
@@ -143,7 +143,7 @@ class Dispatcher:
             return retry.UNREAD, Computed(None, Problem(UPSTREAM_ANSWER_BAD, detail), may_have_worked=True)
         if not is_whole:
             return retry.BAD_ANSWER, Computed(None, Problem(UPSTREAM_ANSWER_BAD), may_have_worked=True)
-        answer = Answer(reply.body, self._clock.now(), call.determinism.cls, took_s, self._config.upstream)
+        answer = Answer(reply.body, took[0], call.determinism.cls, took[1], self._config.upstream)
         return outcome, Computed(answer, None, may_have_worked=True)
 
 

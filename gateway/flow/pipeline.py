@@ -65,13 +65,14 @@ class Pipeline:
             if plan.directives.only_if_cached:
                 raise Problem(NOT_IN_CACHE)
             context.patient = found is None or not self._lookup.usable_if_error(plan, found)
+            since = self._lookup.moment()
             try:
                 answer, source, stored = await self._computation.answer(plan, call, who, context)  # 403 429 502 503 504
             except Problem as problem:
                 if found is None or not problem.type.upstream_down or not self._lookup.usable_if_error(plan, found):
                     raise
                 return self._stale(found, plan, call, rate, context)
-            answer = await self._lookup.render(plan, call, answer, remember=stored)
+            answer = await self._lookup.render(plan, call, answer, since if stored else None)
             answer = await self._responder.with_warning(answer, plan, call, who, cached=False)
             return self._responder.computed(answer, source, stored, plan, rate, context)
 

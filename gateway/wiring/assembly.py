@@ -102,7 +102,9 @@ def assemble(adapters: Adapters, settings: Settings, master: bytes, upstream_key
     a, s, runtime, keys = adapters, settings, adapters.runtime, sealing_keys(master)
     local_cache = LocalCache(runtime.meter, s.cache.local_calls_bytes, s.cache.local_answers_bytes)
     authenticator = Authenticator(a.directory, runtime, key_pepper(master))
-    poller = InvalidationPoller(a.directory, a.purge_store, a.namespace_store, authenticator, local_cache, runtime)
+    poller = InvalidationPoller(
+        a.directory, a.cache, a.purge_store, a.namespace_store, authenticator, local_cache, runtime
+    )
     waiting = WaitingLimit(runtime.meter, s.admission.max_waiting, s.admission.max_waiting_per_user)
     queue = WaitQueue(runtime, s.admission.max_wait_s, waiting)
     admission = Admission(a.ledger, s.limits.limit_config(), queue, runtime, s.admission.max_wait_s)

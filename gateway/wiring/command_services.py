@@ -55,7 +55,8 @@ async def open_services(settings: Settings) -> AsyncIterator[CommandServices]:
         audit_heads = RedisAuditHead(state, sealing_key, clock, meter)
         audit = await open_audit(settings, master, audit_heads, clock)
         directory = RedisDirectory(state, sealing_key, clock, meter)
-        cache_store, purge_store = RedisCache(cache, clock), RedisPurges(cache)
+        cache_store = RedisCache(cache, clock, sealing.derive_key(master, "leases"))
+        purge_store = RedisPurges(cache, state, sealing.derive_key(master, "purges"), clock, meter)
         namespace_store = RedisNamespaces(state, sealing_key, clock, meter, settings.cache.namespace_max_bytes)
         namespaces = NamespaceAdmin(namespace_store, audit, clock)
         yield CommandServices(

@@ -77,8 +77,8 @@ async def run_worker(
         adapters = Adapters(
             directory=RedisDirectory(state, sealing_key, clock, meter),
             ledger=RedisLedger(state),
-            cache=RedisCache(cache, clock),
-            purge_store=RedisPurges(cache),
+            cache=RedisCache(cache, clock, sealing.derive_key(master, "leases")),
+            purge_store=RedisPurges(cache, state, sealing.derive_key(master, "purges"), clock, meter),
             namespace_store=RedisNamespaces(state, sealing_key, clock, meter, settings.cache.namespace_max_bytes),
             throttle=RedisThrottle(cache),
             upstream=upstream,

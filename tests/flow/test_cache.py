@@ -49,8 +49,9 @@ class Worker:
 
     async def store(self, plan: CachePlan, answer: Answer) -> Stored:
         """Store an answer and render it, as is done for the caller who computed it."""
+        since = self.lookup.moment()
         stored = await self.stores.put(plan, CALL, answer)
-        await self.lookup.render(plan, CALL, stored.answer, remember=stored.stored)
+        await self.lookup.render(plan, CALL, stored.answer, since if stored.stored else None)
         return stored
 
 

@@ -11,6 +11,7 @@ from gateway.flow.authenticate import Authenticator
 from gateway.flow.invalidation_poller import INTERVAL_S, VALID_FOR_S, InvalidationPoller
 from gateway.flow.local_cache import LocalCache
 from gateway.flow.runtime import BackgroundTasks
+from tests.fakes.cache import CHANGES
 from tests.flow.harness import Parts, a_call, an_answer
 
 EVERYTHING = Purge()
@@ -25,11 +26,11 @@ class Post:
         self.memory = LocalCache(p.meter, 2**20, 2**20)
         self.authenticator = Authenticator(p.directory, p.runtime(), b"p" * 32)
         self.poller = InvalidationPoller(
-            p.directory, p.purge_store, p.namespace_store, self.authenticator, self.memory, p.runtime()
+            p.directory, p.cache, p.purge_store, p.namespace_store, self.authenticator, self.memory, p.runtime()
         )
 
     def keep(self) -> None:
-        self.memory.put_answer("a", a_call(), an_answer(), 4e9)
+        self.memory.put_answer("a", a_call(), an_answer(), 4e9, self.memory.moment())
 
     def keeps(self) -> bool:
         return self.memory.answer("a", a_call()) is not None
@@ -63,13 +64,13 @@ def test_a_look_at_what_has_not_changed_forgets_nothing() -> None:
 
 @pytest.mark.parametrize(
     "what",
-    [EVERYTHING, Purge("esm3"), Purge(soft=True), Purge("esm3", soft=True), Purge(older_than_s=3600.0), None],
+    [EVERYTHING, Purge("esm3"), Purge(soft=True), Purge("esm3", soft=True), Purge(older_than_s=3600.0), Purge(key="a")],
 )
-def test_every_kind_of_purge_empties_the_memory(what: Purge | None) -> None:
+def test_every_kind_of_purge_empties_the_memory(what: Purge) -> None:
     post = Post()
     post.poll()
     post.keep()
-    purge_state = asyncio.run(post.parts.purge_store.touch()) if what is None else post.purge(what)
+    purge_state = post.purge(what)
     assert post.keeps()
     post.poll()
     assert (post.poller.purge_state(), post.keeps()) == (purge_state, False)
@@ -101,7 +102,7 @@ def test_the_marks_are_as_old_as_the_question_not_as_the_answer() -> None:
     post = Post()
     purge_state = post.parts.purge_store.purge_state
 
-    async def slow() -> PurgeState:
+    async def slow(at_least: int = 0) -> PurgeState:
         value = await purge_state()
         await post.parts.clock.sleep(1.5)
         return value
@@ -117,8 +118,11 @@ def test_the_marks_are_as_old_as_the_question_not_as_the_answer() -> None:
     "part, operation, counted, seen",
     [
         ("purge_store", "purge_state", ("cache", "purge_state"), {"keys", "namespaces"}),
+        ("cache", "changes", ("cache", "changes"), {"keys", "namespaces"}),
         ("directory", "epoch", ("state", "epoch"), {"purge_state", "namespaces"}),
         ("namespace_store", "namespaces", ("state", "namespaces"), {"purge_state", "keys"}),
+        ("namespace_store", "changes", ("state", "namespaces"), {"purge_state", "keys"}),
+        ("purge_store", "high_water", ("state", "high_water"), {"purge_state", "keys", "namespaces"}),
     ],
 )
 def test_a_lost_store_is_counted_and_hides_nothing_else(
@@ -229,3 +233,155 @@ def test_how_long_ago_it_asked_is_known_whatever_the_stores_say() -> None:
         part.lost.add("*")
     post.poll()
     assert post.poller.polled_s_ago() == 0.0
+
+
+def changed(post: Post, *cache_keys: str) -> None:
+    post.parts.cache.changed.extend(cache_keys)
+
+
+def test_an_entry_that_another_worker_replaced_is_forgotten_and_no_other_is() -> None:
+    post = Post()
+    post.poll()
+    post.keep()
+    changed(post, "b", "c")
+    post.poll()
+    assert post.keeps()
+    changed(post, "b", "a")
+    post.poll()
+    assert not post.keeps()
+    post.keep()
+    post.poll()
+    assert post.keeps()  # each change counts once
+
+
+def test_fifty_changes_a_second_leave_another_s_answer_in_memory() -> None:
+    post = Post()
+    post.poll()
+    post.keep()
+    for second in range(60):
+        changed(post, *(f"{second} {number}" for number in range(25)))
+        post.poll()
+    assert post.keeps()
+
+
+def test_changes_that_may_have_been_missed_mean_that_everything_is_forgotten() -> None:
+    post = Post()
+    post.poll()
+    post.keep()
+    changed(post, *(f"other {number}" for number in range(CHANGES)))
+    post.poll()
+    assert not post.keeps()
+    post.keep()
+    post.parts.cache.changed.clear()  # the store lost them
+    changed(post, "b")
+    post.poll()
+    assert not post.keeps()
+
+
+def test_a_change_during_an_outage_of_the_store_is_heard_after_it() -> None:
+    post = Post()
+    post.poll()
+    post.keep()
+    post.parts.cache.lost.add("changes")
+    changed(post, "a")
+    post.poll()
+    assert post.poller.purge_state() is None  # so nothing is answered from memory
+    post.parts.cache.lost.clear()
+    post.poll()
+    assert (post.poller.purge_state() is not None, post.keeps()) == (True, False)
+
+
+def test_a_purge_of_one_entry_leaves_the_others_in_memory() -> None:
+    post = Post()
+    post.poll()
+    post.keep()
+    post.purge(Purge(key="b"))
+    post.poll()
+    assert post.keeps()
+    post.purge(Purge(key="a"))
+    post.poll()
+    assert not post.keeps()
+    post.keep()
+    post.parts.clock.advance(1.0)
+    post.purge(Purge(key="a"))
+    post.poll()
+    assert not post.keeps()
+
+
+@pytest.mark.parametrize("running", [False, True])
+def test_a_state_of_purges_that_was_put_back_is_not_followed(running: bool) -> None:
+    post = Post()
+    old = post.parts.purge_store.standing
+    if running:
+        post.poll()
+    purged = post.purge()
+    if running:
+        post.poll()
+    post.parts.purge_store.standing = old
+    post.poll()
+    state = post.poller.purge_state()
+    assert state is not None
+    assert state.serial >= purged.serial
+    assert state.epoch not in (old.epoch, purged.epoch)  # everything is purged once more
+
+
+def test_a_purge_whose_mark_did_not_get_into_the_state_store_is_followed_and_its_mark_is_made_up_for() -> None:
+    post = Post()
+    post.poll()
+    post.parts.purge_store.standing = PurgeState(7, 7)
+    post.poll()
+    post.poll()
+    assert (post.poller.purge_state(), post.parts.purge_store.mark) == (PurgeState(7, 7), 7)
+
+
+def test_without_the_state_store_the_known_state_of_purges_holds_for_a_minute() -> None:
+    post = Post()
+    post.poll()
+    post.parts.purge_store.lost.add("high_water")
+    for _ in range(60):
+        post.parts.clock.advance(1.0)
+        post.poll()
+    assert post.poller.purge_state() is not None
+    post.parts.clock.advance(0.1)
+    post.poll()
+    assert post.poller.purge_state() is None
+    post.parts.purge_store.lost.clear()
+    post.poll()
+    assert post.poller.purge_state() is not None
+
+
+def test_a_worker_that_never_heard_of_the_high_water_mark_believes_no_state() -> None:
+    post = Post()
+    post.parts.purge_store.lost.add("high_water")
+    post.poll()
+    assert post.poller.purge_state() is None
+
+
+def test_a_purge_of_a_namespace_empties_the_memory() -> None:
+    post = Post()
+    post.poll()
+    post.keep()
+    asyncio.run(post.parts.namespace_store.touch())
+    post.poll()
+    assert not post.keeps()
+
+
+def test_a_state_store_that_hangs_keeps_nobody_from_hearing_of_a_purge_in_time() -> None:
+    post = Post()
+
+    async def hangs() -> int:
+        await post.parts.clock.sleep(5.0)
+        return 0
+
+    async def act(tasks: BackgroundTasks) -> None:
+        watching = asyncio.ensure_future(post.poller.forever())
+        await post.parts.clock.sleep(0.1)
+        post.keep()
+        post.parts.directory.epoch = hangs  # type: ignore[method-assign]
+        await post.parts.clock.sleep(1.0)
+        changed(post, "a")
+        await post.parts.clock.sleep(INTERVAL_S + 0.01)
+        assert not post.keeps()
+        watching.cancel()
+
+    post.parts.play(act)

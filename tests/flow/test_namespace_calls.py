@@ -329,7 +329,7 @@ def test_a_record_that_is_broken_or_lies_where_another_belongs_is_none(frozen: b
         await namespace_store.remove("paper", other)
         await namespace_store.put("paper", other, swapped[:-1])
         await harness.namespace("paper", frozen=frozen)
-        await harness.memory.purge_store.touch()
+        await harness.memory.namespace_store.touch()
         await harness.flow.poller.poll()
         for body in ({}, {"num_steps": 1}):
             response = await harness.ask(body, **PAPER)

@@ -25,7 +25,7 @@ class Worker:
         authenticator = Authenticator(p.directory, p.runtime(), b"p" * 32)
         local = LocalCache(p.meter, 2**20, 2**20)
         self.poller = InvalidationPoller(
-            p.directory, p.purge_store, p.namespace_store, authenticator, local, p.runtime()
+            p.directory, p.cache, p.purge_store, p.namespace_store, authenticator, local, p.runtime()
         )
 
     def ready(self) -> Mapping[str, bool]:
@@ -66,7 +66,7 @@ def test_stores_that_hang_are_not_the_worker_s_own_fault_either() -> None:
     """From one poll to the next it may take as long as both stores are waited for, twice, and the pause between."""
     worker = Worker()
 
-    async def hangs() -> PurgeState:
+    async def hangs(at_least: int = 0) -> PurgeState:
         await worker.parts.clock.sleep(LONGEST_S)
         return PurgeState(0)
 
