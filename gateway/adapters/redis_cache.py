@@ -69,12 +69,12 @@ class RedisCache:
         ttl_ms = max(1, round(ttl_s * 1000))
         flight = (owner or "", self._channel(cache_key), MESSAGE_BYTES)
         words = (cache_key, blob, ttl_ms, int(first_write_wins), CHANGES, *flight)
-        call = self._store.run("put", self._store_answer, self._keys(cache_key), words, deadline)
+        call = self._store.run("put", self._store_answer, self.keys(cache_key), words, deadline)
         existing = await self._guarded("put", call)
         return existing if isinstance(existing, bytes) else None
 
     async def delete(self, cache_key: str) -> None:
-        keys, words = self._keys(cache_key), (cache_key, CHANGES)
+        keys, words = self.keys(cache_key), (cache_key, CHANGES)
         await self._guarded("delete", self._store.run("delete", self._delete, keys, words))
 
     async def changes(self, since: Sequence[str] | None) -> tuple[Sequence[str], Collection[str] | None]:
@@ -99,7 +99,7 @@ class RedisCache:
         self, cache_key: str, owner: str, lease_s: float, refused_sha1: str, void: bytes
     ) -> tuple[LeaseClaim, bytes]:
         """What came of it, and the lease of another owner."""
-        keys, words = self._keys(cache_key)[:2], (owner, *self._proof(cache_key, owner, lease_s), refused_sha1, void)
+        keys, words = self.keys(cache_key)[:2], (owner, *self._proof(cache_key, owner, lease_s), refused_sha1, void)
         row: list[Any] = await self._guarded(
             "claim", self._store.run("claim", self._claim, keys, words, self._patient_s)
         )
@@ -111,13 +111,13 @@ class RedisCache:
 
     async def renew(self, cache_key: str, owner: str, lease_s: float) -> bool:
         words = (owner, *self._proof(cache_key, owner, lease_s), "")
-        call = self._store.run("renew", self._lease, self._keys(cache_key)[1:2], words, self._patient_s)
+        call = self._store.run("renew", self._lease, self.keys(cache_key)[1:2], words, self._patient_s)
         held: int = await self._guarded("renew", call)
         return held == 1
 
     async def release(self, cache_key: str, owner: str) -> None:
         words = (owner, "", 0, self._channel(cache_key))
-        call = self._store.run("release", self._lease, self._keys(cache_key)[1:2], words, self._patient_s)
+        call = self._store.run("release", self._lease, self.keys(cache_key)[1:2], words, self._patient_s)
         await self._guarded("release", call)
 
     def _proof(self, cache_key: str, owner: str, lease_s: float) -> tuple[bytes, int]:
@@ -167,7 +167,7 @@ class RedisCache:
     def _entry_key(self, cache_key: str) -> str:
         return f"{self._prefix}entry:{{{_bucket(cache_key):x}}}:{cache_key}"
 
-    def _keys(self, cache_key: str) -> tuple[str, str, str]:
+    def keys(self, cache_key: str) -> tuple[str, str, str]:
         """Of the entry, of its lease, and of the stream in which its changes are."""
         bucket = _bucket(cache_key)
         lease = f"{self._prefix}lease:{{{bucket:x}}}:{cache_key}"
