@@ -58,7 +58,7 @@ class HoldingUpstream:
     def __init__(self, clock: SystemClock) -> None:
         self.sent: dict[int, float] = {}
         self.answered: dict[int, float] = {}
-        self.hold_next = False
+        self.hold_next, self.reached = False, asyncio.Event()
         self.held: list[asyncio.Event] = []
         self._clock = clock
 
@@ -68,10 +68,11 @@ class HoldingUpstream:
         if self.hold_next:
             self.hold_next, gate = False, asyncio.Event()
             self.held.append(gate)
+            self.reached.set()
             await gate.wait()
         self.answered[serial] = self._clock.now()
         inputs = orjson.loads(request.body)["inputs"]
-        filled = {name: None for name in inputs} | {"sequence": [0, *_digits(serial), 2]}
+        filled = dict.fromkeys(inputs) | {"sequence": [0, *_digits(serial), 2]}
         return UpstreamReply(200, "application/json", None, orjson.dumps({"outputs": filled}))
 
 
@@ -117,6 +118,7 @@ class Worker:
     """One worker: its flow, the clients of its stores, and its tasks."""
 
     adapters: Adapters
+    cache: RedisCache
     clients: tuple[RedisStore, RedisStore]
     tasks: BackgroundTasks
     settings: Settings
@@ -155,8 +157,12 @@ class World:
 
     def worker(self) -> Worker:
         tasks = BackgroundTasks(lambda _: None)
-        adapters, clients = self._adapters(tasks)
-        return Worker(adapters, clients, tasks, self.settings)
+        state = connect(self.state.url, timeout_s=1.0, name="state")
+        cache = connect(self.cache.url, timeout_s=0.2, name="cache")
+        cache_store = RedisCache(cache, self.clock, sealing.derive_key(MASTER, "leases"))
+        return Worker(
+            self._adapters(tasks, state, cache, cache_store), cache_store, (state, cache), tasks, self.settings
+        )
 
     async def cache_key(self, worker: Worker, body: bytes, namespace: str | None) -> str:
         """As `cache explain` tells it to an administrator."""
@@ -189,16 +195,16 @@ class World:
         limits = Limits(requests_per_minute=1_000_000, burst=100_000, concurrent=100, units_per_day=10**9)
         return KeyRecord(key.public_id, digest, user, "lab", 0.0, limits=limits), f"Bearer {key.text}"
 
-    def _adapters(self, tasks: BackgroundTasks) -> tuple[Adapters, tuple[RedisStore, RedisStore]]:
-        state = connect(self.state.url, timeout_s=1.0, name="state")
-        cache = connect(self.cache.url, timeout_s=0.2, name="cache")
+    def _adapters(
+        self, tasks: BackgroundTasks, state: RedisStore, cache: RedisStore, cache_store: RedisCache
+    ) -> Adapters:
         clock, meter = self.clock, PrometheusMeter("bench")
         directory = sealing.derive_key(MASTER, "directory")
         no_reader: Any = None  # no body here is large
-        adapters = Adapters(
+        return Adapters(
             directory=RedisDirectory(state, directory, clock, meter),
             ledger=RedisLedger(state),
-            cache=RedisCache(cache, clock, sealing.derive_key(MASTER, "leases")),
+            cache=cache_store,
             purge_store=RedisPurges(cache, state, sealing.derive_key(MASTER, "purges"), clock, meter),
             namespace_store=RedisNamespaces(state, directory, clock, meter, 2**28),
             throttle=RedisThrottle(cache),
@@ -208,7 +214,6 @@ class World:
             reader=no_reader,
             runtime=Runtime(clock, meter, tasks),
         )
-        return adapters, (state, cache)
 
 
 @asynccontextmanager

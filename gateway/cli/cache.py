@@ -105,6 +105,8 @@ def _purge_lines(purge_state: PurgeState) -> Iterator[str]:
         yield f"  {model}: purged {times:,} times since then"
     if purge_state.purged_before:
         yield f"  everything computed before {format_time(purge_state.purged_before)}"
+    if purge_state.keys:
+        yield f"  {len(purge_state.keys):,} single answers"
     for model, moment in sorted(purge_state.stale.items()):
         yield f"  {model or 'all models'}: stale if computed before {format_time(moment)}"
 
