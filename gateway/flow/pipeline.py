@@ -69,7 +69,11 @@ class Pipeline:
             try:
                 answer, source, stored = await self._computation.answer(plan, call, who, context)  # 403 429 502 503 504
             except Problem as problem:
-                if found is None or not problem.type.upstream_down or not self._lookup.usable_if_error(plan, found):
+                if found is None or not problem.type.upstream_down:
+                    raise
+                # Made anew: while the upstream was waited for, the answer may have been purged.
+                now = await self._planner.plan(endpoint, call, who, raw.header("Cache-Control"))
+                if now.cache_key != plan.cache_key or not self._lookup.usable_if_error(now, found):
                     raise
                 return self._stale(found, plan, call, rate, context)
             answer = await self._lookup.render(plan, call, answer, since if stored else None)

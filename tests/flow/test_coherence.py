@@ -106,10 +106,10 @@ def test_refreshes_of_one_caller_leave_another_s_answers_in_memory() -> None:
 class Held:
     """An upstream that answers when told to, and the one asker who waits for it."""
 
-    def __init__(self, harness: Harness, **headers: str) -> None:
+    def __init__(self, harness: Harness, body: dict[str, Any] | None = None, **headers: str) -> None:
         self._gate, self._harness = asyncio.Event(), harness
         harness.memory.upstream.answer = self._answer
-        self.asking = asyncio.ensure_future(harness.ask(**headers))
+        self.asking = asyncio.ensure_future(harness.ask(body, **headers))
 
     async def _answer(self, request: UpstreamRequest) -> UpstreamReply:
         await self._gate.wait()
@@ -323,5 +323,55 @@ def test_a_state_of_purges_that_was_put_back_brings_nothing_back() -> None:
         assert serial(await harness.ask()) != old
         other = await beside(harness)
         assert serial(await other.ask()) != old
+
+    run(play)
+
+
+@pytest.mark.parametrize("order", [{}, {"key": ""}, {"older_than_s": 1.0}, {"model": MODEL}])
+def test_an_answer_that_was_purged_while_the_upstream_was_waited_for_is_not_used_in_its_place(
+    order: dict[str, Any],
+) -> None:
+    async def play(harness: Harness) -> None:
+        await harness.ask()
+        cache_key = only_entry(harness)
+        if "key" in order:
+            order["key"] = cache_key
+        await harness.later(100.0)
+        gate = asyncio.Event()
+
+        async def fails(request: UpstreamRequest) -> UpstreamReply:
+            await gate.wait()
+            return UpstreamReply(500, "text/plain", None, b"")
+
+        harness.memory.upstream.answer = fails
+        asking = asyncio.ensure_future(harness.ask())
+        while harness.sent() < 2:
+            await asyncio.sleep(0)
+        await purger(harness).purge(PurgeRequest(**order), "root")
+        await harness.later(0.5)
+        gate.set()
+        assert (await asking).status >= 500
+
+    run(play, cache={"ttl_s": 60.0, "stale_if_error_s": 1000.0})
+
+
+@pytest.mark.parametrize("body", [{}, PINNED])
+@pytest.mark.parametrize("earlier", ["", *REFRESHES])
+def test_a_refresh_is_not_undone_by_a_call_that_was_sent_before_it(body: dict[str, Any], earlier: str) -> None:
+    async def play(harness: Harness) -> None:
+        other = await beside(harness)
+        if earlier:
+            await harness.ask(body)
+            harness.memory.upstream.requests.clear()
+            harness.memory.clock.advance(5.0)
+        flight = await Held(harness, body, **({"cache_control": earlier} if earlier else {})).sent()
+        harness.memory.upstream.answer = answering
+        harness.memory.clock.advance(1.0)
+        new = serial(await other.ask(body, cache_control="no-cache"))
+        harness.memory.clock.advance(1.0)
+        await flight.lands()
+        for each in (harness, other):
+            await each.later(0.5)
+            assert serial(await each.ask(body)) == new
 
     run(play)
