@@ -91,7 +91,7 @@ def _place(request: PurgeRequest) -> str:
 def _store_lines(counts: Mapping[str, int]) -> Iterator[str]:
     lookups = counts["hits"] + counts["misses"]
     yield "Cache store, since it was started"
-    yield f"  entries   {counts['entries']:>14,}   cached answers, leases of calls in progress, the purge state"
+    yield f"  entries   {counts['entries']:>14,}   cached answers, leases of calls in progress, purges, changes"
     yield f"  memory    {format_size(counts['bytes']):>14}   of the whole server"
     yield f"  hits      {counts['hits']:>14,}   of {lookups:,} look-ups, all keys; for the hit ratio see the dashboard"
     yield f"  expired   {counts['expired']:>14,}   by TTL"

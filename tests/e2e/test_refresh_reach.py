@@ -21,7 +21,6 @@ async def refreshed(product: Product, session: aiohttp.ClientSession, directive:
         return len(before) == 1  # in the memory of every worker
 
     await until(settled)
-    await asyncio.sleep(1.1)  # an answer has an age in whole seconds
     status, headers, body = await product.ask(session, DRAWN, cache_control=directive)
     assert (status, body in before) == (200, False), headers
     done = last = time.monotonic()
