@@ -10,7 +10,7 @@ was sent at the moment of a purge may fall on either side of it, by as much as t
 
 from gateway.adapters.redis_connect import RedisStore, Word, as_stored, load_script
 from gateway.core import purge_state
-from gateway.core.metrics import STORE_ERRORS
+from gateway.core.metrics import CACHE_BAD_ENTRIES, STORE_ERRORS
 from gateway.core.purge_state import Purge, PurgeState
 from gateway.core.sealing import NONCE_BYTES, seal, unseal
 from gateway.ports import Clock, Meter, StoreUnavailable
@@ -97,6 +97,7 @@ class RedisPurges:
             self._last = blob, None if content is None else purge_state.decode(content)
         state = self._last[1]
         if state is None or state.serial < at_least:
-            self._meter.count(STORE_ERRORS, "cache", "forged" if state is None else "put_back")
+            self._meter.count(STORE_ERRORS, "cache", "purges_forged" if state is None else "purges_put_back")
+            self._meter.count(CACHE_BAD_ENTRIES)
             return None
         return state

@@ -117,7 +117,7 @@ def test_a_purge_state_that_is_none_of_ours_purges_everything_and_is_counted(
         state = await purges.purge_state(before.serial)
         assert state.epoch > before.epoch
         assert await purges.purge_state(before.serial) == state
-        assert lab.meter.counts[("esmgw_store_errors_total", "cache", "forged")] == 1
+        assert lab.meter.counts[("esmgw_store_errors_total", "cache", "purges_forged")] == 1
 
     in_a_lab(stores, "purges", story)
 

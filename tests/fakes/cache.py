@@ -24,8 +24,6 @@ class FakeCache(Recorder):
         self.entries: dict[str, tuple[bytes, float]] = {}
         self.leases: dict[str, tuple[str, float]] = {}
         self.listeners: dict[str, list[asyncio.Future[bytes]]] = {}
-        self.void: set[str] = set()
-        """Owners of leases that no gateway took: somebody wrote them into the store."""
         self.changed: list[str] = []
 
     async def get(self, cache_key: str) -> bytes | None:
@@ -65,7 +63,7 @@ class FakeCache(Recorder):
             entry = self._entry(cache_key)
             if entry is not None and entry != refused:
                 return LeaseClaim(acquired=False, entry=entry)
-            if self._holder(cache_key) not in (None, owner, *self.void):
+            if self._holder(cache_key) not in (None, owner):
                 return LeaseClaim(acquired=False, expires_in_s=min(lease_s, self.leases[cache_key][1] - self._now()))
             self.leases[cache_key] = (owner, self._now() + lease_s)
             return LeaseClaim(acquired=True, expires_in_s=lease_s)
