@@ -8,6 +8,8 @@ Purges are timed by the cache store's clock, answers by the clock of the gateway
 was sent at the moment of a purge may fall on either side of it, by as much as the clocks differ.
 """
 
+from typing import Any
+
 from gateway.adapters.redis_connect import RedisStore, Word, as_stored, load_script
 from gateway.core import purge_state
 from gateway.core.metrics import CACHE_BAD_ENTRIES, STORE_ERRORS
@@ -82,11 +84,8 @@ class RedisPurges:
         blob = seal(self._sealing, ADDRESS, purge_state.encode(state), self._clock.token(NONCE_BYTES))
         return bool(await self._run(operation, "swap", expected, blob) == 1)
 
-    async def _run(self, operation: str, *words: Word) -> list[int | bytes] | int:
-        answer: list[int | bytes] | int = await self._cache.run(
-            operation, self._script, (self._key,), words, self._patient_s
-        )
-        return answer
+    async def _run(self, operation: str, *words: Word) -> Any:
+        return await self._cache.run(operation, self._script, (self._key,), words, self._patient_s)
 
     def _opened(self, blob: bytes, at_least: int) -> PurgeState | None:
         """The state, where there is one of ours that is not older than the high-water mark."""

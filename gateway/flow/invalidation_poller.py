@@ -125,6 +125,9 @@ class InvalidationPoller:
             return
         self._changes = place
         self._forget_changed(changed)
+        if purge_state.serial < self._high_water:  # which has risen meanwhile
+            await self._poll_cache()
+            return
         if purge_state.serial >= self._serial():
             self._follow(purge_state)
         self._confirmed = asked

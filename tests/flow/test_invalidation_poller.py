@@ -385,3 +385,22 @@ def test_a_state_store_that_hangs_keeps_nobody_from_hearing_of_a_purge_in_time()
         watching.cancel()
 
     post.parts.play(act)
+
+
+def test_a_mark_that_comes_before_the_state_makes_it_ask_again() -> None:
+    """The two stores are asked at once, in a worker that has just started."""
+    post = Post()
+    old, ask = post.parts.purge_store.standing, post.parts.purge_store.purge_state
+    purged = post.purge()
+    post.parts.purge_store.standing = old
+
+    async def slow(at_least: int = 0) -> PurgeState:
+        state = await ask(at_least)
+        await post.parts.clock.sleep(0.1)
+        return state
+
+    post.parts.purge_store.purge_state = slow  # type: ignore[method-assign]
+    post.poll()
+    state = post.poller.purge_state()
+    assert state is not None
+    assert state.serial > purged.serial
