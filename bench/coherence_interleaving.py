@@ -17,6 +17,8 @@ from gateway.flow.purge import PurgeRequest
 from gateway.ports import StoreUnavailable
 
 WORKERS = 4
+# So many looks until each connection of a worker is a new one.
+RECONNECTIONS = 3
 PATIENCE_S = 10.0
 # One that has not been answered by then follows a call that is held.
 FOLLOWS_S = 0.3
@@ -96,6 +98,7 @@ class Interleaving:
         await self.start()
         await self.land()
         for name, question in QUESTIONS.items():
+            await self._answered(self._ask(0, "ada", name, "no-cache"))  # in place of what the thief has put back
             for _ in range(2):
                 for number in range(WORKERS):
                     await self._look(number)
@@ -213,6 +216,9 @@ class Interleaving:
         for name in sorted(self.down):
             await getattr(self.world, name).start()
             self._tell(f"the {name} store is back")
+        if self.down:
+            for worker in self.workers * RECONNECTIONS:
+                await worker.flow.poller.poll()
         self.down.clear()
         self.world.clock.ahead_s += 10.0  # no circuit breaker is open any more
 
