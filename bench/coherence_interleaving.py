@@ -217,10 +217,10 @@ class Interleaving:
             await getattr(self.world, name).start()
             self._tell(f"the {name} store is back")
         if self.down:
+            self.down.clear()
+            self.world.clock.ahead_s += 10.0  # no circuit breaker is open any more
             for worker in self.workers * RECONNECTIONS:
                 await worker.flow.poller.poll()
-        self.down.clear()
-        self.world.clock.ahead_s += 10.0  # no circuit breaker is open any more
 
     # What administrators do
 
