@@ -136,7 +136,9 @@ def test_a_lost_store_is_counted_and_hides_nothing_else(
     post.parts.namespace_store.named["paper"] = PAPER
     getattr(post.parts, part).lost.add(operation)
     post.poll()
-    assert post.parts.meter.counts[("esmgw_store_errors_total", *counted)] == 1
+    assert (
+        post.parts.meter.counts[("esmgw_store_errors_total", *counted)] >= 1
+    )  # twice where the mark says that it is behind
     assert post.poller.purge_state() == (PurgeState(1, 1) if "purge_state" in seen else None)
     assert post.authenticator._generation - generation == ("keys" in seen)
     assert (post.poller.namespace("paper") is not None) == ("namespaces" in seen)
