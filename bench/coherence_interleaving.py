@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from bench.coherence_model import Model, Purged, Question
-from bench.coherence_questions import MODELS, NAMESPACE, QUESTIONS, USERS, body_of
+from bench.coherence_questions import NAMESPACE, QUESTIONS, USERS, body_of
 from bench.coherence_thief import PARTS, Thief
-from bench.coherence_world import Worker, World, serial_of
+from bench.coherence_world import MODELS, Worker, World, serial_of
 from gateway.core.types import Namespace, Response
 from gateway.flow.admin_arguments import InvalidArgument
 from gateway.flow.purge import PurgeRequest
@@ -175,7 +175,7 @@ class Interleaving:
             if "; stored" in status:
                 busy = sum(each.question == question for each in self.asking) > 1
                 self.model.stands(question).put(time.time(), serial, busy)
-        self._tell(f"worker {worker} {user} {question}: {response.status} {serial} {status}")
+        self.story.append(f"worker {worker} {user} {question}: {response.status} {serial} {status}")
         if response.status in (200, 401):
             fault = self.model.fault(worker, user, question, asked, serial)
         else:
@@ -193,7 +193,7 @@ class Interleaving:
         await self.workers[number].flow.poller.poll()
         if not self.down:
             self.model.looked[number] = began
-        self._tell(f"worker {number} looks")
+        self.story.append(f"worker {number} looks")
 
     async def restart(self) -> None:
         number = self._worker()
@@ -203,19 +203,19 @@ class Interleaving:
         await asyncio.gather(*gone, return_exceptions=True)
         await self.workers[number].close()
         self.workers[number] = self.world.worker()
-        self._tell(f"worker {number} is new")
+        self.story.append(f"worker {number} is new")
         await self._look(number)
 
     async def kill(self) -> None:
         name = self.random.choice(("cache", "cache", "state"))
         await getattr(self.world, name).kill()
         self.down.add(name)
-        self._tell(f"the {name} store is killed")
+        self.story.append(f"the {name} store is killed")
 
     async def start(self) -> None:
         for name in sorted(self.down):
             await getattr(self.world, name).start()
-            self._tell(f"the {name} store is back")
+            self.story.append(f"the {name} store is back")
         if self.down:
             self.down.clear()
             self.world.clock.ahead_s += 10.0  # no circuit breaker is open any more
@@ -230,10 +230,10 @@ class Interleaving:
             began, by = time.time(), self.world.purger(self.workers[self._worker()])
             await by.purge(order, "root")
         except (StoreUnavailable, InvalidArgument):
-            self._tell("a purge fails")
+            self.story.append("a purge fails")
             return
         self.model.purges.append(purged(began, time.time()))
-        self._tell(f"{self.model.purges[-1]}")
+        self.story.append(f"{self.model.purges[-1]}")
 
     async def _drawn_purge(self) -> tuple[PurgeRequest, Callable[[float, float], Purged]]:
         kind, model = self.random.choice(("all", "model", "soft", "age", "key", "key", "namespace")), MODELS[0]
@@ -261,7 +261,7 @@ class Interleaving:
             self.model.doubtful.add(user)
             return
         self.model.revoked[user] = time.time()
-        self._tell(f"the key of {user} is revoked")
+        self.story.append(f"the key of {user} is revoked")
 
     # What somebody does who can write to the cache store
 
@@ -286,16 +286,13 @@ class Interleaving:
     def _anything_may_stand(self, line: str) -> None:
         for name in QUESTIONS:
             self.model.stands(name).put_back()
-        self._tell(line)
+        self.story.append(line)
 
     def _worker(self) -> int:
         return self.random.randrange(WORKERS)
 
     def _question(self) -> str:
         return self.random.choice(list(QUESTIONS))
-
-    def _tell(self, line: str) -> None:
-        self.story.append(line)
 
     def _fault(self, line: str) -> None:
         self.faults.append(f"seed {self.seed}, after {len(self.story)} events: {line}")

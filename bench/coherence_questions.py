@@ -3,9 +3,8 @@
 import orjson
 
 from bench.coherence_model import Question
-from bench.coherence_world import MASKS
+from bench.coherence_world import MASKS, MODELS
 
-MODELS = ("esm3-open-2024-03", "esm3-small-2024-08")
 USERS = ("ada", "bea", "cyd")
 NAMESPACE = "paper"
 EXACT = {"strategy": "entropy", "temperature_annealing": False}

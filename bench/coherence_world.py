@@ -37,6 +37,7 @@ from gateway.wiring.cache_config import cache_config, parse_config
 
 MASTER = b"a secret of this run alone" * 2
 MASKS = 8
+MODELS = ("esm3-open-2024-03", "esm3-small-2024-08")
 PATH = "/api/v1/generate_tensor"
 
 
@@ -152,7 +153,11 @@ class World:
     def __post_init__(self) -> None:
         self.upstream = HoldingUpstream(self.clock)
         self.settings = Settings.model_validate(
-            {"upstream": {"url": "http://upstream"}, "cache": {"lease_s": 1.0, "spot_check_fraction": 0.0}}
+            {
+                "models": dict.fromkeys(MODELS, 1.0),
+                "upstream": {"url": "http://upstream"},
+                "cache": {"lease_s": 1.0, "spot_check_fraction": 0.0},
+            }
         )
 
     def worker(self) -> Worker:

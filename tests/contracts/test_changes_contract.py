@@ -19,9 +19,10 @@ async def flown(cache: CacheStore) -> None:
 CHANGING: dict[str, Act] = {
     "stored": lambda cache: cache.put("here", b"x", 60, False),
     "replaced": lambda cache: cache.put("here", b"y", 60, False),
-    "stored by a flight": flown,
     "deleted": lambda cache: cache.delete("here"),
     "deleted again": lambda cache: cache.delete("here"),
+    "stored by a flight": flown,
+    "deleted once more": lambda cache: cache.delete("here"),
     "stored first": lambda cache: cache.put("here", b"x", 60, True),
 }
 LEAVING: dict[str, Act] = {

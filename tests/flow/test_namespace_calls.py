@@ -143,7 +143,7 @@ def test_an_unknown_namespace_is_a_404_that_costs_a_request_alone() -> None:
         response = await harness.ask(**PAPER)
         assert (response.status, slug(response)) == (404, "unknown-namespace")
         # One request of the rate and one more look at the names.
-        effects = ["directory.find", "ledger.charge_rate", "namespace_store.namespaces"]
+        effects = ["directory.find", "ledger.charge_rate", "namespace_store.changes", "namespace_store.namespaces"]
         assert await harness.settled() == effects
 
     run(play, limits=Limits(requests_per_minute=100))
