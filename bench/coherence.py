@@ -35,7 +35,7 @@ async def played(count: int, seed: int, steps: int, tell: Callable[[str], None])
                 faults += each.faults
                 done += each.done
                 if each.faults:
-                    tell("\n".join([*each.story[-40:], *each.faults]))
+                    tell("\n".join([*each.story, *each.faults]))
     return faults, done
 
 
