@@ -164,24 +164,24 @@ class Interleaving:
         return headers | ({"Cache-Control": ", ".join(named)} if named else {})
 
     async def _asked(self, worker: int, user: str, name: str, directive: str) -> None:
-        question, asked = QUESTIONS[name], time.time()
+        question, looked, asked = QUESTIONS[name], self.model.looked.get(worker, 0.0), time.time()
         response = await self.workers[worker].ask(body_of(question), self._headers(user, question, directive))
-        self._judge(worker, user, name, asked, response)
+        self._judge(f"worker {worker}", user, name, (looked, asked), response)
 
-    def _judge(self, worker: int, user: str, question: str, asked: float, response: Response) -> None:
+    def _judge(self, worker: str, user: str, question: str, at: tuple[float, float], response: Response) -> None:
         status, serial = response.headers.get("Cache-Status", ""), None
         if response.status == 200:
             serial = serial_of(response.body)
             if "; stored" in status:
                 busy = sum(each.question == question for each in self.asking) > 1
                 self.model.stands(question).put(time.time(), serial, busy)
-        self.story.append(f"worker {worker} {user} {question}: {response.status} {serial} {status}")
+        self.story.append(f"{worker} {user} {question}: {response.status} {serial} {status}")
         if response.status in (200, 401):
-            fault = self.model.fault(worker, user, question, asked, serial)
+            fault = self.model.fault(at[0], user, question, at[1], serial)
         else:
             fault = None if response.status in (503, 504) else f"status {response.status}"
         if fault is not None:
-            self._fault(f"worker {worker}, {question}: {fault}")
+            self._fault(f"{worker}, {question}: {fault}")
 
     # What workers and stores do
 

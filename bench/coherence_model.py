@@ -84,19 +84,21 @@ class Model:
     def stands(self, question: str) -> Standing:
         return self.standing.setdefault(question, Standing())
 
-    def fault(self, worker: int, user: str, question: str, asked: float, serial: int | None) -> str | None:
-        """Why this must not have been served; None where it may. `serial` is None for a refusal of the key."""
-        looked = self.looked.get(worker, 0.0)
+    def fault(self, looked: float, user: str, question: str, asked: float, serial: int | None) -> str | None:
+        """Why this must not have been served; None where it may. `serial` is None for a refusal of the key.
+
+        `looked` is when the worker had looked last as it was asked.
+        """
         refused = user in self.revoked
         if serial is None:
             return None if refused or user in self.doubtful else f"a good key was refused: {user}"
-        if refused and self.revoked[user] < min(looked, asked):
+        if refused and self.revoked[user] < looked:
             return f"a revoked key was served: {user}"
         if self.sent[serial] >= asked:
             return None  # computed for this very request
         for purge in self.purges:
-            if purge.ended < min(looked, asked) and purge.concerns(self.questions[question], self.sent[serial]):
+            if purge.ended < looked and purge.concerns(self.questions[question], self.sent[serial]):
                 return f"answer {serial} was purged: {purge}"
-        if self.answered[serial] < asked and serial not in self.stands(question).since(min(looked, asked)):
+        if self.answered[serial] < asked and serial not in self.stands(question).since(looked):
             return f"answer {serial} was replaced by {sorted(self.stands(question).latest())}"
         return None
