@@ -141,8 +141,12 @@ class Interleaving:
         task = asyncio.create_task(self._asked(worker, user, question, directive))
         asking = Asking(worker, question, task)
         self.asking.append(asking)
-        task.add_done_callback(lambda _: asking in self.asking and self.asking.remove(asking))
+        task.add_done_callback(lambda _: self._ended(asking))
         return asking
+
+    def _ended(self, asking: Asking) -> None:
+        if asking in self.asking:
+            self.asking.remove(asking)
 
     async def _answered(self, asking: Asking, alone: bool = False) -> None:
         """Wait for it; one that may follow a call that is held is left to itself."""

@@ -66,7 +66,7 @@ def test_a_lease_that_is_renewed_holds(server: Backend) -> None:
             clock = FakeClock([], start=SystemClock().now())
             cache = RedisCache(store, clock, SECRET, prefix=server.prefix)
             await cache.claim("here", "theirs", 60.0)
-            for _ in range(5):
+            for _renewal in range(5):
                 clock.advance(60.0 + CLOCK_SKEW_S - 1.0)
                 assert await cache.renew("here", "theirs", 60.0)
                 assert not (await cache.claim("here", "mine", 60.0)).acquired

@@ -220,7 +220,7 @@ def test_a_purge_whose_reply_is_lost_is_told_as_lost_and_has_happened_at_most_on
                 proxy.losing = "cut"
                 return await swap(*words)
 
-            purge_store._swap = losing  # type: ignore[method-assign]
+            purge_store._swap = losing  # type: ignore[method-assign,assignment]
             with pytest.raises(StoreUnavailable):
                 await purge_store.purge(Purge(model=MODEL))
             proxy.losing = None

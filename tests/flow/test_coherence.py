@@ -207,7 +207,7 @@ def test_a_late_reply_to_a_put_brings_no_purged_answer_into_memory(order: dict[s
             await late.wait()
             return standing
 
-        harness.memory.cache.put = replies_late  # type: ignore[method-assign]
+        harness.memory.cache.put = replies_late  # type: ignore[method-assign,assignment]
         asking = asyncio.ensure_future(harness.ask())
         while not harness.memory.cache.entries:
             await asyncio.sleep(0)
@@ -234,7 +234,7 @@ def test_a_late_reply_to_a_put_does_not_bring_a_replaced_answer_into_memory() ->
             await late.wait()
             return standing
 
-        harness.memory.cache.put = replies_late  # type: ignore[method-assign]
+        harness.memory.cache.put = replies_late  # type: ignore[method-assign,assignment]
         asking = asyncio.ensure_future(harness.ask())
         while not harness.memory.cache.entries:
             await asyncio.sleep(0)
