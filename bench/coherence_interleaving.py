@@ -40,8 +40,7 @@ class Interleaving:
 
     def __init__(self, world: World, seed: int) -> None:
         self.world, self.random, self.seed = world, random.Random(seed), seed
-        upstream = world.upstream
-        self.model = Model(QUESTIONS, sent=upstream.sent, answered=upstream.answered)
+        self.model = Model(QUESTIONS, sent=world.upstream.sent, answered=world.upstream.answered)
         self.faults: list[str] = []
         self.done: Counter[str] = Counter()
         self.story: list[str] = []
@@ -54,9 +53,8 @@ class Interleaving:
     async def play(self, steps: int) -> None:
         await self._begin()
         acts = self._acts()
-        weights = [weight for weight, _ in acts.values()]
         try:
-            for name in self.random.choices(list(acts), weights, k=steps):
+            for name in self.random.choices(list(acts), [weight for weight, _ in acts.values()], k=steps):
                 self.done[name] += 1
                 await acts[name][1]()
             await self._end()

@@ -137,6 +137,7 @@ class Worker:
     async def close(self) -> None:
         """As when its process ends: what is under way ends with it."""
         await self.tasks.drain(0.0)
+        await self.tasks.drain(2.0)  # what was cancelled may settle its reservation
         for client in self.clients:
             await client.close()
 
