@@ -16,9 +16,10 @@ OPTIONS = ("--save", "", "--appendonly", "no", "--maxmemory", "256mb", "--maxmem
 
 
 class CacheServer:
-    """It keeps nothing over its death, as a cache may."""
+    """It keeps nothing over its death, as a cache may; with other options it may."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *options: str) -> None:
+        self._options = options or OPTIONS
         self.port = free_port()
         self.kills = 0
         self._home = home
@@ -29,7 +30,7 @@ class CacheServer:
         return f"redis://127.0.0.1:{self.port}"
 
     async def start(self) -> None:
-        words = ("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._home), *OPTIONS)
+        words = ("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._home), *self._options)
         quiet = asyncio.subprocess.DEVNULL
         self._process = await asyncio.create_subprocess_exec(str(get_binary_path()), *words, stdin=quiet, stdout=quiet)
         try:

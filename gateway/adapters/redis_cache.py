@@ -1,17 +1,27 @@
 """Cache entries in the cache store, and the leases by which one process computes what others wait for.
 
-Entries are sealed by the caller and opaque here. A purge deletes nothing: it changes a number that is part of every
-cache key (`redis_purges.py`), and old entries expire by TTL or are evicted. Every operation has a short deadline and a
-circuit breaker: no request waits long for the cache.
+Entries are sealed by the caller and opaque here. A purge deletes nothing: it changes a number that decides which
+entries are valid (`redis_purges.py`), and old entries expire by TTL or are evicted. Every operation has a short
+deadline and a circuit breaker: no request waits long for the cache.
+
+Whatever stores or deletes an entry writes its cache key into a stream of changes, in the same step; every worker reads
+these twice a second and forgets what it holds of such an entry. Streams are short: one that has moved on too far says
+so. An entry, its lease and its stream share a hash tag, of which there are sixteen, so that a cluster can spread them.
+
+A lease is sealed with the time at which its owner took or renewed it. One that is not, or is too old, is void: whoever
+can write to the store can keep nobody waiting.
 """
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+import struct
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from hashlib import sha1
 from typing import Any, TypeVar
+from zlib import crc32
 
 from gateway.adapters.redis_breaker import StoreBreaker
 from gateway.adapters.redis_connect import RedisStore, as_stored, load_script
+from gateway.core.sealing import NONCE_BYTES, seal, unseal
 from gateway.ports import Clock, LeaseClaim, StoreUnavailable
 
 T = TypeVar("T")
@@ -23,6 +33,10 @@ MESSAGE_BYTES = 65_536
 # A look-up has one deadline, since the upstream can answer, too. Other operations save upstream calls, so a busy store
 # is worth this many deadlines; for a lost one the circuit breaker opens.
 PATIENT_DEADLINES = 10
+# Hash tags of a cluster, and the changes that each stream holds: together those of some seconds of a busy gateway.
+BUCKETS, CHANGES = 16, 512
+# By as much the clocks of two gateways may differ before they take each other's leases for void.
+CLOCK_SKEW_S = 30.0
 STATS_S = 1.0
 FIELDS = {
     "bytes": "used_memory",
@@ -36,14 +50,13 @@ FIELDS = {
 class RedisCache:
     """`ports.CacheStore`."""
 
-    def __init__(self, store: RedisStore, clock: Clock, *, prefix: str = "esmgw:") -> None:
-        self._store = store
-        self._prefix = prefix
+    def __init__(self, store: RedisStore, clock: Clock, sealing_key: bytes, *, prefix: str = "esmgw:") -> None:
+        self._store, self._clock, self._sealing, self._prefix = store, clock, sealing_key, prefix
         self._patient_s = PATIENT_DEADLINES * store.timeout_s
         self._breaker = StoreBreaker(clock.monotonic)
-        self._claim = load_script("claim")
-        self._lease = load_script("lease")
-        self._store_and_publish = load_script("store_and_publish")
+        self._claim, self._lease = load_script("claim"), load_script("lease")
+        self._store_answer, self._delete = load_script("store"), load_script("delete")
+        self._changes = load_script("changes")
 
     async def get(self, cache_key: str) -> bytes | None:
         try:
@@ -59,46 +72,73 @@ class RedisCache:
     ) -> bytes | None:
         deadline = self._patient_s * max(1.0, len(blob) / BYTES_PER_DEADLINE)
         ttl_ms = max(1, round(ttl_s * 1000))
-        if owner is not None:
-            keys = (self._entry_key(cache_key), self._lease_key(cache_key))
-            words = (owner, blob, ttl_ms, int(first_write_wins), self._channel(cache_key), MESSAGE_BYTES)
-            call = self._store.run("put", self._store_and_publish, keys, words, deadline)
-        else:
-            # NX together with GET: Redis 7.0 (https://redis.io/docs/latest/commands/set/).
-            first, options = (("NX", "GET"), {"get": True}) if first_write_wins else ((), {})
-            plain = ("SET", self._entry_key(cache_key), blob, "PX", ttl_ms, *first)
-            call = self._store.call("put", *plain, timeout_s=deadline, **options)
+        flight = (owner or "", self._channel(cache_key), MESSAGE_BYTES)
+        words = (cache_key, blob, ttl_ms, int(first_write_wins), CHANGES, *flight)
+        call = self._store.run("put", self._store_answer, self.keys(cache_key), words, deadline)
         existing = await self._guarded("put", call)
         return existing if isinstance(existing, bytes) else None
 
     async def delete(self, cache_key: str) -> None:
-        await self._guarded(
-            "delete", self._store.call("delete", "UNLINK", self._entry_key(cache_key), self._lease_key(cache_key))
-        )
+        keys, words = self.keys(cache_key), (cache_key, CHANGES)
+        await self._guarded("delete", self._store.run("delete", self._delete, keys, words))
+
+    async def changes(self, since: Sequence[str] | None) -> tuple[Sequence[str], Collection[str] | None]:
+        """Without the circuit breaker: a worker must hear of changes as soon as the store answers again."""
+        streams = [self._stream(bucket) for bucket in range(BUCKETS)]
+        before = ["-"] * BUCKETS if since is None or len(since) != BUCKETS else list(since)
+        rows = await self._store.run_on_each("changes", self._changes, streams, before, self._patient_s)
+        with as_stored("changes"):
+            now = [latest.decode() for latest, _, _ in rows]
+            missed = since is None or any(missed for _, missed, _ in rows)
+            return now, None if missed else {key.decode(errors="replace") for _, _, keys in rows for key in keys}
 
     async def claim(self, cache_key: str, owner: str, lease_s: float, refused: bytes | None = None) -> LeaseClaim:
-        keys = (self._entry_key(cache_key), self._lease_key(cache_key))
         # Lua scripts have SHA-1 only; whoever makes a collision only causes a computation.
         refused_sha1 = "" if refused is None else sha1(refused, usedforsecurity=False).hexdigest()
-        words = (owner, max(1, round(lease_s * 1000)), refused_sha1)
+        claim, lease = await self._claim_once(cache_key, owner, lease_s, refused_sha1, b"")
+        if lease and not self._is_alive(cache_key, lease, lease_s):
+            claim, _ = await self._claim_once(cache_key, owner, lease_s, refused_sha1, lease)
+        return claim
+
+    async def _claim_once(
+        self, cache_key: str, owner: str, lease_s: float, refused_sha1: str, void: bytes
+    ) -> tuple[LeaseClaim, bytes]:
+        """What came of it, and the lease of another owner."""
+        keys, words = self.keys(cache_key)[:2], (owner, *self._proof(cache_key, owner, lease_s), refused_sha1, void)
         row: list[Any] = await self._guarded(
             "claim", self._store.run("claim", self._claim, keys, words, self._patient_s)
         )
         with as_stored("claim"):
-            # Below 0: the lease has just expired.
-            expires_in_s = row[1] / 1000 if row[1] >= 0 else lease_s
-            return LeaseClaim(row[0] == 1, row[2] if len(row) > 2 else None, expires_in_s)
+            # Below 0: the lease has just expired, or somebody took its end away.
+            expires_in_s = min(row[1] / 1000, lease_s) if row[1] >= 0 else lease_s
+            lease = row[3] if len(row) > 3 else b""
+            return LeaseClaim(row[0] == 1, row[2] if len(row) == 3 else None, expires_in_s), lease
 
     async def renew(self, cache_key: str, owner: str, lease_s: float) -> bool:
-        words = (owner, max(1, round(lease_s * 1000)), "", "")
-        call = self._store.run("renew", self._lease, (self._lease_key(cache_key),), words, self._patient_s)
+        words = (owner, *self._proof(cache_key, owner, lease_s), "", "")
+        call = self._store.run("renew", self._lease, self.keys(cache_key)[1:2], words, self._patient_s)
         held: int = await self._guarded("renew", call)
         return held == 1
 
     async def release(self, cache_key: str, owner: str, message: bytes = b"") -> None:
-        words = (owner, 0, self._channel(cache_key), message)
-        call = self._store.run("release", self._lease, (self._lease_key(cache_key),), words, self._patient_s)
+        words = (owner, "", 0, self._channel(cache_key), message)
+        call = self._store.run("release", self._lease, self.keys(cache_key)[1:2], words, self._patient_s)
         await self._guarded("release", call)
+
+    def _proof(self, cache_key: str, owner: str, lease_s: float) -> tuple[bytes, int]:
+        """The words that take or renew a lease: sealed for this owner and now, and for how many ms."""
+        content = struct.pack(">d", self._clock.now())
+        sealed = seal(self._sealing, f"lease {cache_key} {owner}", content, self._clock.token(NONCE_BYTES))
+        return sealed, max(1, round(lease_s * 1000))
+
+    def _is_alive(self, cache_key: str, lease: bytes, lease_s: float) -> bool:
+        """Whether a gateway has taken or renewed this lease within its time."""
+        owner, _, proof = lease.partition(b" ")
+        content = unseal(self._sealing, f"lease {cache_key} {owner.decode(errors='replace')}", proof)
+        if content is None or len(content) != 8:
+            return False
+        age: float = self._clock.now() - struct.unpack(">d", content)[0]
+        return -CLOCK_SKEW_S <= age <= lease_s + CLOCK_SKEW_S
 
     async def subscribe(self, cache_key: str) -> "asyncio.Future[bytes]":
         """Without the circuit breaker: the store has just answered this caller's claim."""
@@ -133,10 +173,20 @@ class RedisCache:
         return answer
 
     def _entry_key(self, cache_key: str) -> str:
-        return f"{self._prefix}entry:{{{cache_key}}}"
+        return f"{self._prefix}entry:{{{_bucket(cache_key):x}}}:{cache_key}"
 
-    def _lease_key(self, cache_key: str) -> str:
-        return f"{self._prefix}lease:{{{cache_key}}}"
+    def keys(self, cache_key: str) -> tuple[str, str, str]:
+        """Of the entry, of its lease, and of the stream in which its changes are."""
+        bucket = _bucket(cache_key)
+        lease = f"{self._prefix}lease:{{{bucket:x}}}:{cache_key}"
+        return self._entry_key(cache_key), lease, self._stream(bucket)
+
+    def _stream(self, bucket: int) -> str:
+        return f"{self._prefix}changes:{{{bucket:x}}}"
 
     def _channel(self, cache_key: str) -> str:
         return f"{self._prefix}flight:{cache_key}"
+
+
+def _bucket(cache_key: str) -> int:
+    return crc32(cache_key.encode()) % BUCKETS

@@ -190,6 +190,16 @@ class RedisStore:
                 raise
         return await self.call(operation, "EVAL", script.text, *tail, timeout_s=timeout_s)
 
+    async def run_on_each(
+        self, operation: str, script: Script, keys: Sequence[str], words: Sequence[Word], timeout_s: float
+    ) -> list[Any]:
+        """A script that answers a row for each of these keys, with one word for each: once, or by key in a cluster."""
+        if self._cluster is None:
+            rows: list[Any] = await self.run(operation, script, keys, words, timeout_s)
+            return rows
+        each = [self.run(operation, script, (key,), (word,), timeout_s) for key, word in zip(keys, words, strict=True)]
+        return [row for answer in await asyncio.gather(*each) for row in answer]
+
     async def _execute(self, *words: Word, **options: Any) -> Any:
         if self._cluster is not None:
             await self._load_topology()

@@ -25,6 +25,8 @@ MAX_NAMESPACES = 1000
 # Larger entries get one deadline for each of these.
 BYTES_PER_DEADLINE = 4 * 2**20
 METADATA_FIELDS = ("open", "frozen", "bytes", "last_number")
+# Longer than any call is under way.
+FLIGHT_MS = 6 * 3600 * 1000
 
 
 class RedisNamespaces:
@@ -43,7 +45,7 @@ class RedisNamespaces:
     ) -> None:
         self._store, self._sealing, self._clock, self._meter = store, sealing_key, clock, meter
         self._max_bytes, self._most, self._prefix = max_bytes, most, prefix
-        self._names = f"{prefix}namespaces"
+        self._names, self._changes = f"{prefix}namespaces", f"{prefix}namespaces:changes"
         self._entries, self._descriptions = load_script("namespace_entries"), load_script("namespace_description")
 
     async def namespaces(self) -> Mapping[str, Namespace]:
@@ -51,6 +53,14 @@ class RedisNamespaces:
         named = {name.decode(errors="replace"): blob for name, blob in rows.items()}
         unsealed = {name: self._unseal(name, blob) for name, blob in named.items()}
         return {name: namespace for name, namespace in unsealed.items() if namespace is not None}
+
+    async def changes(self) -> int:
+        number: bytes | None = await self._store.call("namespaces", "GET", self._changes)
+        with as_stored("namespaces"):
+            return int(number or 0)
+
+    async def touch(self) -> None:
+        await self._store.call("touch", "INCR", self._changes)
 
     async def create(self, namespace: Namespace) -> bool:
         # A crash between the two steps leaves an open namespace without a description; creating it again completes it.
@@ -73,12 +83,12 @@ class RedisNamespaces:
 
     async def drop(self, name: str) -> int:
         # The description goes last: until then the name is taken, so no new namespace gets old entries.
-        entries: int = await self._run("drop", name, "drop")
+        entries: int = await self._run("drop", name, "drop", FLIGHT_MS)
         await self._store.call("drop", "HDEL", self._names, name)
         return max(0, entries)
 
     async def empty(self, name: str) -> int:
-        entries: int = await self._run("empty", name, "empty")
+        entries: int = await self._run("empty", name, "empty", FLIGHT_MS)
         if entries < 0:
             raise NotStored("frozen")
         return entries
@@ -91,10 +101,10 @@ class RedisNamespaces:
         blobs: list[bytes | None] = await self._store.call("namespace", "HMGET", self._keys(name)[0], *cache_keys)
         return blobs
 
-    async def put(self, name: str, cache_key: str, blob: bytes) -> bytes | None:
+    async def put(self, name: str, cache_key: str, blob: bytes, sent: float | None = None) -> bytes | None:
         deadline = self._store.timeout_s * max(1.0, len(blob) / BYTES_PER_DEADLINE)
-        words = ("put", cache_key, blob, self._max_bytes)
-        answer: list[bytes] = await self._run("namespace", name, *words, timeout_s=deadline)
+        words = ("put", cache_key, blob, self._max_bytes, "" if sent is None else f"{sent:.6f}")
+        answer: list[bytes] = await self._run("namespace", name, *words, cache_key=cache_key, timeout_s=deadline)
         with as_stored("namespace"):
             verdict, *more = answer
             if verdict == b"refused":
@@ -106,7 +116,7 @@ class RedisNamespaces:
         return bool(await self._run("namespace", name, "move", cache_key, to, blob, timeout_s=deadline))
 
     async def remove(self, name: str, cache_key: str) -> bool:
-        return bool(await self._run("namespace", name, "remove", cache_key))
+        return bool(await self._run("namespace", name, "remove", cache_key, FLIGHT_MS, cache_key=cache_key))
 
     async def page(self, name: str, after: int = 0, most: int = 256) -> Sequence[tuple[int, str]]:
         words = (self._keys(name)[1], f"({after}", "+inf", "WITHSCORES", "LIMIT", 0, most)
@@ -127,8 +137,12 @@ class RedisNamespaces:
             entries = length - sum(field is not None for field in fields)
             return NamespaceContents(entries, int(size or 0), closed=frozen is not None)
 
-    async def _run(self, operation: str, name: str, *words: Word, timeout_s: float | None = None) -> Any:
-        return await self._store.run(operation, self._entries, self._keys(name), words, timeout_s)
+    async def _run(
+        self, operation: str, name: str, *words: Word, cache_key: str = "", timeout_s: float | None = None
+    ) -> Any:
+        purged = f"{self._keys(name)[0]}:purged"
+        keys = (*self._keys(name), purged, f"{purged}:{cache_key}")
+        return await self._store.run(operation, self._entries, keys, words, timeout_s)
 
     async def _describe(self, act: str, namespace: Namespace) -> int:
         content = orjson.dumps({"created": namespace.created, "frozen": namespace.frozen, "note": namespace.note})

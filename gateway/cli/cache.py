@@ -94,7 +94,7 @@ def _place(request: PurgeRequest) -> str:
 def _store_lines(counts: Mapping[str, int]) -> Iterator[str]:
     lookups = counts["hits"] + counts["misses"]
     yield "Cache store, since it was started"
-    yield f"  entries   {counts['entries']:>14,}   cached answers, leases of calls in progress, the purge state"
+    yield f"  entries   {counts['entries']:>14,}   cached answers, leases of calls in progress, purges, changes"
     yield f"  memory    {format_size(counts['bytes']):>14}   of the whole server"
     yield f"  hits      {counts['hits']:>14,}   of {lookups:,} look-ups, all keys; for the hit ratio see the dashboard"
     yield f"  expired   {counts['expired']:>14,}   by TTL"
@@ -108,6 +108,8 @@ def _purge_lines(purge_state: PurgeState) -> Iterator[str]:
         yield f"  {model}: purged {times:,} times since then"
     if purge_state.purged_before:
         yield f"  everything computed before {format_time(purge_state.purged_before)}"
+    if purge_state.keys:
+        yield f"  {len(purge_state.keys):,} single answers"
     for model, moment in sorted(purge_state.stale.items()):
         yield f"  {model or 'all models'}: stale if computed before {format_time(moment)}"
 

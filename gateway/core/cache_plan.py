@@ -193,7 +193,7 @@ def shared_plan(
         directives,
         cache_config.ttl_s,
         first_write_wins=cls is not DeterminismClass.EXACT and not directives.no_cache,
-        purged_before=purge_state.purged_before,
+        purged_before=purge_state.gone_before(cache_key),
         stale_before=purge_state.stale_before(call.model),
         stale_if_error_s=cache_config.stale_if_error_s,
         detail=_detail(call, cls),

@@ -96,6 +96,7 @@ class Imported:
 class Answer:
     """A complete JSON success of the upstream, as bytes that are never unpickled.
 
+    `created` is when its call was sent (RFC 9111 section 4.2.3 counts the age from there), in seconds since the epoch.
     `upstream` computed it in `compute_s`; with `no_store` it forbids to keep it. `compressed` is the body in zstd, if
     that is worth it. `etag` and `receipt` are set when an answer is rendered for a caller. An `imported` one was read
     from a file: what it says of its upstream and its time is what the file says.

@@ -87,11 +87,10 @@ class Dispatcher:
             reply: UpstreamReply | UpstreamLoss | None = None
             large = self._large.place()
             try:
-                started = self._clock.monotonic()
+                started, sent_at = self._clock.monotonic(), self._clock.now()
                 reply = await self._send(call, place.key.secret, turns.seconds_left(), large)
-                outcome, computed = await self._classify(
-                    call, reply, self._clock.monotonic() - started, place.key.secret
-                )
+                took = (sent_at, self._clock.monotonic() - started)
+                outcome, computed = await self._classify(call, reply, took, place.key.secret)
             finally:
                 large.leave()
                 asked_s = reply.retry_after_s if isinstance(reply, UpstreamReply) else None
@@ -127,9 +126,10 @@ class Dispatcher:
         return await self._upstream.send(request)
 
     async def _classify(
-        self, call: Call, reply: UpstreamReply | UpstreamLoss, took_s: float, secret: str
+        self, call: Call, reply: UpstreamReply | UpstreamLoss, took: tuple[float, float], secret: str
     ) -> tuple[UpstreamOutcome, Computed]:
-        outcome, computed = await self._read(call, reply, took_s, secret)
+        """`took`: when the call was sent, and for how many seconds."""
+        outcome, computed = await self._read(call, reply, took, secret)
         now, digest = self._clock.monotonic(), call.canonical_digest
         if outcome is retry.CRASHED:
             self._crashes.failed(now, digest, computed.reason)
@@ -137,13 +137,13 @@ class Dispatcher:
                 computed = Computed(None, _crashed(computed.reason), may_have_worked=False, reason=computed.reason)
         elif outcome is retry.OK:
             self._crashes.succeeded(now, digest)
-        self._meter.observe(LATENCY, took_s, call.endpoint, "upstream")
+        self._meter.observe(LATENCY, took[1], call.endpoint, "upstream")
         self._meter.count(UPSTREAM_REQUESTS, call.endpoint, outcome.name)
         self._meter.gauge(CRASHES_REMEMBERED, len(self._crashes))
         return outcome, computed
 
     async def _read(
-        self, call: Call, reply: UpstreamReply | UpstreamLoss, took_s: float, secret: str
+        self, call: Call, reply: UpstreamReply | UpstreamLoss, took: tuple[float, float], secret: str
     ) -> tuple[UpstreamOutcome, Computed]:
         if isinstance(reply, UpstreamLoss):
             outcome = retry.of_loss(reply.sent, reply.timed_out, reply.reason)
@@ -160,7 +160,7 @@ class Dispatcher:
             return retry.UNREAD, Computed(None, Problem(UPSTREAM_ANSWER_BAD, detail), may_have_worked=True)
         no_store = reply.no_store and self._config.obeys_no_store
         cls, upstream = call.determinism.cls, self._config.upstream
-        answer = Answer(reply.body, self._clock.now(), cls, took_s, upstream, no_store=no_store)
+        answer = Answer(reply.body, took[0], cls, took[1], upstream, no_store=no_store)
         return self._judged(call, answer, judgement)
 
     def _judged(self, call: Call, answer: Answer, judgement: Judgement) -> tuple[UpstreamOutcome, Computed]:

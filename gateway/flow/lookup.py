@@ -44,16 +44,19 @@ class Lookup:
 
     async def stored(self, plan: CachePlan, call: Call) -> Answer | None:
         """The answer from the store; it may be stale."""
-        generation = self._local_cache.generation
+        since = self.moment()
         answer = await self._stores.get(plan, call)
         if answer is None:
             return None
-        remember = generation == self._local_cache.generation and not answer.doubtful
-        return await self._renderer.render(plan, call, answer, remember=remember)
+        return await self._renderer.render(plan, call, answer, None if answer.doubtful else since)
 
-    async def render(self, plan: CachePlan, call: Call, answer: Answer, *, remember: bool) -> Answer:
-        """A computed answer for this caller; put into the local cache with `remember`."""
-        return await self._renderer.render(plan, call, answer, remember=remember)
+    def moment(self) -> int:
+        """To be noted before an answer is computed."""
+        return self._local_cache.moment()
+
+    async def render(self, plan: CachePlan, call: Call, answer: Answer, since: int | None) -> Answer:
+        """A computed answer for this caller; one that is stored is put into the local cache, with the moment before."""
+        return await self._renderer.render(plan, call, answer, since)
 
     def satisfies(self, plan: CachePlan, answer: Answer) -> bool:
         """Whether this answer may be used without the upstream."""

@@ -48,7 +48,7 @@ class NamespaceAnswers:
         parts, nonce = namespace_entry.to_parts(entry), self._clock.token(NONCE_BYTES)
         blob = await sealed(self._key, f"{name} {cache_key}", parts, nonce)
         try:
-            first = await self._store.put(name, cache_key, blob)
+            first = await self._store.put(name, cache_key, blob, answer.created)
             existing = None if first is None else await self._open(name, cache_key, first)
             if first is not None and existing is None and await self._store.remove(name, cache_key):
                 first = await self._store.put(name, cache_key, blob)  # an entry that cannot be read is replaced

@@ -89,6 +89,12 @@ class NarrowedNamespaces:
         named = await self._store.namespaces()
         return {name: await self._narrowed(namespace) for name, namespace in named.items()}
 
+    async def changes(self) -> int:
+        return await self._store.changes()
+
+    async def touch(self) -> None:
+        await self._store.touch()
+
     async def create(self, namespace: Namespace) -> bool:
         self._guard.require_open()
         return await self._store.create(namespace)
@@ -111,8 +117,8 @@ class NarrowedNamespaces:
     async def get_all(self, name: str, cache_keys: Sequence[str]) -> Sequence[bytes | None]:
         return await self._store.get_all(name, cache_keys)
 
-    async def put(self, name: str, cache_key: str, blob: bytes) -> bytes | None:
-        return await self._store.put(name, cache_key, blob)
+    async def put(self, name: str, cache_key: str, blob: bytes, sent: float | None = None) -> bytes | None:
+        return await self._store.put(name, cache_key, blob, sent)
 
     async def move(self, name: str, cache_key: str, to: str, blob: bytes) -> bool:
         return await self._store.move(name, cache_key, to, blob)

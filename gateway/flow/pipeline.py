@@ -76,16 +76,18 @@ class Pipeline:
             _require_computable(plan, context)  # 404 412 503
             context.fwd = self._lookup.why_forwarded(plan, found)
             context.patient = found is None or not self._lookup.usable_if_error(plan, found)
+            since = self._lookup.moment()
             try:
-                answer, source, stored = await self._computation.answer(
-                    plan, call, permission, context
-                )  # 401 403 429 502 503 504
+                # 401 403 429 502 503 504
+                answer, source, stored = await self._computation.answer(plan, call, permission, context)
             except Problem as problem:
-                if found is None or not problem.type.upstream_down or not self._lookup.usable_if_error(plan, found):
+                if found is None or not problem.type.upstream_down:
+                    raise
+                if not await self._stands_in(found, plan, endpoint, call, who, raw, context):
                     raise
                 await permission.confirm_after_waiting()  # 401 403
                 return self._stale(found, plan, call, rate, context)
-            answer = await self._lookup.render(plan, call, answer, remember=stored)
+            answer = await self._lookup.render(plan, call, answer, since if stored else None)
             repeated = source != COMPUTED or context.got_earlier
             answer = await self._responder.with_warning(answer, plan, call, who, cached=repeated)
             return self._responder.computed(answer, source, stored, plan, rate, context)
@@ -133,6 +135,22 @@ class Pipeline:
         found = await self._lookup.stored(plan, call)
         context.store_s += context.elapsed_s() - started
         return found, found is not None and self._lookup.satisfies(plan, found)
+
+    async def _stands_in(
+        self,
+        found: Answer,
+        plan: CachePlan,
+        endpoint: AnyEndpoint,
+        call: Call,
+        who: Principal,
+        raw: RawRequest,
+        context: RequestContext,
+    ) -> bool:
+        """Whether the plan, made anew, still allows it: while the upstream was waited for, it may have been purged."""
+        now = plan
+        if context.drawn is None:  # planning draws another sample
+            now = await self._planner.plan(endpoint, call, who, raw.header("Cache-Control"), context)
+        return now.cache_key == plan.cache_key and self._lookup.usable_if_error(now, found)
 
     async def _hit(
         self,

@@ -6,6 +6,7 @@ Not touched: receipts, which are stored nowhere, and all namespaces but the one 
 
 import re
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from gateway.core.audit import Event
 from gateway.core.cache_plan import DEFAULT_NAMESPACE
 from gateway.core.purge_state import Purge
 from gateway.flow.admin_arguments import InvalidArgument, check_names
-from gateway.ports import AuditLog, CacheStore, Clock, NamespaceStore, NotStored, PurgeStore
+from gateway.ports import AuditLog, CacheStore, Clock, NamespaceStore, NotStored, PurgeStore, StoreUnavailable
 
 MAX_AGE_S = 3_653 * 86_400
 _CACHE_KEY = re.compile(r"[0-9a-f]{64}")
@@ -57,11 +58,12 @@ class Purger:
         if request.namespace != DEFAULT_NAMESPACE:
             return await self._of_namespace(request, by)
         await self._record(request, by)
+        purge = Purge(request.model or "", request.soft, request.older_than_s, request.key or "")
+        await self._purge_store.purge(purge)
         if request.key is not None:
-            await self._cache.delete(request.key)
-            await self._purge_store.touch()
-        else:
-            await self._purge_store.purge(Purge(request.model or "", request.soft, request.older_than_s))
+            # The purge stands whether or not this works: it ends the flight that computes the old answer.
+            with suppress(StoreUnavailable):
+                await self._cache.delete(request.key)
         return None
 
     async def _of_namespace(self, request: PurgeRequest, by: str) -> int:
@@ -71,19 +73,17 @@ class Purger:
         if request.key is None and (await self._namespace_store.contents(name)).closed:
             raise InvalidArgument("The namespace is frozen and cannot be purged; `cache namespace drop` deletes it.")
         await self._record(request, by)
+        # First and last: where the second fails, the first has reached most, and the purge can be repeated.
+        await self._namespace_store.touch()
         try:
-            taken = (
-                await self._namespace_store.empty(name) if request.key is None else await self._one(name, request.key)
-            )
+            if request.key is None:
+                taken = await self._namespace_store.empty(name)
+            else:
+                taken = int(await self._namespace_store.remove(name, request.key))
         except NotStored:
             raise InvalidArgument("The namespace has just been frozen, so nothing was purged.") from None
-        await self._purge_store.touch()
+        await self._namespace_store.touch()
         return taken
-
-    async def _one(self, name: str, cache_key: str) -> int:
-        if not await self._namespace_store.remove(name, cache_key):
-            raise InvalidArgument("The namespace holds no entry with this key.")
-        return 1
 
     def _check(self, request: PurgeRequest) -> None:
         others = request.model is not None or request.older_than_s is not None or request.soft

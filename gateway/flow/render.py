@@ -17,16 +17,17 @@ class Renderer:
     def __init__(self, local_cache: LocalCache, key: bytes) -> None:
         self._local_cache, self._key = local_cache, key
 
-    async def render(self, plan: CachePlan, call: Call, answer: Answer, *, remember: bool) -> Answer:
-        """The answer for this call's caller; put into the local cache with `remember`."""
+    async def render(self, plan: CachePlan, call: Call, answer: Answer, since: int | None) -> Answer:
+        """The answer for this call's caller. With `since` it is put into the local cache (LocalCache.put_answer)."""
+        remember = plan.cache_key is not None and since is not None
         known = self._local_cache.answer(plan.cache_key, call) if plan.cache_key is not None and remember else None
         answer = echo_template.for_call(call, answer)
         if known is not None and known[0].created == answer.created and known[0].body == answer.body:
             return known[0]
         if not answer.etag:
             answer = await self._certified(call, answer)
-        if plan.cache_key is not None and remember:
-            self._local_cache.put_answer(plan.cache_key, call, answer, plan.fresh_until(answer))
+        if plan.cache_key is not None and since is not None:
+            self._local_cache.put_answer(plan.cache_key, call, answer, plan.fresh_until(answer), since)
         return answer
 
     def receipt(self, identifier: str) -> Mapping[str, object] | None:

@@ -42,9 +42,9 @@ class SharedCache:
         blob = await sealed(self._key, cache_key, parts, nonce)
         ttl_s = plan.ttl_s + plan.stale_if_error_s
         try:
-            first = await self._store.put(cache_key, blob, ttl_s, plan.first_write_wins, owner)
+            first = await self._store.put(cache_key, blob, ttl_s, True, owner)
             existing = None if first is None else await self.open(cache_key, first)
-            if first is not None and (existing is None or not plan.satisfies(existing, self._clock.now())):
+            if first is not None and (existing is None or not self._stands(plan, existing, shared)):
                 # An owner who has lost the lease meanwhile replaces nothing: the next owner will.
                 existing, first = None, await self._store.put(cache_key, blob, ttl_s, False, owner)
         except StoreUnavailable:
@@ -52,6 +52,12 @@ class SharedCache:
             return Stored(shared, stored=False)
         earlier = existing is not None
         return Stored(existing or shared, stored=earlier or first is None, earlier=earlier)
+
+    def _stands(self, plan: CachePlan, existing: Answer, answer: Answer) -> bool:
+        """Whether what is there stays: an answer that was asked for later, say by a refresh, is not replaced either."""
+        if existing.created > answer.created:
+            return True
+        return plan.first_write_wins and plan.satisfies(existing, self._clock.now())
 
     async def open(self, cache_key: str, blob: bytes) -> Answer | None:
         """The answer in a stored entry, or None for one that is not ours; that one is deleted."""

@@ -11,6 +11,7 @@ from gateway.core import spot_check
 from gateway.core.cache_plan import CachePlan
 from gateway.core.lru import Lru
 from gateway.core.metrics import DIVERGENCE, SPOT_CHECKS, STORE_ERRORS, UNITS
+from gateway.core.purge_state import Purge
 from gateway.core.quota import Reservation
 from gateway.core.spot_check import BUDGET_HOLDER, SpotCheckConfig
 from gateway.core.types import Answer, Call, DeterminismClass
@@ -26,8 +27,8 @@ from gateway.ports import Ledger, PurgeStore, StoreUnavailable
 MAX_CONCURRENT = 2
 SPENT_FOR_S = 60.0
 """A spent budget is not asked about at every chosen hit."""
-TOUCH_ATTEMPTS = 5
-TOUCH_PAUSE_S = 1.0
+PURGE_ATTEMPTS = 5
+PURGE_PAUSE_S = 1.0
 RESULTS = ("same", "different", "failed", "no_budget", "busy", "recent")
 # Entries confirmed recently, by cache key and spelling: some thousands.
 CONFIRMED_BYTES = 4 * 2**20
@@ -176,12 +177,12 @@ class SpotChecker:
         self._meter.count(DIVERGENCE, call.model, call.determinism.cls, self._config.rule_set)
         if call.determinism.cls is not DeterminismClass.EXACT:
             return
-        self._local_cache.drop_answer(cache_key, call)
+        self._local_cache.forget(cache_key)
         await self._cache.delete(cache_key)
-        for _ in range(TOUCH_ATTEMPTS):
+        for _ in range(PURGE_ATTEMPTS):
             try:
-                await self._purge_store.touch()
+                await self._purge_store.purge(Purge(key=cache_key))
                 return
             except StoreUnavailable:
-                self._meter.count(STORE_ERRORS, "cache", "touch")
-                await self._clock.sleep(TOUCH_PAUSE_S)
+                self._meter.count(STORE_ERRORS, "cache", "purge")
+                await self._clock.sleep(PURGE_PAUSE_S)

@@ -1,7 +1,7 @@
 """Where answers are stored: the cache, which may be lost at any time; its purges; and named namespaces."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -41,6 +41,13 @@ class CacheStore(Protocol):
         """Delete the entry, and the lease of the flight that computed it."""
         ...
 
+    async def changes(self, since: Sequence[str] | None) -> tuple[Sequence[str], Collection[str] | None]:
+        """Where the changes are now, and the cache keys that were stored or deleted since an earlier such place.
+
+        None in place of the keys: some may have been missed, so any may have changed. None for `since`: from now on.
+        """
+        ...
+
     async def claim(self, cache_key: str, owner: str, lease_s: float, refused: bytes | None = None) -> LeaseClaim:
         """Take the lease of a flight, unless an entry (other than `refused`) or another owner's lease exists."""
         ...
@@ -68,23 +75,31 @@ class CacheStore(Protocol):
 
 
 class PurgeStore(Protocol):
-    """The state of purges (cache store). Lost: StoreUnavailable, and every call bypasses the cache.
+    """The state of purges (cache store), and the serial of the latest one (state store). Lost: StoreUnavailable.
 
+    Without the cache store every call bypasses the cache; without the state store the state holds for a minute more.
     No number in it ever becomes smaller. A hard purge by age concerns all models.
     """
 
-    async def purge_state(self) -> PurgeState: ...
-    async def purge(self, what: Purge) -> PurgeState:
-        """Purge the cached answers that `what` describes; returns the new state."""
+    async def purge_state(self, at_least: int = 0) -> PurgeState:
+        """The state; where there is none, or one with a lower serial than that, a new one: everything is purged."""
         ...
 
-    async def touch(self) -> PurgeState:
-        """Make every worker clear its local cache: an entry has been deleted."""
+    async def purge(self, what: Purge) -> PurgeState:
+        """Purge the cached answers that `what` describes; returns the new state. Needs both stores."""
+        ...
+
+    async def high_water(self) -> int:
+        """The serial of the latest state."""
+        ...
+
+    async def raise_high_water(self, serial: int) -> None:
+        """For a state whose purge ended before it got here. It never becomes smaller."""
         ...
 
 
 class NotStored(Exception):
-    """A namespace took no more: "frozen", "full" or "gone"; or there are "too many" of them. Names nothing else."""
+    """A namespace took no more: "frozen", "full", "gone", "purged"; or there are "too many" of them. Tells no names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +118,14 @@ class NamespaceStore(Protocol):
     """
 
     async def namespaces(self) -> Mapping[str, Namespace]: ...
+    async def changes(self) -> int:
+        """How often `touch` was called."""
+        ...
+
+    async def touch(self) -> None:
+        """Make every worker forget what it holds of namespaces: entries are deleted."""
+        ...
+
     async def create(self, namespace: Namespace) -> bool:
         """False where the name is taken. One that is `frozen` from the start is filled before it is closed."""
         ...
@@ -124,8 +147,11 @@ class NamespaceStore(Protocol):
         """The same for several cache keys, in their order."""
         ...
 
-    async def put(self, name: str, cache_key: str, blob: bytes) -> bytes | None:
-        """Store, unless an entry exists already: that one is returned. Raises NotStored."""
+    async def put(self, name: str, cache_key: str, blob: bytes, sent: float | None = None) -> bytes | None:
+        """Store, unless an entry exists already: that one is returned. Raises NotStored.
+
+        `sent` is when the upstream call was sent: one from before a purge, or a drop, is not stored any more.
+        """
         ...
 
     async def move(self, name: str, cache_key: str, to: str, blob: bytes) -> bool:

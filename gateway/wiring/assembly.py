@@ -157,7 +157,7 @@ def _poller(
     a: Adapters, authenticator: Authenticator, local_cache: LocalCache, known: StoreStatus
 ) -> InvalidationPoller:
     return InvalidationPoller(
-        a.directory, a.purge_store, a.namespace_store, authenticator, local_cache, a.runtime, known
+        a.directory, a.cache, a.purge_store, a.namespace_store, authenticator, local_cache, a.runtime, known
     )
 
 

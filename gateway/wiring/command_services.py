@@ -68,7 +68,8 @@ async def open_services(settings: Settings) -> AsyncIterator[CommandServices]:
         record = await open_audit(settings, master, state, clock, meter, _not_told)
         audit = AttributedAudit(record, _ran_by())
         held = await open_state(settings, master, state, audit, clock, meter, log.warning)
-        cache_store, purge_store = RedisCache(cache, clock), RedisPurges(cache)
+        cache_store = RedisCache(cache, clock, sealing.derive_key(master, "leases"))
+        purge_store = RedisPurges(cache, state, sealing.derive_key(master, "purges"), clock, meter)
         namespace_store = held.namespace_store
         namespaces = NamespaceAdmin(namespace_store, held.guard, audit, clock)
         yield CommandServices(

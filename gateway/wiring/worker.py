@@ -23,6 +23,7 @@ from gateway.adapters.redis_purges import RedisPurges
 from gateway.adapters.redis_run_counters import RedisRunCounters
 from gateway.adapters.redis_throttle import RedisThrottle
 from gateway.adapters.upstream_http import HttpUpstream
+from gateway.core import sealing
 from gateway.core.store_faults import StoreName
 from gateway.core.upstream_key import UpstreamKey
 from gateway.flow.runtime import BackgroundLoops, BackgroundTasks, Runtime
@@ -74,8 +75,8 @@ async def run_worker(
         adapters = Adapters(
             directory=held.directory,
             ledger=held.ledger,
-            cache=RedisCache(cache, clock),
-            purge_store=RedisPurges(cache),
+            cache=RedisCache(cache, clock, sealing.derive_key(master, "leases")),
+            purge_store=RedisPurges(cache, state, sealing.derive_key(master, "purges"), clock, meter),
             namespace_store=held.namespace_store,
             throttle=RedisThrottle(cache),
             run_counters=RedisRunCounters(state),

@@ -58,7 +58,8 @@ class Adapters:
     def __init__(self, store: RedisStore, prefix: str) -> None:
         clock, meter = SystemClock(), FakeMeter()
         self.store, self.prefix = store, prefix
-        cache, purges = RedisCache(store, clock, prefix=prefix), RedisPurges(store, prefix=prefix)
+        cache = RedisCache(store, clock, SEALING, prefix=prefix)
+        purges = RedisPurges(store, store, SEALING, clock, meter, prefix=prefix)
         directory = RedisDirectory(store, SEALING, clock, meter, prefix=prefix)
         ledger, throttle = RedisLedger(store, prefix=prefix), RedisThrottle(store, prefix=prefix)
         heads = RedisAuditHead(store, SEALING, clock, meter, prefix=prefix)
@@ -79,7 +80,7 @@ class Adapters:
             "purge": lambda: purges.purge(Purge()),
             "purge a model": lambda: purges.purge(Purge("esm3")),
             "mark stale": lambda: purges.purge(Purge(soft=True)),
-            "touch": purges.touch,
+            "touch": spaces.touch,
             "put_key": lambda: directory.put_key(KEY),
             "put_approval": lambda: directory.put_approval(APPROVAL),
             "put head": lambda: heads.put("chain", StoredHead(ChainHead(3, "0" * 64), "here", 1.0)),

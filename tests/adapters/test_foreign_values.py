@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from gateway.adapters.clock import SystemClock
-from gateway.adapters.redis_cache import RedisCache
+from gateway.adapters.redis_cache import RedisCache, _bucket
 from gateway.adapters.redis_connect import RedisStore, connect
 from gateway.adapters.redis_directory import RedisDirectory
 from gateway.adapters.redis_ledger import RedisLedger
 from gateway.adapters.redis_namespaces import RedisNamespaces
-from gateway.adapters.redis_purges import RedisPurges
-from gateway.core.purge_state import PurgeState
+from gateway.adapters.redis_purges import ADDRESS, RedisPurges
+from gateway.core.purge_state import Purge
 from gateway.core.quota import DAY_S, Limit, Reservation
 from gateway.core.sealing import seal
 from gateway.core.types import Namespace
@@ -45,7 +45,7 @@ class Lab:
 
     @property
     def purges(self) -> RedisPurges:
-        return RedisPurges(self.cache, prefix=self.p)
+        return RedisPurges(self.cache, self.state, SEALING, SystemClock(), self.meter, prefix=self.p)
 
     @property
     def directory(self) -> RedisDirectory:
@@ -83,28 +83,59 @@ def in_a_lab(stores: Stores, prefix: str, story: Callable[[Lab], Awaitable[None]
 Words = Sequence[Any]
 
 
-@pytest.mark.parametrize("junk", NO_FINITE_NUMBERS)
-@pytest.mark.parametrize("field", [b"x", b"epoch", b"serial", b"model esm3", b"stale ", b"purged_before"])
-def test_a_purge_state_with_an_odd_field(stores: Stores, field: bytes, junk: bytes) -> None:
+def as_state(content: bytes) -> tuple[str, bytes]:
+    """A state of purges that is sealed and says something else."""
+    return "SET", seal(SEALING, ADDRESS, content, b"n" * 12)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("SET", b"nonsense"),
+        ("SET", b"\xff\xfe\x00"),
+        ("SET", b"?"),
+        ("HSET", b"epoch", b"1"),
+        ("SADD", b"x"),
+        as_state(b"[]"),
+        as_state(b"{"),
+        as_state(b"7"),
+        as_state(b'{"epoch":1,"serial":"1"}'),
+        as_state(b'{"epoch":1,"serial":1,"models":{"m":1.5}}'),
+        as_state(b'{"epoch":1,"serial":1,"stale":{"":"x"}}'),
+        as_state(b'{"epoch":1,"serial":1,"keys":[]}'),
+        as_state(b'{"epoch":1,"serial":1,"more":1}'),
+    ],
+)
+def test_a_purge_state_that_is_none_of_ours_purges_everything_and_is_counted(
+    stores: Stores, words: tuple[Any, ...]
+) -> None:
     async def story(lab: Lab) -> None:
-        await lab.purges.touch()
-        await lab.cache.call("junk", "HSET", f"{lab.p}purge_state", field, junk)
-        with pytest.raises(StoreUnavailable):
-            await lab.purges.purge_state()
-        await lab.cache.call("repair", "DEL", f"{lab.p}purge_state")
-        assert isinstance(await lab.purges.purge_state(), PurgeState)
+        purges = lab.purges
+        before = await purges.purge(Purge("esm3"))
+        await lab.cache.call("clear", "DEL", f"{lab.p}purges")
+        await lab.cache.call("junk", words[0], f"{lab.p}purges", *words[1:])
+        state = await purges.purge_state(before.serial)
+        assert state.epoch > before.epoch
+        assert await purges.purge_state(before.serial) == state
+        assert lab.meter.counts[("esmgw_store_errors_total", "cache", "purges_forged")] == 1
 
     in_a_lab(stores, "purges", story)
 
 
-def test_a_purge_state_whose_names_are_no_text(stores: Stores) -> None:
+@pytest.mark.parametrize("junk", NO_NUMBERS[:2] + NO_FINITE_NUMBERS[-3:])
+def test_a_high_water_mark_that_is_no_number_is_not_taken_for_a_low_one(stores: Stores, junk: bytes) -> None:
     async def story(lab: Lab) -> None:
-        await lab.purges.touch()
-        await lab.cache.call("junk", "HSET", f"{lab.p}purge_state", b"model \xff", "1")
+        await lab.purges.purge(Purge())
+        await lab.state.call("junk", "SET", f"{lab.p}purges:high_water", junk)
         with pytest.raises(StoreUnavailable):
-            await lab.purges.purge_state()
+            await lab.purges.high_water()
+        with pytest.raises(StoreUnavailable):
+            await lab.purges.purge(Purge())
+        await lab.state.call("repair", "DEL", f"{lab.p}purges:high_water")
+        state = await lab.purges.purge(Purge())
+        assert await lab.purges.high_water() == state.serial
 
-    in_a_lab(stores, "names", story)
+    in_a_lab(stores, "mark", story)
 
 
 @pytest.mark.parametrize("junk", [*NO_NUMBERS[:2], b"12 34", b"1.5", b"9" * 5000])
@@ -189,6 +220,7 @@ def test_a_rate_that_is_no_time(stores: Stores, junk: bytes) -> None:
 def test_a_key_of_another_kind(stores: Stores, words: tuple[str, ...]) -> None:
     async def story(lab: Lab) -> None:
         command, *rest = words
+        entry = f"{lab.p}entry:{{{_bucket('k'):x}}}:k"
         asked: list[tuple[RedisStore, str, Callable[[], Awaitable[object]]]] = [
             (lab.state, f"{lab.p}{{keys}}:epoch", lab.directory.epoch),
             (lab.state, f"{lab.p}{{u:ada}}:user-units:u:ada", lambda: lab.ledger.usage("ada", (UNITS,))),
@@ -199,14 +231,20 @@ def test_a_key_of_another_kind(stores: Stores, words: tuple[str, ...]) -> None:
             ),
             (
                 lab.cache,
-                f"{lab.p}entry:{{k}}",
-                lambda: RedisCache(lab.cache, SystemClock(), prefix=lab.p).claim("k", "me", 5.0),
+                entry,
+                lambda: RedisCache(lab.cache, SystemClock(), b"k" * 32, prefix=lab.p).get("k"),
+            ),
+            (
+                lab.cache,
+                entry,
+                lambda: RedisCache(lab.cache, SystemClock(), b"k" * 32, prefix=lab.p).claim("k", "me", 5.0),
             ),
         ]
         if command != "HSET":
             asked += [
                 (lab.state, f"{lab.p}namespaces", lab.namespaces.namespaces),
-                (lab.cache, f"{lab.p}purge_state", lab.purges.purge_state),
+                (lab.state, f"{lab.p}namespaces:changes", lab.namespaces.changes),
+                (lab.state, f"{lab.p}purges:high_water", lab.purges.high_water),
             ]
         for store, key, ask in asked:
             await store.call("clear", "DEL", key)
@@ -220,9 +258,11 @@ def test_a_key_of_another_kind(stores: Stores, words: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     "where, words",
     [
-        ("cache", ("HSET", "purge_state", "x", "nonsense")),
-        ("cache", ("HSET", "purge_state", "epoch", b"\xff\xfe")),
-        ("cache", ("SADD", "purge_state", "x")),
+        ("cache", ("SET", "purges", "nonsense")),
+        ("cache", ("SET", "purges", b"\xff\xfe")),
+        ("cache", ("SADD", "purges", "x")),
+        ("state", ("SET", "purges:high_water", "junk")),
+        ("state", ("SADD", "namespaces:changes", "junk")),
         ("state", ("SET", "{keys}:epoch", "junk")),
         ("state", ("LPUSH", "{keys}:epoch", "junk")),
         ("state", ("SET", "namespaces", "junk")),
@@ -237,7 +277,8 @@ def test_no_odd_value_ends_the_polls_and_after_it_every_change_is_heard(
         runtime = Runtime(SystemClock(), lab.meter, background_tasks())
         local = LocalCache(lab.meter, 2**20, 2**20)
         authenticator = Authenticator(lab.directory, runtime, b"p" * 32)
-        poller = InvalidationPoller(lab.directory, lab.purges, lab.namespaces, authenticator, local, runtime)
+        cache = RedisCache(lab.cache, SystemClock(), SEALING, prefix=lab.p)
+        poller = InvalidationPoller(lab.directory, cache, lab.purges, lab.namespaces, authenticator, local, runtime)
         said: list[str] = []
         loops = BackgroundLoops(runtime, said.append)
         loops.keep("poller", poller.forever)

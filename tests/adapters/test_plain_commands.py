@@ -13,7 +13,7 @@ from fakeredis import FakeAsyncRedis
 from gateway.adapters.clock import SystemClock
 from gateway.adapters.directory_codec import encode_approvals, encode_key
 from gateway.adapters.redis_audit_head import RedisAuditHead
-from gateway.adapters.redis_cache import RedisCache
+from gateway.adapters.redis_cache import RedisCache, _bucket
 from gateway.adapters.redis_connect import RedisStore
 from gateway.adapters.redis_directory import RedisDirectory
 from gateway.adapters.redis_namespaces import RedisNamespaces
@@ -74,28 +74,13 @@ def test_a_throttle_sets_one_key_that_expires_and_only_the_first_caller_gets_it(
     play(story)
 
 
-def test_an_entry_is_read_written_with_its_ttl_and_deleted_with_its_lease() -> None:
+def test_an_entry_is_read_with_one_command() -> None:
     async def story(at: Recorded) -> None:
-        cache = RedisCache(at.store, SystemClock())
+        cache = RedisCache(at.store, SystemClock(), SEALING_KEY)
+        key = f"esmgw:entry:{{{_bucket('k'):x}}}:k"
         assert await cache.get("k") is None
-        assert await cache.put("k", b"one", 60, first_write_wins=False) is None
-        assert await cache.get("k") == b"one"
-        await cache.delete("k")
-        assert await cache.get("k") is None
-        key = "esmgw:entry:{k}"
-        read = ("GET", key)
-        deleted = ("UNLINK", key, "esmgw:lease:{k}")
-        assert at.sent == [read, ("SET", key, b"one", "PX", 60_000), read, deleted, read]
-
-    play(story)
-
-
-def test_where_the_first_write_wins_the_entry_that_is_there_is_returned_and_stays() -> None:
-    async def story(at: Recorded) -> None:
-        cache = RedisCache(at.store, SystemClock())
-        written = [await cache.put("k", blob, 60, first_write_wins=True) for blob in (b"one", b"two")]
-        assert written == [None, b"one"]
-        assert at.sent[1] == ("SET", "esmgw:entry:{k}", b"two", "PX", 60_000, "NX", "GET")
+        assert at.sent == [("GET", key)]
+        await at.given("SET", key, b"one")
         assert await cache.get("k") == b"one"
 
     play(story)

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.adapters.clock import SystemClock
 from gateway.adapters.redis_breaker import FIRST_OPEN_S, MAX_OPEN_S, SILENCE_S, StoreBreaker
-from gateway.adapters.redis_cache import BYTES_PER_DEADLINE, RedisCache
+from gateway.adapters.redis_cache import BYTES_PER_DEADLINE, RedisCache, _bucket
 from gateway.adapters.redis_connect import connect
 from gateway.ports import StoreUnavailable
 from tests.contracts.proxy import Proxy
@@ -88,7 +88,7 @@ def test_a_silent_cache_costs_fifty_milliseconds_once_and_then_nothing(stores: S
             proxy.losing = "swallow"
             store = connect(f"redis://127.0.0.1:{proxy.port}", timeout_s=0.05, name="silent")
             clock = FakeClock([])
-            cache = RedisCache(store, clock, prefix="silent:")
+            cache = RedisCache(store, clock, b"k" * 32, prefix="silent:")
             began = time.monotonic()
             with pytest.raises(StoreUnavailable, match="get"):
                 await cache.get("here")
@@ -112,7 +112,7 @@ def test_a_caller_who_hangs_up_on_a_trial_does_not_keep_the_circuit_open(stores:
         async with Proxy(stores.cache.socket).listening() as proxy:
             store = connect(f"redis://127.0.0.1:{proxy.port}", timeout_s=0.1, name="hasty")
             clock = FakeClock([])
-            cache = RedisCache(store, clock, prefix="hasty:")
+            cache = RedisCache(store, clock, b"k" * 32, prefix="hasty:")
             proxy.losing = "swallow"
             with pytest.raises(StoreUnavailable):
                 await cache.get("here")
@@ -135,7 +135,7 @@ def test_a_large_answer_gets_a_longer_deadline(stores: Stores) -> None:
             store = connect(f"redis://127.0.0.1:{proxy.port}", timeout_s=0.02, name="large")
             took = []
             for size in (1, 4 * BYTES_PER_DEADLINE):
-                cache = RedisCache(store, SystemClock(), prefix="large:")
+                cache = RedisCache(store, SystemClock(), b"k" * 32, prefix="large:")
                 began = time.monotonic()
                 with pytest.raises(StoreUnavailable, match="put"):
                     await cache.put("here", bytes(size), 60, first_write_wins=True)
@@ -150,10 +150,10 @@ def test_a_large_answer_gets_a_longer_deadline(stores: Stores) -> None:
 def test_the_keys_of_an_entry_and_its_lease_live_together_and_end(stores: Stores) -> None:
     async def story() -> None:
         store = connect(stores.cache.url, timeout_s=5.0, name="keys")
-        cache = RedisCache(store, SystemClock(), prefix="keys:")
+        cache = RedisCache(store, SystemClock(), b"k" * 32, prefix="keys:")
         await cache.claim("abc", "ours", 60)
         await cache.put("abc", b"x", 60, first_write_wins=False)
-        for key in ("keys:entry:{abc}", "keys:lease:{abc}"):
+        for key in (f"keys:{kind}:{{{_bucket('abc'):x}}}:abc" for kind in ("entry", "lease")):
             assert 0 < await store.call("ttl", "PTTL", key) <= 60_000
         await store.close()
 

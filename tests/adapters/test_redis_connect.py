@@ -18,7 +18,6 @@ from gateway.adapters.redis_directory import RedisDirectory
 from gateway.adapters.redis_ledger import RedisLedger
 from gateway.adapters.redis_purges import RedisPurges
 from gateway.adapters.redis_url import parse_address
-from gateway.core.purge_state import Purge
 from gateway.core.quota import Limit, Reservation
 from gateway.core.types import Approval, KeyRecord
 from gateway.ports import StoreUnavailable
@@ -36,7 +35,11 @@ def ledger(store: RedisStore) -> RedisLedger:
 
 
 def cache(store: RedisStore) -> RedisCache:
-    return RedisCache(store, SystemClock(), prefix="connect:")
+    return RedisCache(store, SystemClock(), b"k" * 32, prefix="connect:")
+
+
+def purges(store: RedisStore) -> RedisPurges:
+    return RedisPurges(store, store, b"k" * 32, SystemClock(), FakeMeter(), prefix="connect:")
 
 
 def directory(store: RedisStore) -> RedisDirectory:
@@ -58,9 +61,10 @@ OPERATIONS: dict[str, Operation] = {
     "claim": lambda store: cache(store).claim("here", "ours", 60),
     "renew": lambda store: cache(store).renew("here", "ours", 60),
     "release": lambda store: cache(store).release("here", "ours"),
-    "purge_state": lambda store: RedisPurges(store, prefix="connect:").purge_state(),
-    "purge": lambda store: RedisPurges(store, prefix="connect:").purge(Purge()),
-    "touch": lambda store: RedisPurges(store, prefix="connect:").touch(),
+    "purge_state": lambda store: purges(store).purge_state(),
+    "high_water": lambda store: purges(store).high_water(),
+    "raise_high_water": lambda store: purges(store).raise_high_water(1),
+    "changes": lambda store: cache(store).changes(None),
     "find": lambda store: directory(store).find("k1"),
     "epoch": lambda store: directory(store).epoch(),
     "put_key": lambda store: directory(store).put_key(KeyRecord("k1", "d", "ada", "lab", 1.0)),
@@ -79,8 +83,7 @@ OF_THE_CACHE = (
     "renew",
     "release",
     "purge_state",
-    "purge",
-    "touch",
+    "changes",
 )
 
 

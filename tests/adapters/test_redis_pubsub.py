@@ -20,7 +20,7 @@ async def channels(store: RedisStore, prefix: str) -> int:
 def test_a_channel_is_left_with_its_last_listener_and_all_share_one_connection(stores: Stores) -> None:
     async def story() -> None:
         store = connect(stores.cache.url, timeout_s=5.0, name="listening")
-        cache = RedisCache(store, SystemClock(), prefix="left:")
+        cache = RedisCache(store, SystemClock(), b"k" * 32, prefix="left:")
         news = [(f"at{i % 10}", await cache.subscribe(f"at{i % 10}")) for i in range(20)]
         assert await channels(store, "left:") == 10
         clients: bytes = await store.call("clients", "CLIENT", "LIST", "TYPE", "pubsub")
@@ -48,8 +48,8 @@ def test_who_listens_on_a_connection_that_breaks_is_woken_and_can_listen_anew(st
         async with Proxy(stores.cache.socket).listening() as proxy:
             store = connect(f"redis://127.0.0.1:{proxy.port}", timeout_s=5.0, name="cut")
             other = connect(stores.cache.url, timeout_s=5.0, name="other")
-            cache = RedisCache(store, SystemClock(), prefix="cut:")
-            sender = RedisCache(other, SystemClock(), prefix="cut:")
+            cache = RedisCache(store, SystemClock(), b"k" * 32, prefix="cut:")
+            sender = RedisCache(other, SystemClock(), b"k" * 32, prefix="cut:")
             for address in ("here", "there"):
                 await sender.claim(address, "ours", 60)
             heard = [await cache.subscribe(address) for address in ("here", "there")]
@@ -71,7 +71,7 @@ def test_a_store_that_does_not_confirm_is_not_waited_for_and_is_asked_on_another
     async def story() -> None:
         async with Proxy(stores.cache.socket).listening() as proxy:
             store = connect(f"redis://127.0.0.1:{proxy.port}", timeout_s=0.1, name="silent")
-            cache = RedisCache(store, SystemClock(), prefix="silent:")
+            cache = RedisCache(store, SystemClock(), b"k" * 32, prefix="silent:")
             proxy.losing = "swallow"
             with pytest.raises(StoreUnavailable, match="listen"):
                 await cache.subscribe("here")
@@ -96,7 +96,7 @@ def test_a_user_of_the_store_who_may_not_publish_or_listen_keeps_the_cache(store
         await root.call("acl", "ACL", "SETUSER", "mute", *rights)
         async with Proxy(stores.cache.socket).listening() as proxy:
             store = connect(f"redis://mute:pass@127.0.0.1:{proxy.port}", timeout_s=5.0, name="mute")
-            cache = RedisCache(store, SystemClock(), prefix="mute:")
+            cache = RedisCache(store, SystemClock(), b"k" * 32, prefix="mute:")
             assert (await cache.claim("here", "ours", 60)).acquired
             assert await cache.put("here", b"x", 60, False, "ours") is None
             assert await cache.get("here") == b"x"
@@ -113,7 +113,7 @@ def test_a_miss_costs_two_round_trips(stores: Stores) -> None:
     async def story() -> None:
         async with Proxy(stores.cache.socket).listening() as proxy:
             store = connect(f"redis://127.0.0.1:{proxy.port}", timeout_s=5.0, name="two")
-            cache = RedisCache(store, SystemClock(), prefix="two:")
+            cache = RedisCache(store, SystemClock(), b"k" * 32, prefix="two:")
             for address in ("warm", "here"):
                 proxy.commands.clear()
                 await cache.claim(address, "ours", 60)

@@ -73,7 +73,7 @@ class Backend:
             yield FakeCache([], SystemClock().now)
             return
         async with self.store() as store:
-            yield RedisCache(store, SystemClock(), prefix=self.prefix)
+            yield RedisCache(store, SystemClock(), SECRET, prefix=self.prefix)
 
     @asynccontextmanager
     async def throttle(self) -> AsyncIterator[Throttle]:
@@ -113,12 +113,12 @@ class Backend:
             yield FakePurges([], SystemClock().now)
             return
         async with self.store() as store:
-            yield RedisPurges(store, prefix=self.prefix)
+            yield RedisPurges(store, store, SECRET, SystemClock(), self.meter, prefix=self.prefix)
 
     @asynccontextmanager
     async def namespace_store(self, max_bytes: int = 2**28, most: int = 1000) -> AsyncIterator[NamespaceStore]:
         if self.address is None:
-            yield FakeNamespaces([], max_bytes, most)
+            yield FakeNamespaces([], max_bytes, most, SystemClock().now)
             return
         async with self.store() as store:
             yield RedisNamespaces(store, SECRET, SystemClock(), self.meter, max_bytes, prefix=self.prefix, most=most)

@@ -5,13 +5,14 @@ the other stores of `stores.py`.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from gateway.ports import LeaseClaim
 from tests.fakes.stores import Journal, Recorder
 
 # As in redis_cache.py: a longer answer is looked up by who is told.
 MESSAGE_BYTES = 65_536
+CHANGES = 512
 
 
 class FakeCache(Recorder):
@@ -23,6 +24,7 @@ class FakeCache(Recorder):
         self.entries: dict[str, tuple[bytes, float]] = {}
         self.leases: dict[str, tuple[str, float]] = {}
         self.listeners: dict[str, list[asyncio.Future[bytes]]] = {}
+        self.changed: list[str] = []
 
     async def get(self, cache_key: str) -> bytes | None:
         with self.effect("get", cache_key):
@@ -36,6 +38,7 @@ class FakeCache(Recorder):
             standing = self._entry(cache_key) if first_write_wins or late else None
             if standing is None:
                 self.entries[cache_key] = (blob, self._now() + ttl_s)
+                self.changed.append(cache_key)
             if owner is not None:
                 if standing is None:
                     self._end(cache_key, owner)
@@ -46,6 +49,14 @@ class FakeCache(Recorder):
         with self.effect("delete", cache_key):
             self.entries.pop(cache_key, None)
             self.leases.pop(cache_key, None)
+            self.changed.append(cache_key)
+
+    async def changes(self, since: Sequence[str] | None) -> tuple[Sequence[str], Collection[str] | None]:
+        with self.effect("changes"):
+            now = (str(len(self.changed)),)
+            if since is None or not 0 <= len(self.changed) - int(since[0]) < CHANGES:
+                return now, None
+            return now, set(self.changed[int(since[0]) :])
 
     async def claim(self, cache_key: str, owner: str, lease_s: float, refused: bytes | None = None) -> LeaseClaim:
         with self.effect("claim", cache_key, owner):
@@ -53,7 +64,7 @@ class FakeCache(Recorder):
             if entry is not None and entry != refused:
                 return LeaseClaim(acquired=False, entry=entry)
             if self._holder(cache_key) not in (None, owner):
-                return LeaseClaim(acquired=False, expires_in_s=self.leases[cache_key][1] - self._now())
+                return LeaseClaim(acquired=False, expires_in_s=min(lease_s, self.leases[cache_key][1] - self._now()))
             self.leases[cache_key] = (owner, self._now() + lease_s)
             return LeaseClaim(acquired=True, expires_in_s=lease_s)
 

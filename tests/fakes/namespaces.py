@@ -19,16 +19,21 @@ class FakePurges(Recorder):
         super().__init__(journal)
         self._now = now
         self.standing = PurgeState(0)
+        self.mark = 0
 
-    async def purge_state(self) -> PurgeState:
+    async def purge_state(self, at_least: int = 0) -> PurgeState:
         with self.effect("purge_state"):
+            if self.standing.serial < at_least:
+                self.standing = PurgeState(at_least + 1, at_least + 1)
             return self.standing
 
     async def purge(self, what: Purge) -> PurgeState:
-        with self.effect("purge", what.model, what.soft, what.older_than_s):
-            contents = replace(self.standing, serial=self.standing.serial + 1)
+        with self.effect("purge", what.model, what.soft, what.older_than_s, *([what.key] if what.key else [])):
+            contents = replace(self.standing, serial=max(self.mark, self.standing.serial) + 1)
             moment = self._now() - (what.older_than_s or 0.0)
-            if what.soft:
+            if what.key:
+                contents = replace(contents, keys={**contents.keys, what.key: moment})
+            elif what.soft:
                 contents = replace(
                     contents, stale={**contents.stale, what.model: max(contents.stale.get(what.model, 0.0), moment)}
                 )
@@ -39,14 +44,17 @@ class FakePurges(Recorder):
                     contents, models={**contents.models, what.model: contents.models.get(what.model, 0) + 1}
                 )
             else:
-                contents = replace(contents, epoch=contents.epoch + 1)
-            self.standing = contents
+                contents = replace(contents, epoch=contents.serial, keys={})
+            self.standing, self.mark = contents, max(self.mark, contents.serial)
             return contents
 
-    async def touch(self) -> PurgeState:
-        with self.effect("touch"):
-            self.standing = replace(self.standing, serial=self.standing.serial + 1)
-            return self.standing
+    async def high_water(self) -> int:
+        with self.effect("high_water"):
+            return self.mark
+
+    async def raise_high_water(self, serial: int) -> None:
+        with self.effect("raise_high_water"):
+            self.mark = max(self.mark, serial)
 
 
 @dataclass
@@ -65,8 +73,13 @@ class Record:
 class FakeNamespaces(Recorder):
     part = "namespace_store"
 
-    def __init__(self, journal: Journal, max_bytes: int = 2**28, most: int = 1000) -> None:
+    def __init__(
+        self, journal: Journal, max_bytes: int = 2**28, most: int = 1000, now: Callable[[], float] = lambda: 0.0
+    ) -> None:
         super().__init__(journal)
+        self._now = now
+        self.purged: dict[tuple[str, ...], float] = {}
+        self.touched = 0
         self._max_bytes, self._most = max_bytes, most
         self.named: dict[str, Namespace] = {}
         self.records: dict[str, Record] = {}
@@ -74,6 +87,14 @@ class FakeNamespaces(Recorder):
     async def namespaces(self) -> Mapping[str, Namespace]:
         with self.effect("namespaces"):
             return dict(self.named)
+
+    async def changes(self) -> int:
+        with self.effect("changes"):
+            return self.touched
+
+    async def touch(self) -> None:
+        with self.effect("touch"):
+            self.touched += 1
 
     async def create(self, namespace: Namespace) -> bool:
         with self.effect("create", namespace.name):
@@ -98,6 +119,7 @@ class FakeNamespaces(Recorder):
     async def drop(self, name: str) -> int:
         with self.effect("drop", name):
             self.named.pop(name, None)
+            self.purged[(name,)] = self._now()
             return len(self.records.pop(name, Record()).entries)
 
     async def empty(self, name: str) -> int:
@@ -106,6 +128,7 @@ class FakeNamespaces(Recorder):
             if record is None or record.frozen is not None:
                 raise NotStored("frozen")
             self.records[name] = Record()
+            self.purged[(name,)] = self._now()
             return len(record.entries)
 
     async def get(self, name: str, cache_key: str) -> bytes | None:
@@ -125,7 +148,7 @@ class FakeNamespaces(Recorder):
             entries[to] = (number, blob)
             return True
 
-    async def put(self, name: str, cache_key: str, blob: bytes) -> bytes | None:
+    async def put(self, name: str, cache_key: str, blob: bytes, sent: float | None = None) -> bytes | None:
         with self.effect("put", name, cache_key):
             record = self.records.get(name)
             if record is None:
@@ -134,6 +157,9 @@ class FakeNamespaces(Recorder):
                 return record.entries[cache_key][1]
             if record.frozen is not None:
                 raise NotStored("frozen")
+            last = max(self.purged.get((name,), 0.0), self.purged.get((name, cache_key), 0.0))
+            if sent is not None and sent <= last:
+                raise NotStored("purged")
             if record.bytes + len(blob) > self._max_bytes:
                 raise NotStored("full")
             record.last += 1
@@ -142,6 +168,7 @@ class FakeNamespaces(Recorder):
 
     async def remove(self, name: str, cache_key: str) -> bool:
         with self.effect("remove", name, cache_key):
+            self.purged[(name, cache_key)] = self._now()
             return self._entries(name).pop(cache_key, None) is not None
 
     async def page(self, name: str, after: int = 0, most: int = 256) -> Sequence[tuple[int, str]]:

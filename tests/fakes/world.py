@@ -142,7 +142,7 @@ class FakeWorld:
         self.throttle = FakeThrottle(self.journal, self.clock.now)
         self.run_counters = FakeRunCounters(self.journal, self.clock.now)
         self.purge_store = FakePurges(self.journal, self.clock.now)
-        self.namespace_store = FakeNamespaces(self.journal)
+        self.namespace_store = FakeNamespaces(self.journal, now=self.clock.now)
         self.upstream = FakeUpstream(self.journal)
         self.audit = FakeAudit(self.journal)
         self.meter = FakeMeter()

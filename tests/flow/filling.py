@@ -100,7 +100,7 @@ class Answers(Calls):
             answer = entry_codec.from_bytes(entry_codec.to_bytes(answer)) or answer
         who = Principal(KeyRecord("k", "d", "ada", "lab", 0.0))
         plan = cache_plan.plan_for(call, who, PLANS, PurgeState(1), lambda _: None, True, None)
-        asyncio.run(Renderer(self.cache, SECRET).render(plan, call, answer, remember=True))
+        asyncio.run(Renderer(self.cache, SECRET).render(plan, call, answer, self.cache.moment()))
 
     def said(self) -> int:
         return self.cache.sizes()["answers"]

@@ -34,7 +34,7 @@ from gateway.settings import Settings
 from gateway.wiring.assembly import Adapters, assemble, key_pepper
 from gateway.wiring.cache_config import parse_config
 from tests.fakes.cache import FakeCache
-from tests.fakes.namespaces import FakePurges
+from tests.fakes.namespaces import FakeNamespaces, FakePurges
 from tests.fakes.reader import FakeReader
 from tests.fakes.stores import FakeLedger, Journal
 from tests.fakes.world import FakeClock
@@ -279,6 +279,7 @@ class Parts(FakeWorld):
         self.ledger = FakeLedger(self.journal, self.clock.now)
         self.cache = FakeCache(self.journal, self.clock.now)
         self.purge_store = FakePurges(self.journal, self.clock.now)
+        self.namespace_store = FakeNamespaces(self.journal, now=self.clock.now)
 
     def play(self, act: Callable[[BackgroundTasks], Awaitable[None]]) -> None:
         """Run `act`, then all that goes on behind it; none of that may be left an hour later."""

@@ -56,8 +56,9 @@ class Worker:
 
     async def store(self, plan: CachePlan, answer: Answer) -> Stored:
         """Store an answer and render it, as is done for the caller who computed it."""
+        since = self.lookup.moment()
         stored = await self.stores.put(plan, CALL, answer)
-        await self.lookup.render(plan, CALL, stored.answer, remember=stored.stored)
+        await self.lookup.render(plan, CALL, stored.answer, since if stored.stored else None)
         return stored
 
 
@@ -352,7 +353,7 @@ def test_a_later_answer_of_the_same_moment_is_not_taken_for_the_first() -> None:
     async def act() -> None:
         worker = a_worker(parts)
         await worker.store(PLAN, ONE)
-        assert (await worker.lookup.render(PLAN, CALL, TWO, remember=True)).body == TWO.body
+        assert (await worker.lookup.render(PLAN, CALL, TWO, worker.lookup.moment())).body == TWO.body
 
     run(parts, act)
 
@@ -362,12 +363,14 @@ def test_tag_and_receipt_are_the_same_for_whoever_computed_it_and_for_all_who_hi
 
     async def act() -> None:
         workers = [a_worker(parts, 10_000) for _ in range(3)]
-        fresh = await workers[0].lookup.render(PLAN, CALL, (await workers[0].store(PLAN, large)).answer, remember=True)
+        fresh = await workers[0].lookup.render(
+            PLAN, CALL, (await workers[0].store(PLAN, large)).answer, workers[0].lookup.moment()
+        )
         hits = [workers[0].local(PLAN), *[await worker.read(PLAN) for worker in workers[1:]]]
         assert {(hit.etag, hit.receipt) for hit in hits if hit is not None} == {(fresh.etag, fresh.receipt)}
         assert len(hits) == 3
         assert None not in hits
-        other = await workers[0].lookup.render(PLAN, CALL, TWO, remember=False)
+        other = await workers[0].lookup.render(PLAN, CALL, TWO, None)
         assert other.etag != fresh.etag
         assert other.receipt != fresh.receipt
         assert a_worker(parts).renderer.receipt(fresh.receipt) == workers[0].renderer.receipt(fresh.receipt)
@@ -378,7 +381,9 @@ def test_tag_and_receipt_are_the_same_for_whoever_computed_it_and_for_all_who_hi
 def test_a_receipt_says_which_call_was_answered_when_and_with_which_bytes() -> None:
     parts = Parts()
     worker = a_worker(parts)
-    answer = asyncio.run(worker.lookup.render(PLAN, CALL, replace(ONE, upstream="https://up.example"), remember=True))
+    answer = asyncio.run(
+        worker.lookup.render(PLAN, CALL, replace(ONE, upstream="https://up.example"), worker.lookup.moment())
+    )
     assert worker.renderer.receipt(answer.receipt) == {
         "model": CALL.model,
         "call_sha256": CALL.canonical_digest.hex(),

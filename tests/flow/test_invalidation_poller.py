@@ -25,11 +25,11 @@ class Post:
         self.memory = LocalCache(p.meter, 2**20, 2**20)
         self.authenticator = Authenticator(p.directory, p.runtime(), b"p" * 32)
         self.poller = InvalidationPoller(
-            p.directory, p.purge_store, p.namespace_store, self.authenticator, self.memory, p.runtime()
+            p.directory, p.cache, p.purge_store, p.namespace_store, self.authenticator, self.memory, p.runtime()
         )
 
     def keep(self) -> None:
-        self.memory.put_answer("a", a_call(), an_answer(), 4e9)
+        self.memory.put_answer("a", a_call(), an_answer(), 4e9, self.memory.moment())
 
     def keeps(self) -> bool:
         return self.memory.answer("a", a_call()) is not None
@@ -63,13 +63,13 @@ def test_a_look_at_what_has_not_changed_forgets_nothing() -> None:
 
 @pytest.mark.parametrize(
     "what",
-    [EVERYTHING, Purge("esm3"), Purge(soft=True), Purge("esm3", soft=True), Purge(older_than_s=3600.0), None],
+    [EVERYTHING, Purge("esm3"), Purge(soft=True), Purge("esm3", soft=True), Purge(older_than_s=3600.0), Purge(key="a")],
 )
-def test_every_kind_of_purge_empties_the_memory(what: Purge | None) -> None:
+def test_every_kind_of_purge_empties_the_memory(what: Purge) -> None:
     post = Post()
     post.poll()
     post.keep()
-    purge_state = asyncio.run(post.parts.purge_store.touch()) if what is None else post.purge(what)
+    purge_state = post.purge(what)
     assert post.keeps()
     post.poll()
     assert (post.poller.purge_state(), post.keeps()) == (purge_state, False)
@@ -101,7 +101,7 @@ def test_the_marks_are_as_old_as_the_question_not_as_the_answer() -> None:
     post = Post()
     purge_state = post.parts.purge_store.purge_state
 
-    async def slow() -> PurgeState:
+    async def slow(at_least: int = 0) -> PurgeState:
         value = await purge_state()
         await post.parts.clock.sleep(1.5)
         return value
@@ -117,8 +117,11 @@ def test_the_marks_are_as_old_as_the_question_not_as_the_answer() -> None:
     "part, operation, counted, seen",
     [
         ("purge_store", "purge_state", ("cache", "purge_state"), {"keys", "namespaces"}),
+        ("cache", "changes", ("cache", "changes"), {"keys", "namespaces"}),
         ("directory", "epoch", ("state", "epoch"), {"purge_state", "namespaces"}),
         ("namespace_store", "namespaces", ("state", "namespaces"), {"purge_state", "keys"}),
+        ("namespace_store", "changes", ("state", "namespaces"), {"purge_state", "keys"}),
+        ("purge_store", "high_water", ("state", "high_water"), {"purge_state", "keys", "namespaces"}),
     ],
 )
 def test_a_lost_store_is_counted_and_hides_nothing_else(
@@ -132,7 +135,9 @@ def test_a_lost_store_is_counted_and_hides_nothing_else(
     post.parts.namespace_store.named["paper"] = PAPER
     getattr(post.parts, part).lost.add(operation)
     post.poll()
-    assert post.parts.meter.counts[("esmgw_store_errors_total", *counted)] == 1
+    assert (
+        post.parts.meter.counts[("esmgw_store_errors_total", *counted)] >= 1
+    )  # twice where the mark says that it is behind
     assert post.poller.purge_state() == (PurgeState(1, 1) if "purge_state" in seen else None)
     assert post.authenticator._generation - generation == ("keys" in seen)
     assert (post.poller.namespace("paper") is not None) == ("namespaces" in seen)

@@ -143,7 +143,7 @@ def test_an_unknown_namespace_is_a_404_that_costs_a_request_alone() -> None:
         response = await harness.ask(**PAPER)
         assert (response.status, slug(response)) == (404, "unknown-namespace")
         # One request of the rate and one more look at the names.
-        effects = ["directory.find", "ledger.charge_rate", "namespace_store.namespaces"]
+        effects = ["directory.find", "ledger.charge_rate", "namespace_store.changes", "namespace_store.namespaces"]
         assert await harness.settled() == effects
 
     run(play, limits=Limits(requests_per_minute=100))
@@ -329,7 +329,7 @@ def test_a_record_that_is_broken_or_lies_where_another_belongs_is_none(frozen: b
         await namespace_store.remove("paper", other)
         await namespace_store.put("paper", other, swapped[:-1])
         await harness.namespace("paper", frozen=frozen)
-        await harness.memory.purge_store.touch()
+        await harness.memory.namespace_store.touch()
         await harness.flow.poller.poll()
         for body in ({}, {"num_steps": 1}):
             response = await harness.ask(body, **PAPER)

@@ -73,10 +73,14 @@ def test_a_purge_of_the_cache_is_on_record_first_and_is_what_was_ordered(
     assert office.memory.audit.events[0].facts == {"by": "root", "namespace": "default", **order}
 
 
-def test_one_entry_is_deleted_and_every_worker_is_told(office: Office) -> None:
+def test_one_entry_is_purged_by_a_mark_that_stands_though_it_be_put_back_and_is_deleted(office: Office) -> None:
     office.memory.cache.entries[KEY] = (b"x", 4e9)
     office.purge(key=KEY)
-    assert office.writes() == [("audit.append", "cache_purged"), ("cache.delete", KEY), ("purge_store.touch",)]
+    assert office.writes() == [
+        ("audit.append", "cache_purged"),
+        ("purge_store.purge", "", "False", "None", KEY),
+        ("cache.delete", KEY),
+    ]
     assert KEY not in office.memory.cache.entries
 
 
@@ -85,8 +89,9 @@ def test_a_live_namespace_is_emptied_and_every_worker_is_told(office: Office) ->
     assert office.purge(namespace="paper") == 2
     assert office.writes() == [
         ("audit.append", "cache_purged"),
+        ("namespace_store.touch",),
         ("namespace_store.empty", "paper"),
-        ("purge_store.touch",),
+        ("namespace_store.touch",),
     ]
 
 
@@ -101,9 +106,45 @@ def test_a_frozen_namespace_is_not_emptied_and_leaves_no_record_of_it(office: Of
 def test_one_entry_is_taken_out_of_any_namespace(office: Office, frozen: bool) -> None:
     office.namespace(frozen=frozen)
     assert office.purge(namespace="paper", key=f"{1:064x}") == 1
-    assert [effect[0] for effect in office.writes()] == ["audit.append", "namespace_store.remove", "purge_store.touch"]
-    with pytest.raises(InvalidArgument, match="no entry"):
-        office.purge(namespace="paper", key=f"{1:064x}")
+    writes = ["audit.append", "namespace_store.touch", "namespace_store.remove", "namespace_store.touch"]
+    assert [effect[0] for effect in office.writes()] == writes
+    # As often as one likes: the workers are told each time.
+    assert office.purge(namespace="paper", key=f"{1:064x}") == 0
+    assert [effect[0] for effect in office.writes()] == writes * 2
+
+
+@pytest.mark.parametrize("order", [{}, {"key": f"{1:064x}"}])
+@pytest.mark.parametrize("lost", ["touch", "empty", "remove"])
+def test_a_purge_of_a_namespace_that_was_cut_off_can_be_repeated_and_is_whole_then(
+    office: Office, order: dict[str, Any], lost: str
+) -> None:
+    office.namespace()
+    kind = "remove" if order else "empty"
+    office.memory.namespace_store.reply_lost.add(lost if lost == "touch" else kind)
+    with pytest.raises(StoreUnavailable):
+        office.purge(namespace="paper", **order)
+    office.memory.namespace_store.reply_lost.clear()
+    office.memory.journal.clear()
+    office.purge(namespace="paper", **order)
+    assert [effect[0] for effect in office.writes()][-3:] == [
+        "namespace_store.touch",
+        f"namespace_store.{kind}",
+        "namespace_store.touch",
+    ]
+
+
+@pytest.mark.parametrize("order", [{}, {"key": f"{1:064x}"}])
+def test_a_purge_of_a_namespace_has_no_need_of_the_cache_store(office: Office, order: dict[str, Any]) -> None:
+    office.namespace()
+    office.memory.cache.lost.add("*")
+    office.memory.purge_store.lost.add("*")
+    assert office.purge(namespace="paper", **order) == (1 if order else 2)
+
+
+def test_a_purge_of_one_entry_stands_though_the_entry_cannot_be_deleted(office: Office) -> None:
+    office.memory.cache.lost.add("delete")
+    office.purge(key=KEY)
+    assert office.memory.purge_store.standing.keys.keys() == {KEY}
 
 
 @pytest.mark.parametrize(

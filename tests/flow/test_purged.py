@@ -94,7 +94,6 @@ def test_an_entry_that_was_taken_out_by_its_key_is_gone_from_memory_too() -> Non
         (cache_key,) = harness.memory.cache.entries
         await harness.memory.cache.delete(cache_key)
         assert serial(await harness.ask()) == first
-        await harness.memory.purge_store.touch()
         await harness.flow.poller.poll()
         assert serial(await harness.ask()) != first
 

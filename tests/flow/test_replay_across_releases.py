@@ -89,7 +89,7 @@ async def moved(lab: Lab, call: Call) -> None:
     assert entry is not None
     await store.remove("paper", plan.cache_key)
     await store.put("paper", plan.former_key, namespace_entry.encode(key, f"paper {plan.former_key}", entry, b"n" * 12))
-    await lab.memory.purge_store.touch()
+    await lab.memory.namespace_store.touch()
     await lab.flow.poller.poll()
 
 

@@ -67,7 +67,7 @@ def test_a_hit_that_is_still_right_stays_and_is_counted_as_the_same() -> None:
         await miss_then_hit(harness)
         assert (sent(harness), results(harness), divergence(harness)) == (2, {"same": 1}, {})
         assert len(harness.memory.cache.entries) == 1
-        assert "purge_store.touch" not in harness.memory.effects()
+        assert "purge_store.purge" not in harness.memory.effects()
 
     run(play)
 
@@ -91,7 +91,7 @@ def test_an_exact_answer_that_differs_is_counted_and_dropped_everywhere() -> Non
         assert results(harness) == {"different": 1}
         assert divergence(harness) == {("esm3-open-2024-03", "exact", "wire-2"): 1}
         assert not harness.memory.cache.entries
-        assert "purge_store.touch" in harness.memory.effects()
+        assert "purge_store.purge" in harness.memory.effects()
         new = await harness.ask()
         assert new.headers["Cache-Status"].startswith("esm-gateway; fwd=miss; stored")
         assert b"[0,7,5,7,2]" in new.body
@@ -116,16 +116,16 @@ def test_a_lost_word_to_the_other_workers_is_said_again() -> None:
     async def play(harness: Harness) -> None:
         await harness.ask()
         harness.memory.upstream.answer = otherwise
-        harness.memory.purge_store.lost.add("touch")
+        harness.memory.purge_store.lost.add("purge")
         await harness.ask()
         for _ in range(100):
-            if harness.memory.effects().count("purge_store.touch") == 2:
+            if harness.memory.effects().count("purge_store.purge") == 2:
                 break
             await turns(1)
         harness.memory.purge_store.lost.clear()
         await harness.settled()
         assert harness.memory.purge_store.standing.serial == 1
-        assert harness.memory.meter.counts[("esmgw_store_errors_total", "cache", "touch")] >= 2
+        assert harness.memory.meter.counts[("esmgw_store_errors_total", "cache", "purge")] >= 2
 
     run(play)
 
@@ -140,7 +140,7 @@ def test_a_pinned_answer_that_differs_is_counted_and_kept() -> None:
         assert divergence(harness) == {("esm3-open-2024-03", "pinned", "wire-2"): 1}
         again = await harness.ask(pinned)
         assert orjson.loads(again.body)["outputs"] == orjson.loads(first.body)["outputs"]
-        assert "purge_store.touch" not in harness.memory.effects()
+        assert "purge_store.purge" not in harness.memory.effects()
 
     run(play, spot_check_classes=["exact", "pinned"])
 

@@ -112,7 +112,7 @@ def test_stores_that_hang_are_not_the_worker_s_own_fault_either() -> None:
     """From one poll to the next it may take as long as both stores are waited for, twice, and the pause between."""
     worker = Worker()
 
-    async def hangs() -> PurgeState:
+    async def hangs(at_least: int = 0) -> PurgeState:
         worker.memory.clock.advance(LONGEST_S)
         return PurgeState(0)
 

@@ -1,31 +1,16 @@
--- What was purged, a hash of numbers; an action is carried out first. No number ever decreases.
+-- The sealed state of purges: read it, or replace the one that was read.
 --
--- The epoch starts at the time in microseconds and not at 0: if the cache store evicts or loses this hash, the new epoch
--- is larger than any before, and entries purged long ago cannot be found again.
---
--- KEYS    the hash
--- ARGV    '' | 'touch' | 'purge' | 'mark_stale' | 'purge_older'; model ('' for all); age in s ('mark_stale', 'purge_older')
--- answers the fields and their values, alternating
-local time = redis.call('TIME')
-local now = time[1] + time[2] / 1000000
-local micros = time[1] * 1000000 + time[2]
-local action, model = ARGV[1], ARGV[2]
-local function advance(field, moment)
-  local before = tonumber(redis.call('HGET', KEYS[1], field) or '0')
-  redis.call('HSET', KEYS[1], field, string.format('%.3f', math.max(before, moment)))
+-- KEYS    the state
+-- ARGV    'read' | 'swap', the state that is expected ('': none, or a value of another kind), the new one
+-- answers for read the server's time in s and us, and the state ('' for none, '?' for a value of another kind);
+--         for swap 1, or 0 where another state is there (then nothing is changed)
+local kind = redis.call('TYPE', KEYS[1]).ok
+local state = ''
+if kind == 'string' then state = redis.call('GET', KEYS[1]) elseif kind ~= 'none' then state = '?' end
+if ARGV[1] == 'read' then
+  local time = redis.call('TIME')
+  return { tonumber(time[1]), tonumber(time[2]), state }
 end
-if redis.call('HSETNX', KEYS[1], 'epoch', string.format('%.0f', micros)) == 1 then
-  redis.call('HSET', KEYS[1], 'serial', string.format('%.0f', micros))
-end
-if action ~= '' then redis.call('HINCRBY', KEYS[1], 'serial', 1) end
-if action == 'purge' and model == '' then
-  local before = tonumber(redis.call('HGET', KEYS[1], 'epoch'))
-  redis.call('HSET', KEYS[1], 'epoch', string.format('%.0f', math.max(before + 1, micros)))
-elseif action == 'purge' then
-  redis.call('HINCRBY', KEYS[1], 'model ' .. model, 1)
-elseif action == 'mark_stale' then
-  advance('stale ' .. model, now - tonumber(ARGV[3]))
-elseif action == 'purge_older' then
-  advance('purged_before', now - tonumber(ARGV[3]))
-end
-return redis.call('HGETALL', KEYS[1])
+if state ~= ARGV[2] then return 0 end
+redis.call('SET', KEYS[1], ARGV[3])
+return 1
