@@ -181,7 +181,7 @@ class Interleaving:
         if response.status in (200, 401):
             fault = self.model.fault(at[0], user, question, at[1], serial)
         else:
-            fault = None if response.status in (503, 504) else f"status {response.status}"
+            fault = None if response.status in (412, 503, 504) else f"status {response.status}"
         if fault is not None:
             self._fault(f"{worker}, {question}: {fault}")
 

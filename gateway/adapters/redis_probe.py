@@ -15,7 +15,7 @@ from gateway.core.store_faults import StoreFault, StoreName
 from gateway.ports import StoreUnavailable
 
 CHECK_S = 5.0
-# {0} to {2}: scratch keys for a text, a hash and a sorted set; {3}: a channel.
+# {0} to {2}: scratch keys for a text, a hash and a sorted set (or a stream); {3}: a channel.
 TEXT, HASH, ORDER = "{0}", "{1}", "{2}"
 OF_BOTH: tuple[str, ...] = (
     f"SET {TEXT} 1 PX 1000",
@@ -52,7 +52,14 @@ TRIED: Mapping[StoreName, tuple[str, ...]] = {
         f"ZREMRANGEBYSCORE {ORDER} -inf 0",
         f"ZREM {ORDER} a",
     ),
-    "cache": (*OF_BOTH, "PUBLISH {3} check"),
+    "cache": (
+        *OF_BOTH,
+        f"TYPE {TEXT}",
+        f"XADD {ORDER} MAXLEN 1 * key a",
+        f"XRANGE {ORDER} - +",
+        f"XREVRANGE {ORDER} + - COUNT 1",
+        "PUBLISH {3} check",
+    ),
 }
 BESIDE: Mapping[StoreName, tuple[str, ...]] = {
     "state": ("EVAL", "EVALSHA", "INFO", "SELECT", "CLIENT|SETNAME"),

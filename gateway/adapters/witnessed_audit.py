@@ -70,8 +70,11 @@ class WitnessedAudit:
         self._settled = misfit is None
         return misfit
 
-    async def accept(self, by: str) -> Misfit | None:
-        """Go on in spite of a misfit, which is returned; on record. A chain that is not whole is begun anew."""
+    async def accept(self, by: str, **ran_by: str) -> Misfit | None:
+        """Go on in spite of a misfit, which is returned; on record. A chain that is not whole is begun anew.
+
+        `ran_by` are facts about who ran the command.
+        """
         misfit = await self.settle()
         if misfit is None:
             return None
@@ -82,7 +85,7 @@ class WitnessedAudit:
         else:
             others = [*await self.heads.at_place(self._place), *await self.heads.old_heads(self._place)]
             await asyncio.to_thread(self._file.begin_anew)
-        facts = {"by": by, "why": misfit.why, "chains": others}
+        facts = {"by": by, "why": misfit.why, "chains": others, **ran_by}
         await self._file.append(Event("chain_accepted", self._clock.now(), facts))
         self._settled = True
         await self._store_head()

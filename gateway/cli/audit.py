@@ -107,7 +107,7 @@ async def _verify(settings: Settings, files: tuple[Path, ...], compare: bool, ar
 
 async def _accept(settings: Settings, by: str) -> str:
     async with open_services(settings) as services:
-        misfit = await services.audit.accept(by)
+        misfit = await services.audit.accept(by, **services.ran_by)
         return misfit.why if misfit is not None else ""
 
 

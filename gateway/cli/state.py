@@ -61,6 +61,6 @@ async def _accept(settings: Settings, by: str) -> str:
         await services.guard.look()
         why = services.guard.closed
         if why:
-            await services.audit.accept(by)
+            await services.audit.accept(by, **services.ran_by)
             await services.guard.accept(by)
         return why

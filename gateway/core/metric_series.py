@@ -36,10 +36,11 @@ OUTCOMES = (
 LIMITS = tuple(f"{holder}-{limit}" for holder in ("user", "key") for limit in ("requests", "concurrent", "units"))
 STATE_OPERATIONS = (
     *("find_key", "rehash", "epoch", "namespaces", "namespace", "charge_rate", "return_rate", "reserve", "settle"),
-    *("sample_run", "forged", "unreadable"),
+    *("sample_run", "high_water", "forged", "unreadable"),
 )
 CACHE_OPERATIONS = (
     *("get", "put", "delete", "claim", "lease", "subscribe", "purge_state", "touch", "throttle", "stats"),
+    *("purge", "changes", "purges_forged", "purges_put_back"),
 )
 
 SERIES: Mapping[str, tuple[Labels, ...]] = {

@@ -53,6 +53,7 @@ class CommandServices:
     transfer: NamespaceTransfer
     limit_config: LimitConfig
     secret_rotation: SecretRotation
+    ran_by: Mapping[str, str]
 
 
 @asynccontextmanager
@@ -66,7 +67,8 @@ async def open_services(settings: Settings) -> AsyncIterator[CommandServices]:
         clock, meter = SystemClock(), PrometheusMeter(__version__)
         state, cache = lazy_clients(settings, stack)
         record = await open_audit(settings, master, state, clock, meter, _not_told)
-        audit = AttributedAudit(record, _ran_by())
+        ran_by = _ran_by()
+        audit = AttributedAudit(record, ran_by)
         held = await open_state(settings, master, state, audit, clock, meter, log.warning)
         cache_store = RedisCache(cache, clock, sealing.derive_key(master, "leases"))
         purge_store = RedisPurges(cache, state, sealing.derive_key(master, "purges"), clock, meter)
@@ -92,6 +94,7 @@ async def open_services(settings: Settings) -> AsyncIterator[CommandServices]:
             namespaces=namespaces,
             transfer=_transfer(settings, master, namespaces, namespace_store, audit, clock),
             limit_config=settings.limits.limit_config(),
+            ran_by=ran_by,
             secret_rotation=_rotation(settings, master, state, held.directory, namespace_store, audit),
         )
 

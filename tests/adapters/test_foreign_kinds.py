@@ -58,7 +58,7 @@ class Adapters:
     def __init__(self, store: RedisStore, prefix: str) -> None:
         clock, meter = SystemClock(), FakeMeter()
         self.store, self.prefix = store, prefix
-        cache = RedisCache(store, clock, SEALING, prefix=prefix)
+        self.cache = cache = RedisCache(store, clock, SEALING, prefix=prefix)
         purges = RedisPurges(store, store, SEALING, clock, meter, prefix=prefix)
         directory = RedisDirectory(store, SEALING, clock, meter, prefix=prefix)
         ledger, throttle = RedisLedger(store, prefix=prefix), RedisThrottle(store, prefix=prefix)
@@ -214,7 +214,7 @@ def test_a_record_is_not_written_where_the_epoch_cannot_say_so(stores: Stores, e
 
 def test_an_odd_entry_closes_the_cache_for_nobody_and_is_one_that_cannot_be_unsealed(stores: Stores) -> None:
     async def story(adapters: Adapters) -> None:
-        await adapters.store.call("junk", "RPUSH", f"{adapters.prefix}entry:{{here}}", "a")
+        await adapters.store.call("junk", "RPUSH", adapters.cache.keys("here")[0], "a")
         for _ in range(20):
             assert await adapters.reading["get"]() == b""
             assert await outcome(adapters.writing["claim"]) == "foreign"

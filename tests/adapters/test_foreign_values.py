@@ -232,11 +232,6 @@ def test_a_key_of_another_kind(stores: Stores, words: tuple[str, ...]) -> None:
             (
                 lab.cache,
                 entry,
-                lambda: RedisCache(lab.cache, SystemClock(), b"k" * 32, prefix=lab.p).get("k"),
-            ),
-            (
-                lab.cache,
-                entry,
                 lambda: RedisCache(lab.cache, SystemClock(), b"k" * 32, prefix=lab.p).claim("k", "me", 5.0),
             ),
         ]
