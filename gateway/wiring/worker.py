@@ -86,8 +86,7 @@ async def run_worker(
         )
         flow = assemble(adapters, settings, master, _upstream_keys(settings))
         await _serve(settings, adapters, flow, sockets, on_ready, stop)
-        if slot == 0:
-            await audit.log_head()
+        await audit.log_head()
 
 
 async def _serve(
