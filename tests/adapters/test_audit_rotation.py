@@ -141,6 +141,15 @@ def test_a_file_moved_far_away_is_gone_on_with_only_after_a_head_that_is_known(t
     assert verify(SECRET, read_lines(path)) != ChainHead(8, "")
 
 
+def test_the_newest_file_moved_far_away_is_missed_also_where_older_ones_are_here(tmp_path: Path) -> None:
+    path = tmp_path / "audit" / "audit.jsonl"
+    log = opened(path)
+    add(log, 30)
+    path.rename(tmp_path / "far")
+    with pytest.raises(SegmentMissing, match="were written"):
+        add(log)
+
+
 def test_a_file_that_was_shortened_or_put_in_its_place_is_not_gone_on_with(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
     log = opened(path, 10**6)

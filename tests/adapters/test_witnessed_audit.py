@@ -250,6 +250,36 @@ async def old_chain(room: Room, host: str) -> None:
     await room.store.call("put", "HSET", f"{room.prefix}{{audit}}:heads", name, b"3:" + blob)
 
 
+def test_no_chain_is_begun_where_another_process_began_one_that_is_gone(stores: Stores, tmp_path: Path) -> None:
+    async def story(room: Room) -> None:
+        idle = room.process()
+        assert await idle.settle() is None
+        await room.process().append(event())
+        room.path.unlink()
+        await room.refused(idle, "no audit file")
+
+    play(stores, tmp_path, story)
+
+
+def test_an_old_chain_whose_file_is_gone_is_a_head_without_records(stores: Stores, tmp_path: Path) -> None:
+    async def story(room: Room) -> None:
+        await old_chain(room, "this")
+        room.path.unlink()
+        await room.refused(room.process(), "there is no audit file")
+
+    play(stores, tmp_path, story)
+
+
+def test_records_moved_aside_whose_head_is_gone_are_records_without_a_head(stores: Stores, tmp_path: Path) -> None:
+    async def story(room: Room) -> None:
+        await room.process().append(event())
+        await room.forget_heads()
+        room.path.rename(tmp_path / "audit.jsonl.1")
+        await room.refused(room.process(), "was moved, and the state store holds no head")
+
+    play(stores, tmp_path, story)
+
+
 def test_without_the_state_store_nothing_is_begun_and_everything_goes_on_when_it_is_back(
     stores: Stores, tmp_path: Path
 ) -> None:
