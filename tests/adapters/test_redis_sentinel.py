@@ -27,13 +27,14 @@ SENTINEL_ACL = "-@all +sentinel|masters"
 
 
 class Said:
-    """A Sentinel that says this, or hangs."""
+    """A Sentinel that says this after some seconds, or hangs."""
 
-    def __init__(self, said: Mapping[str, Any] | Exception | None) -> None:
-        self._said, self.asked = said, 0
+    def __init__(self, said: Mapping[str, Any] | Exception | None, after_s: float = 0.0) -> None:
+        self._said, self._after_s, self.asked = said, after_s, 0
 
     async def sentinel_masters(self) -> Mapping[str, Any]:
         self.asked += 1
+        await asyncio.sleep(self._after_s)
         if self._said is None:
             await asyncio.get_running_loop().create_future()
         if isinstance(self._said, Exception):
@@ -81,6 +82,14 @@ def test_the_newest_word_of_most_of_them_counts(said: list[Any], port: int) -> N
             assert time.monotonic() - began < PATIENCE_S
 
     with_group(said, story)
+
+
+def test_one_that_is_cut_off_and_answers_first_is_not_believed() -> None:
+    async def story(group: Any) -> None:
+        group.sentinels = [Said(primary(1, 3)), Said(primary(2, 4), 0.05), Said(primary(2, 4), 0.05)]
+        assert await group.discover_master("esm") == ("10.0.0.1", 2)
+
+    with_group([], story)
 
 
 @pytest.mark.parametrize("said", [[primary(1), None, None], [primary(1), OSError(), OSError()]])

@@ -47,6 +47,20 @@ def test_hits_go_on_and_misses_are_a_503_with_nothing_sent(limits: Limits, notic
     run(play, limits=limits)
 
 
+def test_who_has_no_limits_gets_hits_alone_like_everybody() -> None:
+    none = dict.fromkeys(("requests_per_minute", "concurrent", "units_per_day"), "unlimited")
+
+    async def play(harness: Harness) -> None:
+        await harness.ask()
+        lose_state(harness)
+        await harness.flow.poller.poll()
+        assert (await harness.ask()).status == 200
+        assert slug(await harness.ask({"num_steps": 1})) == "state-unavailable"
+        assert harness.sent() == 1
+
+    run(play, settings={"limits": {"default": none}}, limits=Limits())
+
+
 def test_what_only_the_cache_store_holds_is_a_hit_too_and_what_is_in_no_cache_says_so() -> None:
     async def play(harness: Harness) -> None:
         await harness.ask()
@@ -64,8 +78,9 @@ def test_what_only_the_cache_store_holds_is_a_hit_too_and_what_is_in_no_cache_sa
 def test_a_flagged_call_is_never_served_and_leaves_no_record_of_a_permission(limits: Limits) -> None:
     async def play(harness: Harness) -> None:
         harness.approval()
-        for _ in range(3):  # the last of them charged in advance
+        for _ in range(4):
             assert (await harness.ask(FLAGGED)).status == 200
+        assert harness.flow.admission.held == 1  # with requests left that are charged already
         await harness.settled()
         records = len(harness.memory.audit.events)
         lose_state(harness)
