@@ -16,7 +16,7 @@ from tests.contracts.own_servers import OwnServer, own_server
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "operating.md").read_text("utf-8")
-OF_CACHE = {"get", "purge_state", "purge", "purge a model", "mark stale", "touch", "claim", "claim another", "renew"}
+OF_CACHE = {"get", "purge_state", "purge", "purge a model", "mark stale", "claim", "claim another", "renew"}
 OF_CACHE |= {"release", "put with a lease", "put first", "delete", "throttle"}
 PREFIX = "esmgw:"
 
