@@ -17,6 +17,7 @@ from gateway.adapters.audit_file import FileAudit, SegmentMissing
 from gateway.adapters.audit_segments import Segment, read_lines, read_segment, segments
 from gateway.adapters.redis_audit_head import RedisAuditHead
 from gateway.core.audit import ChainHead, Event, StoredHead, follow, verify
+from gateway.core.store_faults import FAULT_WORDS
 from gateway.ports import AuditUnavailable, Clock, StoreUnavailable
 
 LOG_EVERY_S = 10.0
@@ -65,8 +66,9 @@ class WitnessedAudit:
         try:
             segment = await asyncio.to_thread(read_segment, self._file.path, self._secret)
             misfit = await (self._settle_without_file() if segment is None else self._settle_file(segment))
-        except StoreUnavailable:
-            raise AuditUnavailable("the state store does not answer, so the record's end cannot be compared") from None
+        except StoreUnavailable as lost:
+            why = f"the state store is lost ({lost.fault}): {lost.detail or FAULT_WORDS[lost.fault]}"
+            raise AuditUnavailable(f"{why}; the record's end cannot be compared") from None
         self._settled = misfit is None
         return misfit
 
