@@ -286,7 +286,7 @@ def test_without_the_state_store_nothing_is_begun_and_everything_goes_on_when_it
     async def story(room: Room) -> None:
         lost = connect(f"unix://{tmp_path}/nobody", timeout_s=0.5, name="witness")
         room_without = Room(lost, tmp_path)
-        await room_without.refused(room_without.process(), "does not answer")
+        await room_without.refused(room_without.process(), "the state store is lost")
         audit = room.process()
         await audit.append(event())
         audit.heads = room_without.heads
