@@ -62,7 +62,7 @@ def test_a_flush_under_load_stays_under_the_cap_of_upstream_calls() -> None:
     result = asyncio.run(flush.measured(small, dict(PATIENT)))
     assert flush.kept_its_word(result), flush.as_text(result)
     assert result["hits"]["before"] == 1
-    # Each hot call once, and once more what was computed before the worker heard that the state of purges was gone, too:
+    # Each hot call once, and once more what was computed before it was heard that the state of purges was gone, too:
     # half a second of two calls at a time (docs/decisions/0016).
     assert 0 < result["upstream_calls"] <= 30 + 2 * 0.5 / small.latency
     assert 1 <= result["most_at_once"] <= result["cap"] == 2
