@@ -317,3 +317,53 @@ def test_an_answer_with_code_in_it_is_not_asked_for_again() -> None:
     assert said(computed) == ("answer-unsafe", 422, True)
     assert len(desk.sent_with()) == 1
     assert "SDK would run it" in computed.reason
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [GOOD, status(502), status(400), UpstreamLoss("too_large", sent=True, timed_out=False), NOT_SENT],
+    ids=["whole", "failed", "refused", "too large", "lost"],
+)
+def test_the_place_of_a_large_answer_is_free_again_whatever_came_of_it(reply: UpstreamReply | UpstreamLoss) -> None:
+    desk = Desk(retries=0, failures=100)
+
+    async def large(request: UpstreamRequest) -> UpstreamReply | UpstreamLoss:
+        assert request.place is not None
+        await request.place.take()
+        return reply
+
+    desk.parts.upstream.answer = large
+
+    async def act(_: BackgroundTasks) -> None:
+        async with asyncio.timeout(60):
+            for number in range(5):  # more than there are places, each another call
+                await desk.ask(name=f"call{number}")
+
+    desk.parts.play(act)
+
+
+def test_the_place_of_a_large_answer_is_free_again_when_its_call_is_cut_off() -> None:
+    desk = Desk()
+
+    async def never(request: UpstreamRequest) -> UpstreamReply:
+        assert request.place is not None
+        await request.place.take()
+        return await asyncio.get_running_loop().create_future()
+
+    async def large(request: UpstreamRequest) -> UpstreamReply:
+        assert request.place is not None
+        await request.place.take()
+        return GOOD
+
+    async def act(_: BackgroundTasks) -> None:
+        desk.parts.upstream.answer = never
+        for _number in range(3):
+            asking = asyncio.ensure_future(desk.ask())
+            await turns()
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+        desk.parts.upstream.answer = large
+        async with asyncio.timeout(60):
+            assert (await desk.ask()).answer is not None
+
+    desk.parts.play(act)

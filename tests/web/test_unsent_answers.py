@@ -170,3 +170,17 @@ def test_an_answer_that_is_not_fetched_is_given_up(monkeypatch: pytest.MonkeyPat
             assert len(await response.read()) > 24 * MIB
 
     run(play, settings=bounded(2**30))
+
+
+@pytest.mark.parametrize("fields", [{}, {"Connection": "close"}])
+def test_what_was_fetched_counts_no_more(fields: dict[str, str]) -> None:
+    async def play(harness: Harness, session: aiohttp.ClientSession, url: str) -> None:
+        harness.memory.upstream.answer = large(MIB)
+        for _ in range(3):
+            async with session.post(url + PATH, json=BODY, headers={**AUTH, **fields}) as response:
+                assert response.status == 200
+                await response.read()
+        await until(lambda: harness.memory.meter.gauges[UNSENT] == 0)
+        assert ROOM not in harness.memory.meter.counts
+
+    run(play, settings=bounded(2 * MIB))
