@@ -348,7 +348,8 @@ def test_the_place_of_a_large_answer_is_free_again_when_its_call_is_cut_off() ->
     async def never(request: UpstreamRequest) -> UpstreamReply:
         assert request.place is not None
         await request.place.take()
-        return await asyncio.get_running_loop().create_future()
+        await asyncio.get_running_loop().create_future()
+        return GOOD
 
     async def large(request: UpstreamRequest) -> UpstreamReply:
         assert request.place is not None
